@@ -1,0 +1,427 @@
+/* scope.h: structured concurrency -- running, scopes, tasks, errors, time.
+ *
+ * A program opens a scope, spawns tasks into it and closes it; close returns only
+ * when every task has ended.  Results are 0 (or a count) or a negative errno value;
+ * nothing is reported through errno itself.  Times are nanoseconds on the monotonic
+ * clock.  Words used below:
+ *
+ *   owner       the task that opened a scope
+ *   member      a task of the scope or of a scope below it
+ *   checkpoint  a call that may park the task and that reports cancellation
+ *   place       the innermost scope that the running task opened, else the scope it
+ *               was spawned into
+ *   cancelled place   a place with a cancelled scope at or above it, no shield between
+ */
+#ifndef SCOPE_H
+#define SCOPE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#if defined(__GNUC__)
+#define SCOPE_API extern __attribute__((visibility("default")))
+#else
+#define SCOPE_API extern
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* A task may continue on another thread after any checkpoint, but compilers keep the
+ * address of the thread's errno in a register.  Unless SCOPE_KEEP_ERRNO is defined,
+ * errno is looked up through a call that no compiler can cache.  The value of errno
+ * is indeterminate after a checkpoint.  In C++ include this header last. */
+#ifndef SCOPE_KEEP_ERRNO
+#include <errno.h>
+#undef errno
+#define errno (*scope_errno_location())
+#endif
+SCOPE_API int *scope_errno_location(void);
+
+/* What a task runs.  0 is success; any other value, positive too, is an error of the
+ * scope it was spawned into. */
+typedef int scope_task_fn(void *arg);
+
+#define SCOPE_NEVER INT64_MAX
+#define SCOPE_US    INT64_C(1000)
+#define SCOPE_MS    INT64_C(1000000)
+#define SCOPE_SEC   INT64_C(1000000000)
+
+/* ---- running ------------------------------------------------------------------- */
+
+struct scope_error;
+
+/* Receives a report as whole lines of text; `length` bytes, not terminated.  May be
+ * called from any thread of the runtime, one call at a time; must not call scope_*. */
+typedef void scope_report_fn(const char *text, size_t length, void *arg);
+
+enum scope_run_flags {
+	SCOPE_VIRTUAL_CLOCK = 1u << 0,   /* time jumps to the next deadline when all wait */
+	SCOPE_NO_SIGNALS = 1u << 1,      /* leave SIGINT and SIGTERM alone */
+	SCOPE_DETECT_DEADLOCK = 1u << 2, /* all parked, nothing to wait for: -EDEADLK */
+	SCOPE_UNGUARDED_STACKS = 1u << 3 /* allow stacks without guard pages when guards run out */
+};
+
+struct scope_config {
+	unsigned workers;        /* 0: SCOPE_WORKERS, else the processors this process may use */
+	size_t stack_size;       /* usable bytes of a task's stack; 0: 256 KiB */
+	int64_t grace_ns;        /* must be 0: the first SIGINT or SIGTERM cancels at once */
+	int64_t kill_after_ns;   /* no progress this long after a hard cancel: dump, exit; 0: 5 s */
+	uint64_t seed;           /* nonzero: seeded schedule (0: SCOPE_SEED); needs workers == 1 */
+	unsigned flags;          /* enum scope_run_flags */
+	int *out_signal;         /* set always: the interrupt that was seen, or 0 */
+	scope_report_fn *report; /* NULL: stderr */
+	void *report_arg;
+	int64_t orphan_grace_ns; /* must be 0 in this version */
+	int64_t watchdog_ns;     /* must be 0 in this version */
+	uint64_t reserved[8];    /* must be 0 */
+};
+
+/**
+ * Runs `main_task(arg)` as the root task and returns when it and every task below it
+ * ended.  The calling thread becomes a worker; the others are started and joined here.
+ * The root task's stack has the size that main() had (RLIMIT_STACK), at most 64 MiB.
+ * SIGINT and SIGTERM cancel the root scope (unless SCOPE_NO_SIGNALS); a second one
+ * cancels through shields' owners no further, a third one, or kill_after_ns without
+ * progress, prints the tasks and exits with 128 + signal.  Without `out_signal` the
+ * signal that was seen is raised again, with its old disposition, before this returns.
+ *
+ * config   NULL: all defaults; read only during the call
+ * Thread safety: one run at a time in a process.
+ * Cost: one thread per worker beyond the first, about 100 us.
+ * Returns the root task's result, else
+ *   -EBUSY    a run is under way in this process (also when called from a task); nothing ran
+ *   -EINVAL   a field of config is out of range or a reserved one is set; nothing ran
+ *   -ENOMEM   no memory for workers and stacks; nothing ran
+ *   -EAGAIN   a worker thread could not be started; nothing ran
+ *   -EDEADLK  SCOPE_DETECT_DEADLOCK: every task was parked with nothing to wake it; the
+ *             tree was reported, cancelled and joined
+ */
+SCOPE_API int scope_run(scope_task_fn *main_task, void *arg, const struct scope_config *config);
+
+/* ---- scopes -------------------------------------------------------------------- */
+
+/* Caller memory, no initial value needed, never copied or moved while open. */
+struct scope {
+	uint64_t opaque[24];
+};
+
+enum scope_timeout_policy {
+	SCOPE_FAIL_ON_TIMEOUT = 0, /* close returns -ETIMEDOUT if the deadline hit */
+	SCOPE_MOVE_ON = 1          /* close returns 0; ask scope_timed_out() */
+};
+
+struct scope_options {
+	const char *name;     /* for paths and reports; must live until close */
+	int64_t deadline_ns;  /* absolute; 0: none */
+	unsigned on_timeout;  /* enum scope_timeout_policy */
+	bool shield;          /* hide cancels from outside */
+	uint64_t reserved[8]; /* must be 0 */
+};
+
+/**
+ * Opens a scope in the running task, which becomes its owner; the scope becomes the
+ * task's place.  Scopes of a task are closed in the reverse order of opening.  Outside
+ * scope_run this does nothing, and every later call on `s` returns -ENOTCONN.
+ *
+ * Thread safety: `s` belongs to the caller until scope_close returned.
+ * Cost: six stores.
+ */
+SCOPE_API void scope_open(struct scope *s);
+
+/**
+ * scope_open with options.  A scope with a deadline and no tasks is a timeout block.
+ *
+ * options  NULL: as scope_open; read only during the call, the name until close
+ * Cost: no system call; allocates only for a name.
+ * Returns 0, else the scope is not open:
+ *   -ENOTCONN  not called from a task
+ *   -EINVAL    negative deadline, unknown on_timeout, or a reserved field is set
+ *   -ENOMEM    no memory to keep the name
+ */
+SCOPE_API int scope_open_with(struct scope *s, const struct scope_options *options);
+
+/**
+ * Adds a task that will run `fn(arg)`.  May be called by the owner, a member, or any
+ * task that was handed the scope, until the scope is closed.  Accepted means that `fn`
+ * runs exactly once, even when a cancel comes before its start.  `arg` must live until
+ * the task ended, so until scope_close at the latest.  Never parks, never a checkpoint.
+ * The result may be ignored: what is refused for want of memory is an error of the
+ * scope, what is refused with -ECANCELED makes close see the cancel.
+ *
+ * Thread safety: any task of the run.
+ * Cost: a few stores by the owner; an allocation and two atomic operations by others.
+ * Returns 0, else `fn` does not run and the argument stays with the caller:
+ *   -ENOTCONN   not called from a task
+ *   -ECANCELED  `s` is a cancelled place
+ *   -ENOMEM     the queue is full and no memory is left; also an error of the scope
+ */
+SCOPE_API int scope_spawn(struct scope *s, scope_task_fn *fn, void *arg);
+
+enum scope_spawn_flags {
+	SCOPE_CONCURRENT = 1u << 0, /* must progress though the parent never parks: never inlined */
+	SCOPE_PINNED = 1u << 1      /* stays on the worker that spawned it */
+};
+
+struct scope_spawn_options {
+	const char *name;        /* for paths and reports; must live until the task ended */
+	unsigned flags;          /* enum scope_spawn_flags */
+	size_t copy_size;        /* nonzero: the task gets its own copy of so many bytes at arg */
+	void (*drop)(void *arg); /* called instead of fn if the task can't run for want of a stack */
+	uint64_t reserved[4];    /* must be 0 */
+};
+
+/**
+ * scope_spawn with options.  SCOPE_CONCURRENT offers the task to other workers at once;
+ * on one worker it runs at the parent's next checkpoint.
+ *
+ * options  NULL: as scope_spawn; read only during the call, the name until the task ended
+ * Thread safety: any task of the run.
+ * Cost: one allocation.
+ * Returns 0, else `fn` does not run and the argument stays with the caller:
+ *   -ENOTCONN   not called from a task
+ *   -EINVAL     unknown flag, or a reserved field is set; the scope is unchanged
+ *   -ECANCELED  `s` is a cancelled place
+ *   -ENOMEM     no memory; also an error of the scope
+ */
+SCOPE_API int scope_spawn_with(struct scope *s, scope_task_fn *fn, void *arg,
+			       const struct scope_spawn_options *options);
+
+/**
+ * Spawns a task that gets its own copy of `size` bytes at `value`, aligned for any type
+ * and freed when it ends.
+ *
+ * Thread safety: any task of the run.
+ * Cost: one allocation.
+ * Returns 0, else `fn` does not run:
+ *   -ENOTCONN   not called from a task
+ *   -ECANCELED  `s` is a cancelled place
+ *   -ENOMEM     no memory; also an error of the scope
+ */
+SCOPE_API int scope_spawn_copy(struct scope *s, scope_task_fn *fn, const void *value, size_t size);
+
+/**
+ * Spawns `count` tasks fn(base + i * stride), i = 0 .. count - 1, as one descriptor that
+ * is halved when another worker takes a share.  Accepted or refused as a whole; accepted
+ * children all run.  stride 0 hands each the same pointer.
+ *
+ * Thread safety: any task of the run.
+ * Cost: one allocation a call, 1 to 2 ns a child, O(log count) memory.
+ * Returns 0, else no child runs:
+ *   -ENOTCONN   not called from a task
+ *   -EINVAL     count * stride overflows
+ *   -ECANCELED  `s` is a cancelled place
+ *   -ENOMEM     no memory; also an error of the scope
+ */
+SCOPE_API int scope_spawn_n(struct scope *s, scope_task_fn *fn, void *base, size_t stride,
+			    size_t count);
+
+/**
+ * Waits until every task that the scope accepted has ended, whatever happened, and
+ * closes it.  Unstarted tasks of this scope run here, on the caller's stack.  Not a
+ * cancellation point: a cancel reaches the tasks, and close waits for them.
+ *
+ * Thread safety: the owner only, its youngest open scope first.
+ * Cost: about 3 ns a child that nobody stole; a park if some are still running.
+ * Returns the first error recorded, by scope_fail or by a task; without one
+ *   -ECANCELED  a cancel from above was felt inside (a hit); the scope is closed
+ *   -ETIMEDOUT  its own deadline was felt inside and on_timeout is the default; closed
+ * or 0.  Nothing is changed by
+ *   -ENOTCONN   not called from a task
+ *   -EBUSY      the caller has a younger scope open (debug builds abort)
+ *   -EDEADLK    the caller is a member: it would wait for itself
+ *   -EPERM      the caller is neither owner nor member
+ *   -ESTALE     the scope is closed
+ */
+SCOPE_API int scope_close(struct scope *s);
+
+/**
+ * Waits until no accepted task is left and leaves the scope open and usable.  Never runs
+ * tasks on the caller's stack.
+ *
+ * Cancellation point: -ECANCELED leaves the scope open, its tasks go on until cancelled.
+ * Thread safety: the owner only.
+ * Returns 0, else the scope stays as it is:
+ *   -ENOTCONN   not called from a task
+ *   -ECANCELED  the caller's place is cancelled
+ *   -ETIMEDOUT  tasks are left at deadline_ns
+ *   -EBUSY      the scope is being closed, or the caller has a younger one open
+ *   -EDEADLK    the caller is a member
+ *   -EPERM      the caller is neither owner nor member
+ *   -ESTALE     the scope is closed
+ */
+SCOPE_API int scope_wait_until(struct scope *s, int64_t deadline_ns);
+
+/**
+ * Cancels the scope: every checkpoint in it and below, unless shielded, returns
+ * -ECANCELED from now on, and parked tasks wake.  Idempotent, does not wait, allocates
+ * nothing; the first call fixes the cause.  Does nothing outside scope_run.
+ *
+ * Thread safety: any task that holds the scope while it is open.
+ * Cost: linear in the parked tasks below.
+ */
+SCOPE_API void scope_cancel(struct scope *s);
+
+/**
+ * Records the body's own failure as a task's result would be: the first one cancels the
+ * scope.  code 0 does nothing and returns 0, so scope_fail(&s, work(), NULL) is safe;
+ * -ECANCELED in a cancelled place is no error.
+ *
+ * format   printf-like text of the report, or NULL
+ * Thread safety: the owner only.
+ * Returns code, else nothing is recorded:
+ *   -ENOTCONN  not called from a task
+ *   -EPERM     the caller is not the owner, or a younger scope of it is open
+ *   -ESTALE    the scope is closed
+ */
+SCOPE_API int scope_fail(struct scope *s, int code, const char *format, ...)
+#if defined(__GNUC__)
+	__attribute__((format(printf, 3, 4)))
+#endif
+	;
+
+/**
+ * Switches the shield of a scope: while on, cancels from outside are hidden from it; its
+ * own cancel and deadline still act.  Taking it off with a cancel pending wakes sleepers.
+ *
+ * Thread safety: any task that holds the scope while it is open.
+ * Returns 0, else nothing is changed:
+ *   -ENOTCONN  not called from a task
+ *   -ESTALE    the scope is closed
+ */
+SCOPE_API int scope_set_shield(struct scope *s, bool on);
+
+/**
+ * Moves the deadline of a scope, both ways, SCOPE_NEVER takes it off.  A deadline
+ * already past cancels at the next checkpoint.
+ *
+ * deadline_ns  absolute, monotonic
+ * Thread safety: any task that holds the scope while it is open.
+ * Returns 0, else nothing is changed:
+ *   -ENOTCONN  not called from a task
+ *   -EINVAL    negative deadline
+ *   -EALREADY  the deadline fired
+ *   -ESTALE    the scope is closed
+ */
+SCOPE_API int scope_set_deadline(struct scope *s, int64_t deadline_ns);
+
+/** True if the deadline fired before any other cancel and was felt.  Answers after close. */
+SCOPE_API bool scope_timed_out(const struct scope *s);
+
+/** True if the scope itself was cancelled, by a call, an error or its deadline.  Answers
+ * after close. */
+SCOPE_API bool scope_cancel_called(const struct scope *s);
+
+/**
+ * Runs fn(arg) in the calling task under a deadline: open, scope_fail(&s, fn(arg), NULL),
+ * close.
+ *
+ * timeout_ns  relative; negative counts as 0
+ * Returns what scope_close does, else `fn` did not run:
+ *   -ENOTCONN   not called from a task
+ *   -ETIMEDOUT  the timeout was felt inside
+ *   -ECANCELED  a cancel from above was felt inside
+ */
+SCOPE_API int scope_within(int64_t timeout_ns, scope_task_fn *fn, void *arg);
+
+/* ---- the running task ------------------------------------------------------------ */
+
+/**
+ * Reports cancellation, and gives way when the task had the worker for long.
+ *
+ * Cancellation point.
+ * Cost: 2 ns when nothing happened.
+ * Returns 0, else
+ *   -ENOTCONN   not called from a task
+ *   -ECANCELED  the place is cancelled; every later checkpoint there says so again
+ */
+SCOPE_API int scope_checkpoint(void);
+
+/** True in a cancelled place: for compute loops; never parks.  False outside a task. */
+SCOPE_API bool scope_cancelled(void);
+
+/**
+ * Lets other ready tasks of this worker go first.
+ *
+ * Cancellation point.
+ * Cost: about 10 ns to switch to another task.
+ * Returns 0, else
+ *   -ENOTCONN   not called from a task
+ *   -ECANCELED  the place is cancelled; the task did not give way
+ */
+SCOPE_API int scope_yield(void);
+
+/** The monotonic clock in nanoseconds; the virtual one under SCOPE_VIRTUAL_CLOCK. */
+SCOPE_API int64_t scope_now(void);
+
+/**
+ * Parks the task for `duration_ns`; zero and less is a checkpoint.
+ *
+ * Cancellation point.
+ * Returns 0, else
+ *   -ENOTCONN   not called from a task
+ *   -ECANCELED  the place is or was cancelled; the rest of the time was not slept
+ */
+SCOPE_API int scope_sleep_for(int64_t duration_ns);
+
+/**
+ * Parks the task until `deadline_ns`; SCOPE_NEVER until it is cancelled.
+ *
+ * Cancellation point.
+ * Returns 0, else
+ *   -ENOTCONN   not called from a task
+ *   -ECANCELED  the place is or was cancelled; the rest of the time was not slept
+ */
+SCOPE_API int scope_sleep_until(int64_t deadline_ns);
+
+/* ---- errors ---------------------------------------------------------------------- */
+
+enum scope_cause {
+	SCOPE_CAUSE_NONE = 0,
+	SCOPE_CAUSE_EXPLICIT,  /* scope_cancel */
+	SCOPE_CAUSE_DEADLINE,  /* the scope's deadline */
+	SCOPE_CAUSE_ERROR,     /* a sibling's error */
+	SCOPE_CAUSE_PARENT,    /* a scope above */
+	SCOPE_CAUSE_INTERRUPT, /* SIGINT or SIGTERM */
+	SCOPE_CAUSE_SHUTDOWN,
+	SCOPE_CAUSE_JOINER,
+	SCOPE_CAUSE_DEADLOCK, /* SCOPE_DETECT_DEADLOCK */
+	SCOPE_CAUSE_RUNTIME   /* a rule was broken: see the report */
+};
+
+/* One recorded error.  `text` and `path` are "" if there was no memory to keep them. */
+struct scope_error {
+	int code;
+	enum scope_cause cause;     /* why the failing task was being cancelled, or NONE */
+	const char *text;           /* from scope_fail */
+	const char *path;           /* "/main/server/conn#17/reader" */
+	const void *site;           /* return address of the spawn of the failing task */
+	int64_t time_ns;            /* scope_now() at the record */
+	const struct scope_error *context;    /* the error that was in hand when this one came */
+	const struct scope_error *suppressed; /* later errors of the same scope, in order */
+	const struct scope_error *next;       /* next in a suppressed list */
+	uint64_t uncounted;         /* errors past the 64 that a scope keeps */
+};
+
+/** The record behind the last nonzero scope_close in this task, NULL if there was none;
+ * valid until the task's next nonzero close or its end. */
+SCOPE_API const struct scope_error *scope_last_error(void);
+
+/**
+ * Prints an error as a tree: path, code, text, spawn site, contexts, suppressed errors.
+ *
+ * Thread safety: any thread that may read `error`.
+ * Returns 0, else
+ *   -EINVAL  error or `to` is NULL
+ *   -EIO     `to` reported a write error
+ */
+SCOPE_API int scope_error_print(const struct scope_error *error, FILE *to);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

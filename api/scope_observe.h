@@ -1,0 +1,37 @@
+/* scope_observe.h: counters of the running program. */
+#ifndef SCOPE_OBSERVE_H
+#define SCOPE_OBSERVE_H
+
+#include "scope.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Sums over the workers, each read without stopping them: a snapshot in motion. */
+struct scope_stats {
+	uint64_t workers;
+	uint64_t workers_busy;  /* not searching or asleep now */
+	uint64_t tasks_stolen;  /* unstarted tasks that another worker took */
+	uint64_t tasks_started; /* tasks that ran on a stack of their own (not inlined) */
+	uint64_t parks;         /* times a stack was put aside */
+	uint64_t stacks_live;   /* stacks in use now */
+	uint64_t timers_live;   /* armed timers now */
+	uint64_t reserved[9];
+};
+
+/**
+ * Reads the counters of the current run; counts restart at each scope_run.
+ *
+ * Thread safety: any thread.
+ * Returns 0, else *out_stats is untouched:
+ *   -ENOTCONN  no run is under way
+ *   -EINVAL    out_stats is NULL
+ */
+SCOPE_API int scope_stats_get(struct scope_stats *out_stats);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

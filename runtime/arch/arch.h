@@ -1,0 +1,91 @@
+/* runtime/arch/arch.h: the contract of a CPU: contexts, stack pointer, ticks.
+ *
+ * One switch_<cpu>.S implements the functions; the inlines are here, per CPU.
+ */
+#ifndef SC_ARCH_ARCH_H
+#define SC_ARCH_ARCH_H
+
+#include "base/base.h"
+
+/* A suspended flow of control: callee-saved registers lie on its stack above sp. */
+struct sc_context {
+	void *sp;
+};
+
+/* The root frame of a stack: where a frame-pointer walk continues.  {0, 0} ends it. */
+struct sc_root_link {
+	const void *frame;          /* saved frame pointer of the frame to continue at */
+	const void *return_address; /* an address in that frame's function */
+};
+
+/* Where sc_arch_switch_aside saves registers: laid out like a stack frame of the switch. */
+struct sc_aside {
+	uintptr_t word[24];
+};
+
+/* Saves the running flow in *save and continues *load.  Every register that the ABI lets
+ * a callee change is lost; MXCSR, x87 and FPCR control words are shared by all tasks. */
+void sc_arch_switch(struct sc_context *save, const struct sc_context *load);
+
+/* The same, but writes nothing below the caller's stack pointer except, where the CPU's
+ * call instruction does so, the return address; registers go to *area.  The saved context
+ * is resumed with sc_arch_switch like any other. */
+void sc_arch_switch_aside(struct sc_context *save, struct sc_aside *area,
+			  const struct sc_context *load);
+
+/* Makes a context that, when first continued, calls entry(arg) on the stack that ends at
+ * `top` (16-byte aligned).  entry never returns.  Returns the root link, initially {0, 0}. */
+struct sc_root_link *sc_arch_make(struct sc_context *context, void *top, void (*entry)(void *),
+				  void *arg);
+
+/* The stack pointer, now. */
+SC_INLINE uintptr_t sc_arch_sp(void)
+{
+	uintptr_t sp;
+#if defined(__x86_64__)
+	__asm__ volatile("mov %%rsp, %0" : "=r"(sp));
+#elif defined(__aarch64__)
+	__asm__ volatile("mov %0, sp" : "=r"(sp));
+#else
+#error "libscope has no context switch for this CPU"
+#endif
+	return sp;
+}
+
+/* The frame pointer register: the caller's frame if this function keeps none of its own. */
+SC_INLINE void *sc_arch_fp(void)
+{
+	void *fp;
+#if defined(__x86_64__)
+	__asm__ volatile("mov %%rbp, %0" : "=r"(fp));
+#else
+	__asm__ volatile("mov %0, x29" : "=r"(fp));
+#endif
+	return fp;
+}
+
+/* Tells the CPU that this is a spin loop. */
+SC_INLINE void sc_arch_relax(void)
+{
+#if defined(__x86_64__)
+	__asm__ volatile("pause" ::: "memory");
+#else
+	__asm__ volatile("yield" ::: "memory");
+#endif
+}
+
+/* A cheap counter for rate limits: constant rate, unit unknown until calibrated. */
+SC_INLINE uint64_t sc_arch_ticks(void)
+{
+#if defined(__x86_64__)
+	uint32_t low, high;
+	__asm__ volatile("rdtsc" : "=a"(low), "=d"(high));
+	return (uint64_t)high << 32 | low;
+#else
+	uint64_t ticks;
+	__asm__ volatile("mrs %0, cntvct_el0" : "=r"(ticks));
+	return ticks;
+#endif
+}
+
+#endif

@@ -1,0 +1,28 @@
+/* runtime/base/base.h: attributes, container_of, panic and assertions. */
+#ifndef SC_BASE_BASE_H
+#define SC_BASE_BASE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define SC_LIKELY(x)   __builtin_expect(!!(x), 1)
+#define SC_UNLIKELY(x) __builtin_expect(!!(x), 0)
+#define SC_NOINLINE    __attribute__((noinline))
+#define SC_INLINE      static inline __attribute__((always_inline, unused))
+#define SC_COLD        __attribute__((cold, noinline))
+#define SC_ALIGNED(n)  __attribute__((aligned(n)))
+#define SC_CACHE_LINE  64
+
+#define SC_CONTAINER(pointer, type, member) ((type *)((char *)(pointer)-offsetof(type, member)))
+
+/* Prints "libscope: <message>" through the installed reporter and aborts. */
+void sc_panic(const char *format, ...) __attribute__((noreturn, format(printf, 1, 2)));
+
+/* Assertions stay on in every build but in the few lines of the fast path. */
+#define SC_ASSERT(condition, ...)                                                                  \
+	do {                                                                                       \
+		if (SC_UNLIKELY(!(condition)))                                                     \
+			sc_panic(__VA_ARGS__);                                                     \
+	} while (0)
+
+#endif

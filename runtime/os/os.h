@@ -1,0 +1,97 @@
+/* runtime/os/os.h: everything that the runtime asks of the operating system.
+ *
+ * All of it goes through one table, so that the simulation and the fault tests can
+ * replace it before scope_run.  errno becomes a negative result here and nowhere else.
+ */
+#ifndef SC_OS_OS_H
+#define SC_OS_OS_H
+
+#include "base/base.h"
+
+struct sc_thread {
+	uintptr_t handle; /* pthread_t */
+};
+
+struct sc_os {
+	/* heap */
+	void *(*alloc)(size_t size);   /* NULL without memory */
+	void (*free)(void *memory);    /* NULL is allowed */
+
+	/* address space */
+	void *(*reserve)(size_t size); /* PROT_NONE, NORESERVE, never huge pages; NULL: no space */
+	int (*commit)(void *memory, size_t size);  /* make it read-write, lazily filled with 0 */
+	void (*discard)(void *memory, size_t size); /* give the pages back, keep it read-write */
+	void (*release)(void *memory, size_t size); /* unmap */
+	/* Make a committed page range fault: guard regions where the kernel has them (no
+	 * mapping used), else mprotect within a budget of half of vm.max_map_count.
+	 * -ENOMEM: no more guards can be had; -EINVAL: memory is locked. */
+	int (*guard)(void *memory, size_t size);
+
+	/* time */
+	int64_t (*now)(void); /* CLOCK_MONOTONIC, ns */
+
+	/* threads; start: 0, -EAGAIN, -ENOMEM.  The thread starts with all signals blocked
+	 * but the synchronous ones and `sc_os_expose_signal()`. */
+	int (*thread_start)(struct sc_thread *thread, void (*entry)(void *), void *arg);
+	void (*thread_join)(struct sc_thread *thread);
+	struct sc_thread (*thread_self)(void);
+	/* Runs the handler given to sc_os_expose_install on that thread, soon. */
+	void (*thread_signal)(struct sc_thread thread);
+
+	/* Blocks while *word == expected, at most until deadline (monotonic ns, INT64_MAX:
+	 * no limit).  May return early for no reason. */
+	void (*wait)(const uint32_t *word, uint32_t expected, int64_t deadline);
+	void (*wake)(const uint32_t *word, int count);
+	/* One turn of a spin loop: pause, and from the 64th turn on give the CPU away. */
+	void (*relax)(unsigned turn);
+
+	/* A seed from the system's source of randomness. */
+	uint64_t (*random)(void);
+};
+
+extern struct sc_os sc_os;          /* the table in force */
+extern const struct sc_os sc_os_system; /* the real one */
+
+/* The processors that affinity and the cgroup v2 CPU quota (rounded up) allow, at least 1. */
+unsigned sc_os_processors(void);
+size_t sc_os_page_size(void);
+/* The stack limit of main(), clamped to [256 KiB, 64 MiB]; unlimited counts as 64 MiB. */
+size_t sc_os_main_stack_size(void);
+/* The RLIMIT_AS of this process in bytes, SIZE_MAX if none. */
+size_t sc_os_address_limit(void);
+/* write(2) to stderr, whole. */
+void sc_os_write_stderr(const char *text, size_t length);
+
+/* ---- signals (os/signal.c) ---- */
+
+/* Installs `handler`, which runs on the thread that thread_signal names, on the signal
+ * stack if the thread has one, with SA_RESTART.  0 or -errno.  fini restores. */
+int sc_os_expose_install(void (*handler)(void));
+void sc_os_expose_uninstall(void);
+
+/* A signal stack for the calling thread (64 KiB). 0 or -ENOMEM. */
+int sc_os_sigstack_install(void);
+void sc_os_sigstack_uninstall(void);
+
+/* SIGSEGV and SIGBUS call `handler(fault_address)` on the signal stack; if it returns (not
+ * our fault address), the former disposition is put back and the access is repeated. */
+int sc_os_fault_install(void (*handler)(const void *address));
+void sc_os_fault_uninstall(void);
+
+/* SIGINT and SIGTERM call `handler(signal)` in signal context, on whatever thread; the old
+ * dispositions are kept.  Workers block both. */
+int sc_os_interrupt_install(void (*handler)(int signal));
+void sc_os_interrupt_uninstall(void);
+/* Blocks or unblocks SIGINT and SIGTERM in the calling thread. */
+void sc_os_interrupt_block(int block);
+/* Puts the kept disposition back for good and raises the signal in this process. */
+void sc_os_raise(int signal);
+
+/* ---- names (os/symbol.c) ---- */
+
+/* Writes "function" or "function+0x1f" (with_offset) for an address of the program or of a
+ * loaded library into out, "0x55…" if there is no symbol.  Reads the ELF symbol table of
+ * the file, so static functions are found too.  Never fails; not signal-safe. */
+void sc_os_symbol(const void *address, int with_offset, char *out, size_t size);
+
+#endif
