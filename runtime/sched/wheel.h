@@ -19,22 +19,22 @@ struct sc_timer {
 enum { SC_WHEEL_LEVELS = 11, SC_WHEEL_SLOTS = 64 };
 
 struct sc_wheel {
-	int64_t time;   /* everything due at or before it has been taken out */
+	int64_t time;   /* what is due at or before it was taken out or lies in `due` */
 	uint64_t count; /* timers inside */
 	uint64_t occupied[SC_WHEEL_LEVELS]; /* bit i: slot i holds a timer */
 	struct sc_timer *slot[SC_WHEEL_LEVELS][SC_WHEEL_SLOTS];
-	struct sc_timer *due; /* inserted with when <= time: expire at the next advance */
+	struct sc_timer *due; /* when <= time: taken out first by the next advance */
 };
 
 void sc_wheel_init(struct sc_wheel *wheel, int64_t now);
 void sc_wheel_insert(struct sc_wheel *wheel, struct sc_timer *timer);
 void sc_wheel_remove(struct sc_wheel *wheel, struct sc_timer *timer); /* must be inside */
-/* Moves time to `now` and takes out up to `most` timers due by then, earliest `when` first
- * among those taken in one call as far as they come from different slots; linked by next,
- * link NULL.  NULL: none is left that is due. */
+/* Moves time towards `now` and takes out up to `most` timers due by then, earliest `when`
+ * first (those inserted when already due come before, in any order); linked by next, link
+ * NULL.  Less than `most`: time is `now` and none is left that is due. */
 struct sc_timer *sc_wheel_advance(struct sc_wheel *wheel, int64_t now, unsigned most);
-/* The earliest `when`, exactly if `exact`, else perhaps a little early (never late) and
- * cheap; INT64_MAX if empty. */
+/* The earliest `when`, exactly if `exact` (looks at all timers of one slot), else perhaps
+ * early (never late) and cheap: 0 if one is due; INT64_MAX if empty. */
 int64_t sc_wheel_next(const struct sc_wheel *wheel, int exact);
 
 #endif
