@@ -1,0 +1,202 @@
+# Makefile: builds, tests and installs libscope.
+#
+# Objects of one source for several purposes ("variants") lie side by side:
+#   build/static/  the archive          build/asan/  AddressSanitizer, UBSan
+#   build/shared/  the shared library   build/tsan/  ThreadSanitizer
+#   build/lto/     the LTO archive      build/sim/   the simulation
+# Variables that users set: CC CFLAGS LDFLAGS PREFIX DESTDIR BUILD ARGS V.
+
+VERSION := 0.1.0
+PREFIX ?= /usr/local
+BUILD ?= build
+CFLAGS ?= -O3 -g
+TSAN_CC ?= $(or $(shell command -v clang-19),clang)
+INSTALL ?= install
+Q := $(if $(V),,@)
+SAY = $(if $(V),,@echo "  $(1)")
+
+.DELETE_ON_ERROR:
+.SUFFIXES:
+.PHONY: lib run test perf lint install uninstall asan tsan clean help man tests
+
+lib: ## Build the static, shared and LTO libraries (the default).
+lib: $(BUILD)/libscope.a $(BUILD)/libscope.so $(BUILD)/libscope-lto.a
+
+# ---- sources and flags ----
+
+ARCH := $(shell uname -m)
+SOURCES := $(wildcard runtime/*/*.c runtime/arch/switch_$(ARCH).S)
+HEADERS := $(wildcard api/*.h)
+MAN1 := $(wildcard docs/*.1)
+
+SC_FLAGS := -std=gnu11 -Wall -Wextra -fno-omit-frame-pointer -fstack-clash-protection \
+	-fvisibility=hidden -fno-plt -Iruntime -Iapi
+TEST_FLAGS := -std=gnu11 -Wall -Wextra -fno-omit-frame-pointer -Iruntime -Iapi -Itests
+LIBS := -Wl,--as-needed -luv -Wl,--no-as-needed -lpthread
+
+# A program with jemalloc never names it, so a linker that drops unneeded libraries would.
+JEMALLOC := -Wl,--no-as-needed -ljemalloc
+
+# The spawn path reads the stack pointer itself and is shorter without frame pointers.
+FLAGS_runtime/scope/fast.c := -fomit-frame-pointer
+
+CC_static = $(CC)
+FLAGS_static = $(CFLAGS)
+CC_shared = $(CC)
+FLAGS_shared = $(CFLAGS) -fPIC
+# Fat objects: whoever links without LTO gets the ordinary code.  The address of errno must
+# not be seen by the optimiser, so its file stays out.
+CC_lto = $(CC)
+FLAGS_lto = $(CFLAGS) $(if $(filter %/errno.c,$<),-fno-lto,-flto -ffat-lto-objects)
+CC_asan = $(CC)
+FLAGS_asan = -O1 -g -fno-optimize-sibling-calls -fsanitize=address,undefined \
+	-fno-sanitize-recover=all -DSC_TEST_SHIM
+CC_tsan = $(TSAN_CC)
+FLAGS_tsan = -O1 -g -fno-optimize-sibling-calls -fsanitize=thread -DSC_TEST_SHIM
+CC_sim = $(CC)
+FLAGS_sim = -O2 -g -DSC_SIM -DSC_TEST_SHIM
+CC_valgrind = $(CC)
+FLAGS_valgrind = -O1 -g -DSC_VALGRIND -DSC_TEST_SHIM
+VARIANTS := static shared lto asan tsan sim valgrind
+
+objects = $(patsubst %,$(BUILD)/$(1)/%.o,$(basename $(2)))
+
+define variant
+OBJECTS_$(1) := $$(call objects,$(1),$$(SOURCES))
+$(BUILD)/$(1)/runtime/%.o: runtime/%.c Makefile
+	$$(call SAY,CC $(1) $$<)
+	$(Q)mkdir -p $$(@D)
+	$(Q)$$(CC_$(1)) $(SC_FLAGS) $$(FLAGS_$(1)) $$(FLAGS_$$<) -MMD -MP -c -o $$@ $$<
+$(BUILD)/$(1)/runtime/%.o: runtime/%.S Makefile
+	$$(call SAY,AS $(1) $$<)
+	$(Q)mkdir -p $$(@D)
+	$(Q)$$(CC_$(1)) $(SC_FLAGS) $$(FLAGS_$(1)) -MMD -MP -c -o $$@ $$<
+$(BUILD)/$(1)/tests/%.o: tests/%.c Makefile
+	$$(call SAY,CC $(1) $$<)
+	$(Q)mkdir -p $$(@D)
+	$(Q)$$(CC_$(1)) $(TEST_FLAGS) $$(FLAGS_$(1)) -MMD -MP -c -o $$@ $$<
+endef
+$(foreach v,$(VARIANTS),$(eval $(call variant,$(v))))
+
+# ---- libraries ----
+
+define archive
+$(2): $(OBJECTS_$(1))
+	$$(call SAY,AR $$@)
+	$(Q)mkdir -p $$(@D)
+	$(Q)rm -f $$@
+	$(Q)$(AR) rcs $$@ $$(filter %.o,$$^)
+endef
+$(eval $(call archive,static,$(BUILD)/libscope.a))
+$(eval $(call archive,lto,$(BUILD)/libscope-lto.a))
+$(foreach v,asan tsan sim valgrind,$(eval $(call archive,$(v),$(BUILD)/$(v)/libscope.a)))
+
+$(BUILD)/libscope.so.0: $(OBJECTS_shared) api/libscope.map
+	$(call SAY,LD $@)
+	$(Q)$(CC) -shared -Wl,-soname,libscope.so.0 -Wl,--version-script=api/libscope.map \
+		-Wl,-z,defs -Wl,-z,now $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) $(LIBS)
+
+$(BUILD)/libscope.so: $(BUILD)/libscope.so.0
+	$(Q)ln -sf libscope.so.0 $@
+
+# ---- examples: examples/NAME/*.c is the program build/bin/NAME ----
+
+EXAMPLES := $(sort $(patsubst examples/%/,%,$(dir $(wildcard examples/*/*.c))))
+LIBS_scope-sum := -lcrypto $(JEMALLOC)
+
+define example
+$(BUILD)/bin/$(1): $(call objects,static,$(wildcard examples/$(1)/*.c)) $(BUILD)/libscope.a
+	$$(call SAY,LD $$@)
+	$(Q)mkdir -p $$(@D)
+	$(Q)$$(CC) $$(CFLAGS) $$(LDFLAGS) -o $$@ $$(filter %.o %.a,$$^) $$(LIBS) $$(LIBS_$(1))
+endef
+$(foreach e,$(EXAMPLES),$(eval $(call example,$(e))))
+
+$(BUILD)/static/examples/%.o: examples/%.c Makefile
+	$(call SAY,CC static $<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -std=gnu11 -Wall -Wextra -fno-omit-frame-pointer -fstack-clash-protection \
+		-Iapi $(CFLAGS) -MMD -MP -c -o $@ $<
+
+# ---- test programs: tests/NAME/*.c is build/test/NAME, or build/VARIANT/NAME ----
+
+define test_program
+$(1): $(call objects,$(2),$(wildcard tests/$(3)/*.c) $(5)) $(4)
+	$$(call SAY,LD $$@)
+	$(Q)mkdir -p $$(@D)
+	$(Q)$$(CC_$(2)) $$(FLAGS_$(2)) $$(LDFLAGS) -rdynamic -o $$@ $$(filter %.o %.a,$$^) \
+		$$(LIBS) $(6)
+endef
+$(foreach t,unit api stress,$(eval $(call \
+	test_program,$(BUILD)/test/$(t),static,$(t),$(BUILD)/libscope.a,,-lcriterion)))
+$(eval $(call test_program,$(BUILD)/test/sim,sim,sim,$(BUILD)/sim/libscope.a,tests/shim.c,))
+$(foreach v,asan tsan valgrind,$(foreach t,unit api stress,$(eval $(call \
+	test_program,$(BUILD)/$(v)/$(t),$(v),$(t),$(BUILD)/$(v)/libscope.a,tests/shim.c,))))
+
+# ---- what people call ----
+
+run: ## Build scope-sum and show what it does with a tree of this machine.
+	$(Q)tests/setup.sh run
+	$(Q)$(MAKE) --no-print-directory $(BUILD)/bin/scope-sum
+	$(Q)examples/scope-sum/demo.sh $(BUILD)/bin/scope-sum
+
+test: ## Run every check; the last line is "N passed, N failed".
+	$(Q)tests/setup.sh test
+	$(Q)tests/run.sh
+
+perf: ## Measure the costs beside other libraries; ARGS go to perf/run.sh.
+	$(Q)tests/setup.sh perf
+	$(Q)$(MAKE) --no-print-directory lib
+	$(Q)perf/run.sh $(ARGS)
+
+asan: ## Run the unit and API tests under AddressSanitizer and UBSan.
+	$(Q)tests/setup.sh asan
+	$(Q)tests/run.sh asan
+
+tsan: ## Run the unit and API tests under ThreadSanitizer.
+	$(Q)tests/setup.sh tsan
+	$(Q)tests/run.sh tsan
+
+lint: ## Check layers, names, memory-order tags, headers and documented errors.
+lint: lib
+	$(Q)tests/lint/run.sh
+
+man: $(BUILD)/man/done
+
+$(BUILD)/man/done: docs/man.sh $(HEADERS)
+	$(Q)rm -rf $(@D) && mkdir -p $(@D)
+	$(Q)docs/man.sh $(VERSION) $(@D) $(HEADERS)
+	$(Q)touch $@
+
+install: ## Install headers, libraries, scope.pc, man pages, examples (PREFIX, DESTDIR).
+install: lib man $(addprefix $(BUILD)/bin/,$(EXAMPLES))
+	$(Q)$(INSTALL) -d $(addprefix $(DESTDIR)$(PREFIX)/,include lib/pkgconfig bin \
+		share/man/man1 share/man/man3)
+	$(Q)$(INSTALL) -m 644 $(HEADERS) $(DESTDIR)$(PREFIX)/include
+	$(Q)$(INSTALL) -m 644 $(BUILD)/libscope.a $(BUILD)/libscope-lto.a $(DESTDIR)$(PREFIX)/lib
+	$(Q)$(INSTALL) -m 755 $(BUILD)/libscope.so.0 $(DESTDIR)$(PREFIX)/lib
+	$(Q)ln -sf libscope.so.0 $(DESTDIR)$(PREFIX)/lib/libscope.so
+	$(Q)sed 's|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(VERSION)|' docs/scope.pc.in \
+		>$(DESTDIR)$(PREFIX)/lib/pkgconfig/scope.pc
+	$(Q)$(INSTALL) -m 644 $(BUILD)/man/*.3 $(DESTDIR)$(PREFIX)/share/man/man3
+	$(Q)$(if $(MAN1),$(INSTALL) -m 644 $(MAN1) $(DESTDIR)$(PREFIX)/share/man/man1)
+	$(Q)$(if $(EXAMPLES),$(INSTALL) -m 755 $(addprefix $(BUILD)/bin/,$(EXAMPLES)) \
+		$(DESTDIR)$(PREFIX)/bin)
+	$(Q)$(if $(DESTDIR),,ldconfig 2>/dev/null || true)
+
+uninstall: ## Remove what install put there.
+uninstall: man
+	$(Q)rm -f $(addprefix $(DESTDIR)$(PREFIX)/,$(addprefix include/,$(notdir $(HEADERS))) \
+		lib/libscope.a lib/libscope-lto.a lib/libscope.so lib/libscope.so.0 \
+		lib/pkgconfig/scope.pc $(addprefix share/man/man1/,$(notdir $(MAN1))) $(addprefix bin/,$(EXAMPLES)))
+	$(Q)cd $(BUILD)/man && for page in *.3; do \
+		rm -f $(DESTDIR)$(PREFIX)/share/man/man3/$$page; done
+
+clean: ## Remove everything that was built.
+	rm -rf $(BUILD)
+
+help: ## List the targets.
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
+
+-include $(patsubst %.o,%.d,$(wildcard $(BUILD)/*/runtime/*/*.o $(BUILD)/*/tests/*.o \
+	$(BUILD)/*/tests/*/*.o $(BUILD)/*/examples/*/*.o))
