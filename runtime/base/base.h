@@ -15,8 +15,10 @@
 
 #define SC_CONTAINER(pointer, type, member) ((type *)((char *)(pointer)-offsetof(type, member)))
 
-/* Prints "libscope: <message>" through the installed reporter and aborts. */
+/* Hands "libscope: <message>\n" to sc_panic_sink and aborts. */
 void sc_panic(const char *format, ...) __attribute__((noreturn, format(printf, 1, 2)));
+/* Writes to stderr unless replaced; set while no other thread can panic. */
+extern void (*sc_panic_sink)(const char *text, size_t length);
 
 /* Assertions stay on in every build but in the few lines of the fast path. */
 #define SC_ASSERT(condition, ...)                                                                  \
