@@ -23,9 +23,12 @@ struct sc_os {
 	void (*discard)(void *memory, size_t size); /* give the pages back, keep it read-write */
 	void (*release)(void *memory, size_t size); /* unmap */
 	/* Make a committed page range fault: guard regions where the kernel has them (no
-	 * mapping used), else mprotect within a budget of half of vm.max_map_count.
-	 * -ENOMEM: no more guards can be had; -EINVAL: memory is locked. */
+	 * mapping used), else mprotect within a budget of half of vm.max_map_count.  The first
+	 * guard of the process decides which.  -ENOMEM: no more guards can be had; -EINVAL:
+	 * memory was locked after that decision. */
 	int (*guard)(void *memory, size_t size);
+	/* Called once for each guard that is about to be released with its memory. */
+	void (*unguard)(void *memory, size_t size);
 
 	/* time */
 	int64_t (*now)(void); /* CLOCK_MONOTONIC, ns */
@@ -54,15 +57,23 @@ extern const struct sc_os sc_os_system; /* the real one */
 
 /* The processors that affinity and the cgroup v2 CPU quota (rounded up) allow, at least 1. */
 unsigned sc_os_processors(void);
+/* The least quota of the cgroups from `path` up to the root of the hierarchy mounted at
+ * `mount`, in whole processors rounded up; UINT_MAX if none. */
+unsigned sc_os_quota(const char *mount, const char *path);
 size_t sc_os_page_size(void);
 /* The stack limit of main(), clamped to [256 KiB, 64 MiB]; unlimited counts as 64 MiB. */
 size_t sc_os_main_stack_size(void);
+/* The calling thread's own stack: lowest byte and first byte above.  0 or -errno. */
+int sc_os_stack_bounds(char **low, char **high);
 /* The RLIMIT_AS of this process in bytes, SIZE_MAX if none. */
 size_t sc_os_address_limit(void);
 /* write(2) to stderr, whole. */
 void sc_os_write_stderr(const char *text, size_t length);
 
 /* ---- signals (os/signal.c) ---- */
+
+/* The real-time signal that thread_signal sends. */
+int sc_os_expose_signal(void);
 
 /* Installs `handler`, which runs on the thread that thread_signal names, on the signal
  * stack if the thread has one, with SA_RESTART.  0 or -errno.  fini restores. */

@@ -1,0 +1,206 @@
+/* runtime/os/signal.c: the signals that the runtime sends itself or is asked to take.
+ *
+ * Handlers keep errno: they run between any two instructions of a task.
+ */
+#define _GNU_SOURCE
+#include "base/atomic.h"
+#include "os/os.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <string.h>
+
+enum {
+	EXPOSE_OFFSET = 3, /* SIGRTMIN is known at run time only; the first ones are popular */
+	SIGSTACK_SIZE = 64 * 1024,
+};
+
+/* A disposition taken over, and the one to put back.  Changed while no handler can run. */
+struct taken {
+	int signal;
+	int installed;
+	struct sigaction old;
+};
+
+static int take(struct taken *taken, const struct sigaction *action)
+{
+	if (sigaction(taken->signal, action, &taken->old))
+		return -errno;
+	taken->installed = 1;
+	return 0;
+}
+
+static void put_back(struct taken *taken)
+{
+	if (!taken->installed)
+		return;
+	taken->installed = 0;
+	sigaction(taken->signal, &taken->old, NULL);
+}
+
+static int take_pair(struct taken pair[2], const struct sigaction *action)
+{
+	int error = take(&pair[0], action);
+
+	if (error)
+		return error;
+	error = take(&pair[1], action);
+	if (error)
+		put_back(&pair[0]);
+	return error;
+}
+
+/* ---- expose ---- */
+
+static struct taken expose;
+static void (*expose_handler)(void); /* const while installed */
+
+int sc_os_expose_signal(void)
+{
+	return SIGRTMIN + EXPOSE_OFFSET;
+}
+
+static void on_expose(int signal)
+{
+	int kept = errno;
+
+	(void)signal;
+	expose_handler();
+	errno = kept;
+}
+
+int sc_os_expose_install(void (*handler)(void))
+{
+	struct sigaction action = {.sa_handler = on_expose, .sa_flags = SA_RESTART | SA_ONSTACK};
+
+	/* Nothing may interrupt it: it works on the deque of the thread it stopped. */
+	sigfillset(&action.sa_mask);
+	expose_handler = handler;
+	expose.signal = sc_os_expose_signal();
+	return take(&expose, &action);
+}
+
+void sc_os_expose_uninstall(void)
+{
+	put_back(&expose);
+}
+
+/* ---- signal stacks ---- */
+
+static _Thread_local void *own_stack;
+static _Thread_local stack_t own_stack_old; /* sanitizers install one of their own */
+
+int sc_os_sigstack_install(void)
+{
+	stack_t stack = {.ss_size = SIGSTACK_SIZE};
+
+	if (own_stack)
+		return 0;
+	stack.ss_sp = sc_os.alloc(SIGSTACK_SIZE);
+	if (!stack.ss_sp)
+		return -ENOMEM;
+	if (sigaltstack(&stack, &own_stack_old)) {
+		int error = -errno;
+
+		sc_os.free(stack.ss_sp);
+		return error;
+	}
+	own_stack = stack.ss_sp;
+	return 0;
+}
+
+void sc_os_sigstack_uninstall(void)
+{
+	if (!own_stack)
+		return;
+	sigaltstack(&own_stack_old, NULL);
+	sc_os.free(own_stack);
+	own_stack = NULL;
+}
+
+/* ---- faults ---- */
+
+static struct taken faults[2] = {{.signal = SIGSEGV}, {.signal = SIGBUS}};
+static void (*fault_handler)(const void *address); /* const while installed */
+
+static void on_fault(int signal, siginfo_t *info, void *context)
+{
+	int kept = errno;
+
+	(void)context;
+	fault_handler(info->si_addr);
+	/* Not ours: the repeated access meets whoever was there before.  A signal that was
+	 * sent has no access to repeat. */
+	sigaction(signal, &faults[signal == SIGBUS].old, NULL);
+	if (info->si_code <= 0)
+		raise(signal);
+	errno = kept;
+}
+
+int sc_os_fault_install(void (*handler)(const void *address))
+{
+	struct sigaction action = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_ONSTACK};
+
+	sigemptyset(&action.sa_mask);
+	fault_handler = handler;
+	return take_pair(faults, &action);
+}
+
+void sc_os_fault_uninstall(void)
+{
+	put_back(&faults[0]);
+	put_back(&faults[1]);
+}
+
+/* ---- interrupts ---- */
+
+static struct taken interrupts[2] = {{.signal = SIGINT}, {.signal = SIGTERM}};
+static void (*interrupt_handler)(int signal); /* const while installed */
+
+static void on_interrupt(int signal)
+{
+	int kept = errno;
+
+	interrupt_handler(signal);
+	errno = kept;
+}
+
+int sc_os_interrupt_install(void (*handler)(int signal))
+{
+	struct sigaction action = {.sa_handler = on_interrupt, .sa_flags = SA_RESTART | SA_ONSTACK};
+
+	sigemptyset(&action.sa_mask);
+	sigaddset(&action.sa_mask, SIGINT);
+	sigaddset(&action.sa_mask, SIGTERM);
+	interrupt_handler = handler;
+	return take_pair(interrupts, &action);
+}
+
+void sc_os_interrupt_uninstall(void)
+{
+	put_back(&interrupts[0]);
+	put_back(&interrupts[1]);
+}
+
+void sc_os_interrupt_block(int block)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	pthread_sigmask(block ? SIG_BLOCK : SIG_UNBLOCK, &set, NULL);
+}
+
+void sc_os_raise(int signal)
+{
+	sigset_t set;
+
+	put_back(&interrupts[signal == SIGTERM]);
+	sigemptyset(&set);
+	sigaddset(&set, signal);
+	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+	/* To this thread, so that it is delivered before raise returns. */
+	raise(signal);
+}
