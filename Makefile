@@ -158,8 +158,7 @@ tsan: ## Run the unit and API tests under ThreadSanitizer.
 	$(Q)tests/run.sh tsan
 
 lint: ## Check layers, names, memory-order tags, headers and documented errors.
-lint: lib
-	$(Q)tests/lint/run.sh
+	$(Q)tests/run.sh lint
 
 man: $(BUILD)/man/done
 
@@ -188,7 +187,8 @@ uninstall: ## Remove what install put there.
 uninstall: man
 	$(Q)rm -f $(addprefix $(DESTDIR)$(PREFIX)/,$(addprefix include/,$(notdir $(HEADERS))) \
 		lib/libscope.a lib/libscope-lto.a lib/libscope.so lib/libscope.so.0 \
-		lib/pkgconfig/scope.pc $(addprefix share/man/man1/,$(notdir $(MAN1))) $(addprefix bin/,$(EXAMPLES)))
+		lib/pkgconfig/scope.pc $(addprefix share/man/man1/,$(notdir $(MAN1))) \
+		$(addprefix bin/,$(EXAMPLES)))
 	$(Q)cd $(BUILD)/man && for page in *.3; do \
 		rm -f $(DESTDIR)$(PREFIX)/share/man/man3/$$page; done
 

@@ -14,6 +14,7 @@
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -160,6 +161,7 @@ static void start_job(struct job *job, struct sc_test *test)
 	if (job->pid)
 		return;
 	in_child = 1;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	dup2(fileno(job->output), 1);
 	dup2(fileno(job->output), 2);
 	call(test);
@@ -278,7 +280,8 @@ static bool chosen(const struct sc_test *test, const char *filter)
 static int usage(const char *program)
 {
 	fprintf(stderr,
-		"usage: %s [--fork] [-jN] [--timeout SECONDS] [--filter SUITE/NAME] [--list] [-v]\n",
+		"usage: %s [--fork] [-jN] [--timeout SECONDS] [--filter SUITE/NAME] [--list] "
+			"[-v]\n",
 		program);
 	return 2;
 }

@@ -1,0 +1,245 @@
+#!/usr/bin/env bash
+# tests/run.sh: builds and runs the checks, adds up their results, ends with
+# "N passed, N failed".
+#
+# Usage: tests/run.sh [PART...]   parts: lint unit api examples sim asan tsan gate stress
+# Everything that runs prints TAP; a program that dies or hangs fails what it had not reported.
+# Skipped tests count as neither.  Environment: BUILD (build), STRESS_SECONDS (60).
+set -u
+cd "$(dirname "$0")/.." || exit 2
+
+build=${BUILD:-build}
+export BUILD=$build
+log=$build/log
+jobs=$(nproc)
+passed=0 failed=0
+started=$(date +%s%N)
+
+mkdir -p "$log"
+
+if [ $# -eq 0 ]; then
+	parts="lint unit api examples sim asan tsan gate stress"
+	everything=1
+else
+	parts=$*
+	everything=
+fi
+
+has_sources() {
+	compgen -G "tests/$1/*.c" >/dev/null
+}
+
+since() {
+	local ms=$((($(date +%s%N) - $1) / 1000000))
+	printf '%d.%d s' $((ms / 1000)) $((ms / 100 % 10))
+}
+
+make_quietly() {
+	make --no-print-directory "$@"
+}
+
+# Counts TAP in $1 into the variables ok, bad, skipped; $2 is the program's exit status.
+# What the plan promised and nobody reported has failed; so has a program that reported
+# nothing, or that failed without saying where.
+count_tap() {
+	read -r ok bad skipped < <(awk -v status="$2" '
+		/^ok.*# SKIP/ { skipped++; next }
+		/^ok/ { ok++ }
+		/^not ok/ { bad++ }
+		/^1\.\.[0-9]+/ { split($0, plan, /\.\./); planned = plan[2] + 0 }
+		END {
+			missing = planned - ok - bad - skipped
+			if (missing > 0)
+				bad += missing
+			if (!bad && (status != 0 || ok + skipped == 0))
+				bad = 1
+			print ok + 0, bad + 0, skipped + 0
+		}' "$1")
+}
+
+# show_failures NAME STATUS: what a reader needs of a failed program.
+show_failures() {
+	local name=$1 status=$2
+
+	awk '
+		/^ok/ { show = 0; held = "" }
+		/^#/ && !show { held = held $0 "\n" }
+		/^not ok/ { printf "%s", held; held = ""; show = 1 }
+		show { print }' "$log/$name.tap" | head -n 200 | sed 's/^/    /'
+	case $status in
+	0 | 1) ;;
+	124 | 137) echo "    $name did not end in time" ;;
+	*) echo "    $name ended with status $status" ;;
+	esac
+	[ -s "$log/$name.log" ] || return 0
+	echo "    last lines of $log/$name.log:"
+	tail -n 40 "$log/$name.log" | sed 's/^/    | /'
+}
+
+# account NAME STATUS START: adds up a program whose TAP lies in $log/NAME.tap.
+account() {
+	count_tap "$log/$1.tap" "$2"
+	passed=$((passed + ok))
+	failed=$((failed + bad))
+	printf '%5d passed %3d failed' "$ok" "$bad"
+	[ "$skipped" -eq 0 ] || printf ' %3d skipped' "$skipped"
+	printf '  %s\n' "$(since "$3")"
+	[ "$bad" -eq 0 ] || show_failures "$1" "$2"
+}
+
+# built NAME TARGET: makes a target; a build that fails is a failed check.
+built() {
+	if make_quietly "$2" >"$log/$1.build" 2>&1; then
+		return 0
+	fi
+	failed=$((failed + 1))
+	printf '%-18s    does not build\n' "$1"
+	grep -vE '^  (CC|AS|AR|LD) ' "$log/$1.build" | tail -n 30 | sed 's/^/    | /'
+	return 1
+}
+
+# program NAME LIMIT COMMAND...: runs a program that writes TAP to its standard output.
+program() {
+	local name=$1 limit=$2 start status
+	shift 2
+	printf '%-18s' "$name"
+	start=$(date +%s%N)
+	timeout -k 10 "$limit" "$@" >"$log/$name.tap" 2>"$log/$name.log" </dev/null
+	status=$?
+	account "$name" "$status" "$start"
+}
+
+# criterion NAME LIMIT JOBS TARGET: runs a Criterion program, which writes TAP to a file.
+criterion() {
+	local name=$1 limit=$2 start status
+	printf '%-18s' "$name"
+	rm -f "$log/$name.tap"
+	start=$(date +%s%N)
+	timeout -k 10 "$limit" "$4" -j"$3" --timeout 120 --ascii --color=never \
+		--tap="$log/$name.tap" >"$log/$name.log" 2>&1 </dev/null
+	status=$?
+	touch "$log/$name.tap"
+	account "$name" "$status" "$start"
+}
+
+run_lint() {
+	local start script name status=0
+
+	make_quietly lib >"$log/lint.build" 2>&1
+	printf '%-18s' lint
+	start=$(date +%s%N)
+	: >"$log/lint.tap"
+	for script in tests/lint/*.sh; do
+		name=${script##*/}
+		if timeout -k 10 120 "$script" >"$log/lint.out" 2>&1; then
+			echo "ok - ${name%.sh}" >>"$log/lint.tap"
+		else
+			status=1
+			echo "not ok - ${name%.sh}" >>"$log/lint.tap"
+			sed 's/^/  /' "$log/lint.out" >>"$log/lint.tap"
+		fi
+	done
+	rm -f "$log/lint.log"
+	account lint $status "$start"
+	[ -n "$everything" ] || grep '^ok' "$log/lint.tap"
+}
+
+run_unit() {
+	has_sources unit && built unit "$build/test/unit" &&
+		criterion unit 300 "$jobs" "$build/test/unit"
+}
+
+# Tests of the public interface watch the clock: one at a time.
+run_api() {
+	local workers
+
+	has_sources api && built api "$build/test/api" || return
+	for workers in 1 2 4; do
+		SCOPE_WORKERS=$workers criterion "api-$workers-workers" 300 1 "$build/test/api"
+	done
+}
+
+run_examples() {
+	local script name
+
+	for script in tests/examples/*.sh; do
+		[ -e "$script" ] || continue
+		name=${script##*/}
+		program "example-${name%.sh}" 300 "$script"
+	done
+}
+
+run_sim() {
+	has_sources sim && built sim "$build/test/sim" &&
+		program sim 300 "$build/test/sim" --fork -j"$jobs" --timeout 200
+}
+
+# sanitized VARIANT: the unit and API tests in that variant, a process for each test.
+sanitized() {
+	local directory
+
+	for directory in unit api; do
+		has_sources $directory && built "$1-$directory" "$build/$1/$directory" || continue
+		SCOPE_WORKERS=2 program "$1-$directory" 400 "$build/$1/$directory" --fork \
+			--timeout 120
+	done
+}
+
+run_asan() {
+	export ASAN_OPTIONS=${ASAN_OPTIONS:-abort_on_error=0:detect_stack_use_after_return=1}
+	export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1}
+	sanitized asan
+}
+
+run_tsan() {
+	export TSAN_OPTIONS=${TSAN_OPTIONS:-halt_on_error=1}
+	sanitized tsan
+}
+
+run_gate() {
+	[ -x perf/gate.sh ] && built gate lib && program gate 200 perf/gate.sh
+}
+
+# Each stress test gets its share of the budget.
+run_stress() {
+	local tests
+
+	has_sources stress && built stress "$build/test/stress" || return
+	tests=$(cat tests/stress/*.c | grep -c '^Test(')
+	STRESS_SECONDS=$((${STRESS_SECONDS:-60} / (tests > 0 ? tests : 1)))
+	[ $STRESS_SECONDS -gt 0 ] || STRESS_SECONDS=1
+	export STRESS_SECONDS
+	criterion stress 300 1 "$build/test/stress"
+}
+
+targets_of() {
+	case $1 in
+	unit | api | stress | sim) has_sources "$1" && echo "$build/test/$1" ;;
+	asan | tsan)
+		has_sources unit && echo "$build/$1/unit"
+		has_sources api && echo "$build/$1/api" ;;
+	lint | gate) echo lib ;;
+	examples) for directory in examples/*/; do
+		compgen -G "$directory*.c" >/dev/null && echo "$build/bin/$(basename "$directory")"
+	done ;;
+	esac
+}
+
+# All at once first, as parallel as it goes; a part whose target failed says so later.
+start=$(date +%s%N)
+printf '%-18s' build
+make_quietly -k -j"$jobs" $(for part in $parts; do targets_of "$part"; done | sort -u) \
+	>"$log/build.log" 2>&1
+echo " $(since "$start")"
+for part in $parts; do
+	case $part in
+	lint | unit | api | examples | sim | asan | tsan | gate | stress) "run_$part" ;;
+	*)
+		echo "tests/run.sh: no part is called $part" >&2
+		exit 2 ;;
+	esac
+done
+
+echo "took $(since "$started")"
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
