@@ -1,0 +1,81 @@
+"""perf/bars.py: the figures that libscope has to reach, and whether a run reached them.
+
+Times hold on the machine they were set on; ratios and instruction counts hold elsewhere.
+"""
+
+# workload, workers, ns a task
+FORK_JOIN_NS = (
+    ("fib", 1, 10), ("fib", 2, 5.3), ("fib_both", 1, 8), ("fib_fast", 1, 8),
+    ("nqueens", 1, 15), ("uts", 1, 14), ("skynet", 1, 8), ("skynet", 2, 4.2),
+    ("flat", 1, 9), ("flat", 2, 9), ("flat_n", 1, 2), ("flat_n", 2, 1.5),
+)
+PEAK_MIB = (("flat", 34), ("flat_n", 1))
+FIB_INSTRUCTIONS = 105
+FIB_OF_LIMIT = 0.75
+FOR_OVER_SERIAL_INSTRUCTIONS = 1.01
+FOR_OF_COPIES = 0.97
+SPEEDUP_OF_COPIES = 0.95
+
+# figure, which of its values, size (None: any), workers, limit, unit
+TASKS = (
+    ("parked_child_batch", 0, None, 1, 80, "ns"), ("parked_child_single", 0, None, 1, 150, "ns"),
+    ("yield", 0, 2, 1, 10, "ns"), ("yield", 0, 1000, 1, 15, "ns"),
+    ("parked_bytes", 0, 100000, 1, 4300, "bytes"), ("parked_bytes", 0, 1000000, 1, 4300, "bytes"),
+    ("cancel_tree", 0, 100000, 1, 200, "ns"), ("cancel_tree", 0, 100000, 2, 200, "ns"),
+    ("sleeps", 1, 1000000, 1, 2.5, "s"), ("sleeps", 1, 1000000, 2, 2, "s"),
+    ("idle", 0, None, 1, 5, "ms/s"), ("idle", 0, None, 2, 5, "ms/s"),
+)
+
+
+def workers_text(workers):
+    return "%d worker%s" % (workers, "s" if workers > 1 else "")
+
+
+def most(name, measured, limit, unit=""):
+    met = None if measured is None else measured <= limit
+    return name, measured, "<= %s %s" % (limit, unit), met
+
+
+def least(name, measured, limit):
+    met = None if measured is None else measured >= limit
+    return name, measured, ">= %s" % limit, met
+
+
+def median(values):
+    values = sorted(values)
+    half = len(values) // 2
+    return values[half] if len(values) % 2 else (values[half - 1] + values[half]) / 2
+
+
+def judge(facts, peaks, instructions, task_rounds):
+    """Yields (bar, measured or None, limit as text, met or None)."""
+    ours = {(job.workload, job.workers): fact for job, fact in facts.items()
+            if job.program == "libscope"}
+
+    def fact(workload, workers, name):
+        return ours.get((workload, workers), {}).get(name)
+
+    for workload, workers, limit in FORK_JOIN_NS:
+        ns = fact(workload, workers, "ns")
+        yield most("%s, %s" % (workload, workers_text(workers)), ns and ns[0], limit, "ns")
+    yield most("fib, instructions a spawn", instructions.get("fib"), FIB_INSTRUCTIONS)
+    yield most("fib over limit scope_call", fact("fib", 1, "limit"), FIB_OF_LIMIT)
+    slower = fact("flat", 2, "speedup")
+    yield least("flat, speed-up of the second worker", slower, 1)
+    for workload, limit in PEAK_MIB:
+        for workers in (1, 2):
+            yield most("%s, peak over baseline, %s" % (workload, workers_text(workers)),
+                       peaks.get((workload, workers)), limit, "MiB")
+    for workload in ("fib", "nqueens", "uts", "skynet"):
+        yield least("%s, speed-up over that of two serial copies" % workload,
+                    fact(workload, 2, "of_copies"), SPEEDUP_OF_COPIES)
+    yield least("for, 2 workers over two serial copies", fact("for", 2, "serial_of_copies"),
+                FOR_OF_COPIES)
+    yield most("for, instructions over serial", instructions.get("for_over_serial"),
+               FOR_OVER_SERIAL_INSTRUCTIONS)
+    for figure, value, size, workers, limit, unit in TASKS:
+        runs = [run for (name, at, w), all_runs in task_rounds.items() for run in all_runs
+                if name == figure and w == workers and size in (None, at)]
+        shown = " %d" % size if size else ""
+        yield most("%s%s, %s" % (figure, shown, workers_text(workers)),
+                   median([run[value] for run in runs]) if runs else None, limit, unit)
