@@ -1,0 +1,83 @@
+/* runtime/deque/ready.h: queues of what may run now: one ring per worker, one inbox for all.
+ *
+ * Ring: bounded to 256; the owner pushes at the tail; the owner and thieves pop at the head.
+ * Inbox: unbounded, intrusive, under a lock: overflow of rings, wakes from threads that are
+ * no workers, and whole batches.
+ *
+ * Memory order
+ *   [ring.publish]  owner store_rel(tail) in push -> thief load_acq(tail) in steal: who sees
+ *                   the tail past i sees items[i]
+ *   [ring.claim]    who pops: cas_acqrel(head) -> owner load_acq(head) in push: the owner
+ *                   reuses a cell only after its item was read
+ */
+#ifndef SC_DEQUE_READY_H
+#define SC_DEQUE_READY_H
+
+#include "base/atomic.h"
+#include "base/base.h"
+#include "base/lock.h"
+
+enum sc_item_kind { SC_ITEM_STRAND, SC_ITEM_TASK };
+
+/* First member of whatever can be queued. */
+struct sc_item {
+	struct sc_item *next; /* whoever holds the item */
+	uint32_t kind;        /* const: enum sc_item_kind */
+};
+
+/* A chain of items linked by next. */
+struct sc_batch {
+	struct sc_item *first, *last;
+	size_t count;
+};
+
+SC_INLINE void sc_batch_add(struct sc_batch *batch, struct sc_item *item)
+{
+	item->next = NULL;
+	if (batch->first)
+		batch->last->next = item;
+	else
+		batch->first = item;
+	batch->last = item;
+	batch->count++;
+}
+
+enum { SC_RING_SIZE = 256 };
+
+struct sc_ring {
+	uint32_t tail;                       /* atomic: owner writes */
+	uint32_t solo;                       /* const after start: there are no thieves */
+	uint32_t head SC_ALIGNED(SC_CACHE_LINE); /* atomic: who pops */
+	struct sc_item *items[SC_RING_SIZE]; /* atomic, relaxed: a cell may be read in vain */
+};
+
+struct sc_inbox {
+	struct sc_lock lock;
+	uint64_t count;       /* atomic: items inside; a hint without the lock */
+	struct sc_batch list; /* lock: lock */
+};
+
+/* Owner: false if full. */
+int sc_ring_push(struct sc_ring *ring, struct sc_item *item);
+/* Owner: the oldest item or NULL. */
+struct sc_item *sc_ring_pop(struct sc_ring *ring);
+/* Another worker: takes half of the items, at most `most`; how many. */
+unsigned sc_ring_steal(struct sc_ring *victim, struct sc_item **out, unsigned most);
+
+SC_INLINE uint32_t sc_ring_count(struct sc_ring *ring)
+{
+	uint32_t head = at_load_rlx(&ring->head);
+	uint32_t count = at_load_rlx(&ring->tail) - head;
+	return count > SC_RING_SIZE ? 0 : count;
+}
+
+void sc_inbox_put(struct sc_inbox *inbox, struct sc_batch *batch);
+/* The oldest items, at most `most`. */
+struct sc_batch sc_inbox_get(struct sc_inbox *inbox, size_t most);
+
+SC_INLINE uint64_t sc_inbox_count(struct sc_inbox *inbox)
+{
+	return at_load_rlx(&inbox->count);
+}
+
+#endif

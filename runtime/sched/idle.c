@@ -1,0 +1,312 @@
+/* runtime/sched/idle.c: sleeping and waking workers without losing a wake-up; see sched.h. */
+#include "sched/sched.h"
+
+enum { SEARCHING = 1, SLEEPING = 1 << 16 };
+
+/* A producer of slots wakes another worker at most once in about 50 us. */
+#define OFFER_TICKS 125000u
+
+void sc_poke(struct sc_worker *worker)
+{
+	at_store_rlx(&worker->bottom.lim, NULL);
+	at_store_rlx(&worker->stack_limit, UINTPTR_MAX);
+}
+
+void sc_poke_all(void)
+{
+	unsigned i;
+
+	at_fence_sc(); /* the reason is visible before the call [attend.dekker] */
+	for (i = 0; i < sc_sched.count; i++)
+		sc_poke(&sc_sched.workers[i]);
+}
+
+void sc_attended(struct sc_worker *worker)
+{
+	at_store_rlx(&worker->bottom.lim, worker->deque.slots + worker->deque.capacity);
+	at_store_rlx(&worker->stack_limit, (uintptr_t)worker->strand->fiber.stack_low + 16384);
+	at_fence_sc(); /* [attend.dekker] */
+}
+
+static int wake(struct sc_worker *worker)
+{
+	uint32_t expected = SC_ASLEEP;
+
+	if (at_load_rlx(&worker->parker) != SC_ASLEEP ||
+	    !at_cas_acqrel(&worker->parker, &expected, SC_NOTIFIED)) /* [parker.wake] */
+		return 0;
+	/* It counts as searching from now on, so that no second one is woken. */
+	at_sub_sc(&sc_sched.idle, SLEEPING - SEARCHING); /* [idle.dekker] */
+	sc_os.wake(&worker->parker, 1);
+	return 1;
+}
+
+void sc_wake_worker(struct sc_worker *worker)
+{
+	at_fence_sc(); /* [idle.dekker] */
+	wake(worker);
+}
+
+void sc_wake_one(void)
+{
+	uint32_t keeper = at_load_rlx(&sc_sched.timekeeper);
+	unsigned i;
+
+	for (i = 0; i < sc_sched.count; i++)
+		if (i + 1 != keeper && wake(&sc_sched.workers[i]))
+			return;
+	if (keeper)
+		wake(&sc_sched.workers[keeper - 1]);
+}
+
+void sc_notify(void)
+{
+	uint32_t idle;
+
+	at_fence_sc(); /* [idle.dekker] */
+	idle = at_load_rlx(&sc_sched.idle);
+	if (idle >= SLEEPING && (idle & 0xffff) == 0)
+		sc_wake_one();
+}
+
+void sc_offer(struct sc_worker *worker)
+{
+	uint64_t ticks;
+
+	if (at_load_rlx(&sc_sched.idle) < SLEEPING)
+		return;
+	ticks = sc_ticks();
+	if (ticks - worker->wake_ticks < OFFER_TICKS)
+		return;
+	worker->wake_ticks = ticks;
+	sc_notify();
+}
+
+static void make_ready(struct sc_batch *batch, struct sc_strand *strand)
+{
+	strand->reason = SC_READY;
+	sc_batch_add(batch, &strand->item);
+}
+
+void sc_ready(struct sc_strand *strand)
+{
+	struct sc_worker *worker = sc_self();
+	struct sc_batch batch = {NULL, NULL, 0};
+	struct sc_item *old;
+
+	if (strand->pinned && strand->pinned != worker) {
+		struct sc_worker *home = strand->pinned;
+
+		make_ready(&batch, strand);
+		sc_inbox_put(&home->pinned, &batch);
+		sc_wake_worker(home);
+		return;
+	}
+	if (worker == &sc_worker_none) {
+		make_ready(&batch, strand);
+		sc_ready_batch(&batch);
+		return;
+	}
+	strand->reason = SC_READY;
+	if (strand->pinned) {
+		sc_batch_add(&batch, &strand->item);
+		sc_inbox_put(&worker->pinned, &batch);
+		return;
+	}
+	/* The one woken last goes first, here; the one before it may go elsewhere. */
+	old = worker->next;
+	worker->next = &strand->item;
+	if (old) {
+		sc_batch_add(&batch, old);
+		if (!sc_ring_push(&worker->ring, old))
+			sc_inbox_put(&sc_sched.inbox, &batch);
+		sc_notify();
+	}
+}
+
+void sc_ready_batch(struct sc_batch *batch)
+{
+	if (!batch->first)
+		return;
+	sc_inbox_put(&sc_sched.inbox, batch);
+	sc_notify();
+}
+
+void sc_submit(struct sc_task *task)
+{
+	struct sc_worker *worker = sc_self();
+	struct sc_batch batch = {NULL, NULL, 0};
+
+	task->item.kind = SC_ITEM_TASK;
+	if (task->pinned) {
+		struct sc_worker *home = task->pinned;
+
+		sc_batch_add(&batch, &task->item);
+		sc_inbox_put(&home->pinned, &batch);
+		sc_wake_worker(home);
+	} else if (worker != &sc_worker_none && sc_ring_push(&worker->ring, &task->item)) {
+		sc_notify();
+	} else {
+		sc_batch_add(&batch, &task->item);
+		sc_ready_batch(&batch);
+	}
+}
+
+int sc_any_work(struct sc_worker *worker)
+{
+	unsigned i;
+
+	if (sc_inbox_count(&sc_sched.inbox) || sc_inbox_count(&worker->pinned))
+		return 1;
+	for (i = 0; i < sc_sched.count; i++) {
+		struct sc_worker *other = &sc_sched.workers[i];
+
+		if (sc_deque_exposed(&other->deque) || sc_ring_count(&other->ring))
+			return 1;
+	}
+	return 0;
+}
+
+/* ---- sleeping -------------------------------------------------------------------------- */
+
+enum verdict { SLEEP, LOOK_AGAIN, REFUSE_ONE };
+
+/* What happens when no strand can run: the virtual clock moves on, a deadlock is named, or
+ * a task that can't have a stack is refused.  All workers are idle and stay so: `last_lock`
+ * lets one decide, and only while that holds. */
+static enum verdict decide(struct sc_worker *worker)
+{
+	int64_t next = sc_timers_next(1);
+	unsigned i;
+
+	if (sc_any_work(worker)) /* unstarted work, no stack, and nobody left to give one back */
+		return worker->spare ? LOOK_AGAIN : next == SC_NEVER ? REFUSE_ONE : SLEEP;
+	if (next == SC_NEVER) {
+		if (!(sc_sched.flags & SC_SCHED_DETECT))
+			return SLEEP;
+		sc_hooks.deadlock();
+		return LOOK_AGAIN;
+	}
+	if (!(sc_sched.flags & SC_SCHED_VIRTUAL))
+		return SLEEP;
+	at_store_rlx(&sc_sched.virtual_now, next);
+	for (i = 0; i < sc_sched.count; i++)
+		sc_timers_poll(&sc_sched.workers[i].timers, next);
+	return LOOK_AGAIN;
+}
+
+/* The caller has announced itself as asleep. */
+static enum verdict last_one(struct sc_worker *worker)
+{
+	enum verdict verdict = SLEEP;
+
+	if ((at_load_rlx(&sc_sched.idle) >> 16) != sc_sched.count)
+		return SLEEP;
+	sc_lock_take(&sc_sched.last_lock);
+	if ((at_load_rlx(&sc_sched.idle) >> 16) == sc_sched.count && !at_load_acq(&sc_sched.stop)) /* [sched.stop] */
+		verdict = decide(worker);
+	sc_lock_drop(&sc_sched.last_lock);
+	return verdict;
+}
+
+/* Becomes the sleeper with the timeout if there is none; what it sleeps until. */
+static int64_t keep_time(struct sc_worker *worker)
+{
+	uint32_t expected = 0;
+	int64_t until;
+
+	if (sc_sched.flags & SC_SCHED_VIRTUAL)
+		return SC_NEVER;
+	if (!at_cas_acqrel(&sc_sched.timekeeper, &expected, worker->index + 1)) /* [timer.keeper] */
+		return SC_NEVER;
+	do {
+		until = sc_timers_next(0);
+		at_store_rlx(&sc_sched.armed_until, until);
+		at_fence_sc(); /* [timer.dekker] */
+	} while (sc_timers_next(0) < until);
+	return until;
+}
+
+static void drop_time(struct sc_worker *worker)
+{
+	int64_t next;
+	unsigned i;
+
+	if (at_load_rlx(&sc_sched.timekeeper) != worker->index + 1)
+		return;
+	at_store_rlx(&sc_sched.armed_until, SC_NEVER);
+	at_store_rel(&sc_sched.timekeeper, 0); /* [timer.keeper] */
+	at_fence_sc();                         /* [timer.dekker] */
+	next = sc_timers_next(0);
+	if (next == SC_NEVER)
+		return;
+	if (next <= sc_now())
+		for (i = 0; i < sc_sched.count; i++)
+			sc_timers_poll(&sc_sched.workers[i].timers, sc_now());
+	/* This worker goes to work: another sleeper has to watch the clock. */
+	if (at_load_rlx(&sc_sched.idle) >= SLEEPING && sc_any_work(worker))
+		sc_wake_one();
+}
+
+/* Takes one unstarted task that can't have a stack and fails it. */
+static void refuse_one(struct sc_worker *worker)
+{
+	struct sc_strand *woken = NULL;
+	struct sc_item *item;
+	struct sc_slot slot;
+	unsigned i;
+
+	for (i = 0; i < sc_sched.count; i++) {
+		if (sc_deque_take(&sc_sched.workers[i].deque, &slot, 1)) {
+			woken = sc_hooks.refuse(&slot, NULL);
+			break;
+		}
+	}
+	if (i == sc_sched.count) {
+		item = sc_inbox_get(&worker->pinned, 1).first;
+		if (!item)
+			item = sc_inbox_get(&sc_sched.inbox, 1).first;
+		if (item)
+			woken = sc_hooks.refuse(NULL, SC_CONTAINER(item, struct sc_task, item));
+	}
+	if (woken)
+		sc_ready(woken);
+}
+
+static void block(struct sc_worker *worker, int64_t until)
+{
+	while (at_load_acq(&worker->parker) == SC_ASLEEP && !at_load_acq(&sc_sched.stop)) { /* [parker.wake] [sched.stop] */
+		if (until != SC_NEVER && sc_os.now() >= until)
+			break;
+		sc_os.wait(&worker->parker, SC_ASLEEP, until);
+	}
+}
+
+/* The caller counts as searching, before and after. */
+void sc_idle_sleep(struct sc_worker *worker)
+{
+	uint32_t expected = SC_ASLEEP;
+	enum verdict verdict = SLEEP;
+	int starved;
+
+	at_store_rlx(&worker->parker, SC_ASLEEP);
+	at_add_sc(&sc_sched.idle, SLEEPING - SEARCHING); /* [idle.dekker] */
+	sc_poke_all(); /* from now on who spawns exposes at once */
+	starved = sc_any_work(worker) && !worker->spare;
+	if (starved || !sc_any_work(worker)) {
+		verdict = last_one(worker);
+		/* Without a spare it can't tell work it could do from work it can't: look
+		 * again soon, somebody may give a stack back. */
+		if (verdict == SLEEP)
+			block(worker, starved ? sc_os.now() + 1000000 : keep_time(worker));
+	}
+	if (at_cas_acqrel(&worker->parker, &expected, SC_AWAKE)) /* [parker.wake] */
+		at_sub_sc(&sc_sched.idle, SLEEPING - SEARCHING); /* [idle.dekker] */
+	else
+		at_store_rlx(&worker->parker, SC_AWAKE);
+	if (at_load_rlx(&sc_sched.monitor_asleep))
+		sc_monitor_nudge();
+	drop_time(worker);
+	if (verdict == REFUSE_ONE)
+		refuse_one(worker);
+}

@@ -1,0 +1,147 @@
+/* runtime/sched/monitor.c: the thread that is no worker: ticks, late timers, signals.
+ *
+ * While a worker is busy it looks every 10 ms: it calls for the attention of the busy ones,
+ * so that a long task gives way and its deadlines are seen, fires timers that nobody polls,
+ * and wakes a sleeper if work is left.  When all are asleep it sleeps too.
+ */
+#include "sched/sched.h"
+
+#define TICK_NS INT64_C(10000000)
+
+void sc_monitor_nudge(void)
+{
+	at_add_sc(&sc_sched.monitor, 1); /* [monitor.nudge] */
+	sc_os.wake(&sc_sched.monitor, 1);
+}
+
+static int all_asleep(void)
+{
+	return (at_load_rlx(&sc_sched.idle) >> 16) == sc_sched.count;
+}
+
+static void tick_worker(struct sc_worker *worker)
+{
+	if (at_load_rlx(&worker->parker) != SC_AWAKE)
+		return;
+	at_store_rlx(&worker->tick, 1);
+	sc_poke_all();
+	/* Work that its owner keeps while others sleep. */
+	if ((at_load_rlx(&sc_sched.idle) >> 16) != 0 &&
+	    at_load_rlx(&worker->bottom.top) > at_load_rlx(&worker->bottom.split))
+		sc_os.thread_signal(worker->thread);
+}
+
+static void tick(void)
+{
+	int64_t now = sc_now();
+	unsigned i;
+
+	for (i = 0; i < sc_sched.count; i++)
+		tick_worker(&sc_sched.workers[i]);
+	if (!(sc_sched.flags & SC_SCHED_VIRTUAL))
+		for (i = 0; i < sc_sched.count; i++)
+			sc_timers_poll(&sc_sched.workers[i].timers, now);
+	for (i = 0; i < sc_sched.count; i++)
+		if (sc_any_work(&sc_sched.workers[i])) {
+			sc_notify();
+			break;
+		}
+}
+
+static uint64_t total_progress(void)
+{
+	uint64_t sum = 0;
+	unsigned i;
+
+	for (i = 0; i < sc_sched.count; i++)
+		sum += at_load_rlx(&sc_sched.workers[i].progress);
+	return sum;
+}
+
+/* After a hard cancel somebody has to move within kill_after. */
+static void watch_progress(uint64_t *last)
+{
+	uint32_t signal = at_load_rlx(&sc_sched.hard_signal);
+	uint64_t now_at;
+	int64_t now;
+
+	if (!signal)
+		return;
+	now_at = total_progress();
+	now = sc_os.now();
+	if (sc_sched.hard_since == 0 || now_at != *last) {
+		*last = now_at;
+		sc_sched.hard_since = now;
+	} else if (now - sc_sched.hard_since > sc_sched.kill_after) {
+		sc_hooks.stuck((int)signal);
+	}
+}
+
+static void deliver(uint32_t *seen)
+{
+	uint32_t signals = at_load_acq(&sc_sched.signals); /* [monitor.signal] */
+
+	while (*seen >> 8 != signals >> 8) {
+		*seen += 1 << 8;
+		sc_hooks.signal((int)(signals & 0xff), *seen >> 8);
+	}
+}
+
+/* Signal context, any thread. */
+static void on_signal(int signal)
+{
+	uint32_t seen = at_load_rlx(&sc_sched.signals);
+
+	while (!at_cas_acqrel(&sc_sched.signals, &seen, (((seen >> 8) + 1) << 8) | (uint32_t)signal)) /* [monitor.signal] */
+		;
+	sc_monitor_nudge();
+}
+
+static void monitor(void *unused)
+{
+	uint64_t progress = 0;
+	uint32_t seen = 0;
+
+	(void)unused;
+	if (sc_sched.flags & SC_SCHED_SIGNALS)
+		sc_os_interrupt_block(0);
+	while (!at_load_acq(&sc_sched.stop)) { /* [sched.stop] */
+		uint32_t word = at_load_acq(&sc_sched.monitor); /* [monitor.nudge] */
+
+		deliver(&seen);
+		watch_progress(&progress);
+		at_store_rlx(&sc_sched.monitor_asleep, 1);
+		at_fence_sc(); /* [monitor.nudge] */
+		if (all_asleep() && !at_load_rlx(&sc_sched.hard_signal)) {
+			sc_os.wait(&sc_sched.monitor, word, SC_NEVER);
+			at_store_rlx(&sc_sched.monitor_asleep, 0);
+		} else {
+			at_store_rlx(&sc_sched.monitor_asleep, 0);
+			sc_os.wait(&sc_sched.monitor, word, sc_os.now() + TICK_NS);
+			tick();
+		}
+	}
+	/* What came until now still counts. */
+	deliver(&seen);
+}
+
+int sc_monitor_start(void)
+{
+	int rc = 0;
+
+	if (sc_sched.flags & SC_SCHED_SIGNALS)
+		rc = sc_os_interrupt_install(on_signal);
+	if (rc == 0)
+		rc = sc_os.thread_start(&sc_sched.monitor_thread, monitor, NULL);
+	if (rc < 0 && (sc_sched.flags & SC_SCHED_SIGNALS))
+		sc_os_interrupt_uninstall();
+	return rc;
+}
+
+void sc_monitor_stop(void)
+{
+	sc_monitor_nudge();
+	sc_os.thread_join(&sc_sched.monitor_thread);
+	if (sc_sched.flags & SC_SCHED_SIGNALS)
+		sc_os_interrupt_uninstall();
+}

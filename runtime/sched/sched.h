@@ -1,0 +1,137 @@
+/* runtime/sched/sched.h: workers, the loop, parking and waking, timers, the monitor.
+ *
+ * Idle and wake.  `idle` counts workers that search (low half) and sleep (high half).
+ *   A producer publishes work, then looks at `idle`; a sleeper adds itself to `idle`, then
+ *   looks at all work again.  With a full order between the two steps on both sides one of
+ *   them sees the other, so no wake-up is lost.  A producer wakes one sleeper, and only if
+ *   nobody searches: a searcher that finds something wakes the next one if it was the last
+ *   to search.
+ *
+ * Attention.  Anyone may store 0 to a worker's lim and the maximum to its stack_limit: its
+ *   next spawn, close or checkpoint takes the slow path.  The owner resets both, then looks
+ *   for reasons; who calls makes the reason visible first.  Same argument as above.
+ *
+ * Memory order
+ *   [idle.dekker]   producer fence_sc between publishing and load(idle) <-> sleeper add_sc
+ *                   (idle) before its last look at the queues
+ *   [attend.dekker] caller add_sc(reason) or fence_sc, then store(lim) <-> owner store(lim),
+ *                   fence_sc, load(reason)
+ *   [timer.dekker]  inserter fence_sc between the wheel's next and load(armed_until) <->
+ *                   timekeeper store(armed_until), fence_sc, load(next)
+ *   [timer.keeper]  cas_acqrel(timekeeper, 0 -> self) -> store_rel(timekeeper, 0): one sleeper
+ *                   at a time writes armed_until
+ *   [parker.wake]   waker cas_acqrel(parker, ASLEEP -> NOTIFIED) -> sleeper load_acq(parker)
+ *   [monitor.nudge] add_sc(monitor) after the reason -> fence_sc, load_acq(monitor) before
+ *                   the monitor looks for reasons; it waits only while the word is unchanged
+ *   [monitor.signal] handler cas_acqrel(signals) -> monitor load_acq(signals)
+ *   [sched.stop]    store_rel(stop) -> load_acq(stop): a worker that leaves sees the result
+ */
+#ifndef SC_SCHED_SCHED_H
+#define SC_SCHED_SCHED_H
+
+#include "sched/wait.h"
+#include "sched/worker.h"
+
+enum { SC_MAX_WORKERS = 1024 };
+#define SC_NEVER INT64_MAX
+
+/* What the layer above installs before start. */
+struct sc_hooks {
+	/* Runs strand->slot; returns a strand to continue at once, or NULL. */
+	struct sc_strand *(*run)(struct sc_strand *strand);
+	/* An unstarted task that can't ever have a stack: fail it. */
+	struct sc_strand *(*refuse)(struct sc_slot *slot, struct sc_task *task);
+	/* The running strand is about to be put aside, was continued. */
+	void (*suspend)(struct sc_worker *worker);
+	void (*resume)(struct sc_worker *worker);
+	void (*expire)(struct sc_alarm *alarm);     /* a CALL alarm is due */
+	void (*deadlock)(void);                     /* nothing will ever run again */
+	void (*signal)(int signal, unsigned count); /* on the monitor's thread */
+	void (*stuck)(int signal);                  /* no progress after a hard cancel */
+};
+
+struct sc_sched {
+	unsigned count;            /* const after start */
+	unsigned flags;            /* const after start: enum sc_sched_flags */
+	int64_t kill_after;        /* const after start */
+	struct sc_worker *workers; /* const after start */
+	uint32_t idle SC_ALIGNED(SC_CACHE_LINE); /* atomic: searching | sleeping << 16 */
+	uint32_t stop;             /* atomic */
+	uint32_t timekeeper;       /* atomic: index + 1 of the sleeper that owns the timeout */
+	int64_t armed_until;       /* atomic: when the timekeeper wakes by itself */
+	int64_t virtual_now;       /* atomic: the virtual clock */
+	uint64_t seed;             /* owner (one worker): state of the seeded schedule, 0: none */
+	uint64_t trace;            /* owner: hash of the schedule so far */
+	struct sc_inbox inbox;     /* for any worker */
+	struct sc_lock last_lock;  /* who decides when all are idle */
+	uint32_t monitor;          /* atomic futex: bumped to wake the monitor */
+	uint32_t monitor_asleep;   /* atomic */
+	uint32_t signals;          /* atomic: signals so far << 8 | the last one */
+	int64_t hard_since;        /* monitor: last progress since the hard cancel, 0: none */
+	uint32_t hard_signal;      /* atomic: a hard cancel by this signal is under way */
+	struct sc_thread monitor_thread;
+};
+
+enum sc_sched_flags { SC_SCHED_VIRTUAL = 1, SC_SCHED_DETECT = 2, SC_SCHED_SIGNALS = 4 };
+
+extern struct sc_sched sc_sched;
+extern struct sc_hooks sc_hooks;
+
+/* Starts workers (the caller's thread is the first), continues `root` and returns when
+ * sc_sched_stop was called and all workers left.  0, -ENOMEM, -EAGAIN. */
+int sc_sched_run(unsigned workers, struct sc_strand *root);
+void sc_sched_stop(void);
+
+/* ---- for code that runs on a strand ---- */
+
+/* Exposes the worker's slots, puts the running strand aside, calls post(worker, strand) on
+ * the next stack; returns when somebody continued it, perhaps on another worker. */
+void sc_park(struct sc_worker *worker, enum sc_reason reason,
+	     void (*post)(struct sc_worker *worker, struct sc_strand *strand));
+/* Lets others go first; false if nobody was there. */
+int sc_give_way(struct sc_worker *worker);
+
+/* ---- from anywhere ---- */
+
+/* Makes a strand that won its wait, or was never published, ready to run. */
+void sc_ready(struct sc_strand *strand);
+/* The same for many; takes them over.  They may be tasks too. */
+void sc_ready_batch(struct sc_batch *batch);
+/* Queues an unstarted task. */
+void sc_submit(struct sc_task *task);
+/* Calls for the attention of one worker, or of all. */
+void sc_poke(struct sc_worker *worker);
+void sc_poke_all(void);
+/* Owner: after new slots while others are idle: wakes one, not too often. */
+void sc_offer(struct sc_worker *worker);
+/* Owner: puts lim and stack_limit back; the reasons are to be looked at afterwards. */
+void sc_attended(struct sc_worker *worker);
+
+SC_INLINE int sc_hungry(void)
+{
+	return at_load_rlx(&sc_sched.idle) != 0;
+}
+
+/* ---- timers ---- */
+
+int64_t sc_now(void);
+void sc_alarm_arm(struct sc_worker *worker, struct sc_alarm *alarm, int64_t when);
+/* Afterwards the alarm neither is in a wheel nor is being fired. */
+void sc_alarm_disarm(struct sc_alarm *alarm);
+/* Fires what is due in this wheel; true if something was. */
+int sc_timers_poll(struct sc_timers *timers, int64_t now);
+int64_t sc_timers_next(int exact);
+
+/* Internal to sched/. */
+void sc_wake_one(void);
+void sc_wake_worker(struct sc_worker *worker);
+void sc_notify(void);
+int sc_monitor_start(void);
+void sc_monitor_stop(void);
+void sc_monitor_nudge(void);
+void sc_idle_sleep(struct sc_worker *worker);
+int sc_any_work(struct sc_worker *worker);
+void sc_worker_loop(struct sc_worker *worker);
+void sc_strand_main(void *fiber);
+
+#endif

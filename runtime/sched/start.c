@@ -1,0 +1,165 @@
+/* runtime/sched/start.c: workers come and go: memory, threads, the first strand. */
+#include "sched/sched.h"
+#include <errno.h>
+#include <string.h>
+
+/* Slots of a join deque, halved until the address space has room for it. */
+enum { MOST_SLOTS = 1 << 26, LEAST_SLOTS = 1 << 12 };
+
+static void expose_handler(void)
+{
+	struct sc_worker *worker = sc_self();
+
+	if (worker != &sc_worker_none)
+		sc_deque_expose_async(&worker->deque, &worker->bottom);
+}
+
+static int init_deque(struct sc_worker *worker)
+{
+	size_t slots = MOST_SLOTS;
+
+	for (; slots >= LEAST_SLOTS; slots /= 2) {
+		size_t size = slots * sizeof(struct sc_slot);
+		void *memory = sc_os.reserve(size);
+
+		if (memory && sc_os.commit(memory, size) == 0) {
+			sc_deque_init(&worker->deque, &worker->bottom, memory, (uint32_t)slots);
+			return 0;
+		}
+		if (memory)
+			sc_os.release(memory, size);
+	}
+	return -ENOMEM;
+}
+
+static int init_worker(struct sc_worker *worker, unsigned index)
+{
+	struct sc_fiber *fiber;
+
+	memset(worker, 0, sizeof *worker);
+	worker->index = index;
+	worker->sched = &sc_sched;
+	worker->random = index * 2654435761u + 1;
+	worker->timers.next = SC_NEVER;
+	worker->ring.solo = sc_sched.count == 1;
+	worker->parker = SC_AWAKE;
+	worker->strand = &worker->native;
+	sc_wheel_init(&worker->timers.wheel, sc_now());
+	if (init_deque(worker) < 0)
+		return -ENOMEM;
+	fiber = sc_fiber_take(&worker->pool);
+	if (!fiber)
+		return -ENOMEM;
+	worker->spare = SC_CONTAINER(fiber, struct sc_strand, fiber);
+	return 0;
+}
+
+static void fini_worker(struct sc_worker *worker)
+{
+	if (worker->spare)
+		sc_fiber_give(&worker->pool, &worker->spare->fiber);
+	sc_fiber_drain(&worker->pool);
+	if (worker->deque.slots)
+		sc_os.release(worker->deque.slots, worker->deque.capacity * sizeof(struct sc_slot));
+}
+
+static void work(void *arg)
+{
+	struct sc_worker *worker = arg;
+
+	sc_fiber_adopt(&worker->native.fiber);
+	sc_os_sigstack_install();
+	sc_self_tls = worker;
+	sc_worker_loop(worker);
+	sc_self_tls = &sc_worker_none;
+	sc_os_sigstack_uninstall();
+	sc_fiber_release(&worker->native.fiber);
+}
+
+void sc_sched_stop(void)
+{
+	unsigned i;
+
+	at_store_rel(&sc_sched.stop, 1); /* [sched.stop] */
+	at_fence_sc();                   /* [idle.dekker] */
+	for (i = 0; i < sc_sched.count; i++)
+		sc_wake_worker(&sc_sched.workers[i]);
+}
+
+static int start_threads(unsigned *out_started)
+{
+	unsigned i;
+	int rc;
+
+	for (i = 1; i < sc_sched.count; i++) {
+		rc = sc_os.thread_start(&sc_sched.workers[i].thread, work, &sc_sched.workers[i]);
+		if (rc < 0)
+			return rc;
+		*out_started = i;
+	}
+	return 0;
+}
+
+int sc_sched_run(unsigned workers, struct sc_strand *root)
+{
+	size_t size = workers * sizeof(struct sc_worker) + SC_CACHE_LINE;
+	unsigned i, ready = 0, started = 0;
+	void *memory = sc_os.alloc(size);
+	int rc = -ENOMEM;
+
+	if (!memory)
+		return -ENOMEM;
+	sc_relax = sc_os.relax;
+	sc_sched.workers = (void *)(((uintptr_t)memory + SC_CACHE_LINE - 1) & -(uintptr_t)SC_CACHE_LINE);
+	sc_sched.count = workers;
+	sc_sched.idle = sc_sched.stop = sc_sched.timekeeper = 0;
+	sc_sched.armed_until = SC_NEVER;
+	sc_sched.signals = sc_sched.hard_signal = 0;
+	sc_sched.hard_since = 0;
+	sc_sched.monitor_asleep = 0;
+	for (ready = 0; ready < workers; ready++)
+		if (init_worker(&sc_sched.workers[ready], ready) < 0)
+			goto fail_workers;
+	rc = sc_os_expose_install(expose_handler);
+	if (rc < 0)
+		goto fail_workers;
+	root->item.kind = SC_ITEM_STRAND;
+	sc_sched.workers[0].next = &root->item;
+	sc_sched.workers[0].thread = sc_os.thread_self();
+	rc = sc_monitor_start();
+	if (rc < 0)
+		goto fail_expose;
+	rc = start_threads(&started);
+	if (rc == 0)
+		work(&sc_sched.workers[0]);
+	else
+		sc_sched_stop();
+	for (i = 1; i <= started; i++)
+		sc_os.thread_join(&sc_sched.workers[i].thread);
+	sc_monitor_stop();
+fail_expose:
+	sc_os_expose_uninstall();
+fail_workers:
+	for (i = 0; i < ready; i++)
+		fini_worker(&sc_sched.workers[i]);
+	if (ready < workers)
+		fini_worker(&sc_sched.workers[ready]);
+	sc_sched.count = 0;
+	sc_os.free(memory);
+	return rc;
+}
+
+#ifdef SC_SIM
+void *sc_sim_self_get(void);
+void sc_sim_self_set(void *self);
+
+void *sc_sim_self_get(void)
+{
+	return sc_self_tls;
+}
+
+void sc_sim_self_set(void *self)
+{
+	sc_self_tls = self;
+}
+#endif

@@ -1,0 +1,55 @@
+/* runtime/sched/wait.h: one word decides who ends a wait.
+ *
+ *   PREPARING --commit--> WAITING
+ *       |                    |
+ *       +------ claim -------+----> EVENT | CANCEL | TIMEOUT
+ *
+ * The strand's waiter is published (in a scope, in a wheel) while the word is PREPARING, on
+ * the next stack, after the strand's context was saved.  Any number of parties may try to
+ * claim; exactly one wins.  Who wins from WAITING continues the strand; who wins from
+ * PREPARING leaves that to the committer, who finds its commit refused.  A loser touches
+ * nothing more.  The strand itself takes its waiter off every list before it goes on.
+ *
+ * Memory order
+ *   [wait.claim]  cas_acqrel of the claimer -> cas_acqrel of the committer, or the strand's
+ *                 own load_acq after it was continued: it sees what the claimer wrote before
+ */
+#ifndef SC_SCHED_WAIT_H
+#define SC_SCHED_WAIT_H
+
+#include "sched/worker.h"
+
+SC_INLINE void sc_wait_prepare(struct sc_strand *strand)
+{
+	at_store_rlx(&strand->wait, SC_WAIT_PREPARING);
+}
+
+/* On the next stack: true if the strand is parked, false if it was claimed already and the
+ * caller has to continue it. */
+SC_INLINE int sc_wait_commit(struct sc_strand *strand)
+{
+	uint32_t expected = SC_WAIT_PREPARING;
+
+	return at_cas_acqrel(&strand->wait, &expected, SC_WAIT_WAITING); /* [wait.claim] */
+}
+
+/* True if the caller won and has to continue the strand. */
+SC_INLINE int sc_wait_claim(struct sc_strand *strand, enum sc_wait outcome)
+{
+	uint32_t seen = at_load_rlx(&strand->wait);
+
+	while (seen == SC_WAIT_PREPARING || seen == SC_WAIT_WAITING) {
+		uint32_t was = seen;
+
+		if (at_cas_acqrel(&strand->wait, &seen, (uint32_t)outcome)) /* [wait.claim] */
+			return was == SC_WAIT_WAITING;
+	}
+	return 0;
+}
+
+SC_INLINE enum sc_wait sc_wait_outcome(struct sc_strand *strand)
+{
+	return (enum sc_wait)at_load_acq(&strand->wait); /* [wait.claim] */
+}
+
+#endif

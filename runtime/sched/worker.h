@@ -1,0 +1,160 @@
+/* runtime/sched/worker.h: the worker and the strand: who runs, and what is run.
+ *
+ * A worker is a thread that runs strands.  A strand is a fiber and what the scheduler keeps
+ * for it; the layer above runs tasks on it.  A worker's own thread stack is a strand too
+ * (`native`): the scheduler's loop lives there.
+ */
+#ifndef SC_SCHED_WORKER_H
+#define SC_SCHED_WORKER_H
+
+#include "deque/deque.h"
+#include "deque/ready.h"
+#include "fiber/fiber.h"
+#include "os/os.h"
+#include "sched/wheel.h"
+
+struct sc_worker;
+struct sc_strand;
+
+/* What a timer in a worker's wheel does when it is due. */
+enum sc_alarm_kind { SC_ALARM_WAKE, SC_ALARM_CALL };
+
+struct sc_alarm {
+	struct sc_timer timer; /* lock: that of the wheel */
+	uint32_t wheel;        /* index of the worker whose wheel it was put into */
+	uint32_t kind;         /* const while armed: WAKE: in a strand; CALL: hooks.expire */
+};
+
+/* Outcomes of a wait; see sched/wait.h. */
+enum sc_wait {
+	SC_WAIT_NONE,
+	SC_WAIT_PREPARING,
+	SC_WAIT_WAITING,
+	SC_WAIT_EVENT,
+	SC_WAIT_CANCEL,
+	SC_WAIT_TIMEOUT
+};
+
+/* Fields without a mark belong to whoever runs the strand or, while it is suspended, to
+ * whoever took it out of a queue or won its wait. */
+struct sc_strand {
+	struct sc_fiber fiber;
+	struct sc_item item;
+	uint32_t wait;       /* atomic: enum sc_wait, see sched/wait.h */
+	uint32_t own_stack;  /* const: not from the pool (the root task) */
+	uintptr_t place;     /* the worker's `cur` while the strand is suspended */
+	uint64_t epoch;      /* cancel epoch that its scopes are up to date with */
+	uint32_t cancelled;  /* one of its scopes is cancelled: spawns and checkpoints look */
+	uint32_t reason;     /* enum sc_reason: why it is parked, for reports */
+	struct sc_worker *pinned; /* the only worker that may continue it, or NULL */
+	/* Set: the scheduler calls this on its own stack instead of continuing the strand. */
+	void (*on_resume)(struct sc_worker *worker, struct sc_strand *strand);
+	struct sc_slot slot; /* the task at its root */
+	struct sc_task *task; /* its record if it came by a queue, else NULL */
+	struct sc_alarm alarm;
+	struct sc_aside aside;
+};
+
+enum sc_reason { SC_RUNNING, SC_READY, SC_IN_CLOSE, SC_IN_WAIT, SC_IN_SLEEP };
+
+/* An unstarted task that does not go through the join deque. */
+struct sc_task {
+	struct sc_item item;
+	struct sc_slot slot;
+	struct sc_worker *pinned;
+	void (*drop)(void *arg);
+	const char *name;
+	size_t copy_size;
+	uint32_t owns_record; /* freed when the task ended */
+};
+
+/* The wheel of a worker and its lock. */
+struct sc_timers {
+	struct sc_lock lock;
+	int64_t next;            /* atomic: no timer is due earlier; written under lock */
+	struct sc_alarm *firing; /* lock: a CALL alarm whose call is under way */
+	struct sc_wheel wheel;   /* lock */
+};
+
+enum sc_parker { SC_AWAKE, SC_ASLEEP, SC_NOTIFIED };
+
+struct sc_worker {
+	/* The hot line: owner, but lim and stack_limit may be overwritten by anyone to call
+	 * for attention (lim 0: a thief is hungry; both: look at everything). */
+	uintptr_t cur SC_ALIGNED(SC_CACHE_LINE); /* the running task's place; 0: no task */
+	struct sc_bottom bottom;
+	uintptr_t stack_limit;    /* lowest sp at which a child may be inlined; max: attention */
+	struct sc_strand *strand; /* what runs now */
+	void (*post)(struct sc_worker *worker, struct sc_strand *from); /* run after a switch */
+	struct sc_strand *post_strand;
+
+	/* owner only */
+	struct sc_item *next SC_ALIGNED(SC_CACHE_LINE); /* what it woke last: runs first */
+	uint32_t picks;
+	uint32_t lifo_run; /* times in a row that `next` went first */
+	uint32_t index;    /* const after start */
+	uint32_t random;
+	struct sc_strand *spare; /* a strand in reserve: unstarted work needs it */
+	struct sc_fiber_pool pool;
+	uint64_t clock_ticks; /* when the clock was read last */
+	uint64_t wake_ticks;  /* when this worker last woke another for new slots */
+	struct sc_strand native;
+	struct sc_sched *sched; /* const after start */
+
+	/* owner writes, relaxed; anyone reads */
+	uint64_t started SC_ALIGNED(SC_CACHE_LINE);
+	uint64_t stolen;
+	uint64_t parks;
+	uint64_t progress; /* moves when the worker does */
+
+	/* shared */
+	struct sc_deque deque SC_ALIGNED(SC_CACHE_LINE);
+	uint32_t parker SC_ALIGNED(SC_CACHE_LINE); /* atomic futex: enum sc_parker */
+	uint32_t tick;                             /* atomic: the monitor's call */
+	struct sc_inbox pinned; /* work that only this worker may run */
+	struct sc_timers timers;
+	struct sc_thread thread;
+	struct sc_ring ring SC_ALIGNED(SC_CACHE_LINE);
+};
+
+/* ---- the running worker -------------------------------------------------------------- */
+
+/* What a thread that is no worker finds: cur is 0 and lim is 0, so every fast path leaves. */
+extern struct sc_worker sc_worker_none;
+extern __thread struct sc_worker *sc_self_tls __attribute__((tls_model("initial-exec"), visibility("hidden")));
+
+/* The worker of the calling thread.  Volatile, so that no compiler keeps it, or the address
+ * of the thread-local, across a call that may switch threads.  To be read again after each. */
+SC_INLINE struct sc_worker *sc_self(void)
+{
+#if defined(SC_SIM)
+	return *(struct sc_worker *volatile *)&sc_self_tls;
+#elif defined(__x86_64__)
+	struct sc_worker *self;
+	__asm__ volatile("movq sc_self_tls@gottpoff(%%rip), %0\n\tmovq %%fs:(%0), %0" : "=r"(self));
+	return self;
+#else
+	struct sc_worker *self;
+	__asm__ volatile("mrs x9, tpidr_el0\n\t"
+			 "adrp %0, :gottprel:sc_self_tls\n\t"
+			 "ldr %0, [%0, :gottprel_lo12:sc_self_tls]\n\t"
+			 "add %0, %0, x9\n\t"
+			 "ldr %0, [%0]"
+			 : "=&r"(self)
+			 :
+			 : "x9");
+	return self;
+#endif
+}
+
+/* A cheap counter for rate limits, about 0.4 ns a step; the simulation's clock there. */
+SC_INLINE uint64_t sc_ticks(void)
+{
+#if defined(SC_SIM)
+	return (uint64_t)sc_os.now() * 2;
+#else
+	return sc_arch_ticks();
+#endif
+}
+
+#endif
