@@ -74,10 +74,16 @@ SC_INLINE void sc_arch_relax(void)
 #endif
 }
 
+#ifdef SC_SIM
+uint64_t sc_sim_ticks(void); /* of the virtual clock: a schedule depends on nothing else */
+#endif
+
 /* A cheap counter for rate limits: constant rate, unit unknown until calibrated. */
 SC_INLINE uint64_t sc_arch_ticks(void)
 {
-#if defined(__x86_64__)
+#if defined(SC_SIM)
+	return sc_sim_ticks();
+#elif defined(__x86_64__)
 	uint32_t low, high;
 	__asm__ volatile("rdtsc" : "=a"(low), "=d"(high));
 	return (uint64_t)high << 32 | low;
