@@ -8,24 +8,33 @@
 
 #include "arch/arch.h"
 #include "base/base.h"
+#include "fiber/sanitizer.h"
 
 /* Lives at the top of its stack; const after sc_fiber_take unless said. */
 struct sc_fiber {
-	struct sc_context context;     /* written by the switch away from it */
-	struct sc_fiber *next;         /* whoever holds the fiber: pool, ready list, batch */
-	struct sc_root_link *root;     /* written by who starts a task on it */
-	char *stack_low;               /* lowest usable byte; the guard lies below */
-	char *stack_high;              /* first byte of the control block: the stack's top */
-	void *tsan;                    /* ThreadSanitizer's fiber */
-	void *asan_fake_stack;         /* AddressSanitizer's, while suspended */
+	struct sc_context context; /* written by the switch away from it */
+	struct sc_fiber *next;     /* whoever holds the fiber: pool, ready list, batch */
+	struct sc_fiber *batch;    /* first of a full batch, lock: shared list: the next one */
+	struct sc_root_link *root; /* what it points to is written by who starts a task on it */
+	char *stack_low;           /* lowest usable byte; the guard lies below */
+	char *stack_high;          /* first byte of the control block: the stack's top */
+	void *sanitizer;           /* ThreadSanitizer's fiber, or AddressSanitizer's fake stack
+				    * while suspended */
+	uint32_t index;            /* slot in its region, UINT32_MAX: none */
+	uint32_t guarded;          /* 1: the page below stack_low faults */
+#ifdef SC_VALGRIND
 	unsigned valgrind_id;
-	uint32_t index;                /* slot in the region, UINT32_MAX: a mapping of its own */
+#endif
 };
 
-/* Per-worker cache of free fibers, LIFO; owner only. */
+/* Per-worker cache of free fibers, LIFO; zero at first; owner only, but count and spare,
+ * which sc_fiber_live reads.  Holds at most two batches of 64. */
 struct sc_fiber_pool {
-	struct sc_fiber *head;
-	unsigned count;
+	struct sc_fiber *head;       /* at most one batch */
+	unsigned count;              /* atomic: fibers from head on */
+	unsigned known;              /* 1: in the list of pools */
+	struct sc_fiber *spare;      /* atomic: NULL or a full batch */
+	struct sc_fiber_pool *next;  /* lock: list of pools */
 };
 
 /* What all stacks of a run share.  `extra` bytes lie directly behind struct sc_fiber.
@@ -37,8 +46,8 @@ int sc_fiber_init(size_t usable, size_t extra, void (*entry)(void *fiber), unsig
 /* Unmaps everything; every fiber has been given back. */
 void sc_fiber_fini(void);
 
-/* A fiber from the pool, from the shared free list (half a batch of 64 moves along), or a
- * new one.  The fiber is ready to be continued: at entry if new, else where it was when it
+/* A fiber from the pool, from the shared free list (a batch of 64 moves along), or a new
+ * one.  The fiber is ready to be continued: at entry if new, else where it was when it
  * was given back.  NULL: no memory, address space or guards. */
 struct sc_fiber *sc_fiber_take(struct sc_fiber_pool *pool);
 /* Gives back a fiber that is suspended (its context saved) and will run again from there.
@@ -51,20 +60,36 @@ void sc_fiber_drain(struct sc_fiber_pool *pool);
 struct sc_fiber *sc_fiber_new(size_t usable);
 void sc_fiber_free(struct sc_fiber *fiber);
 
-/* Continues `to`, saving the running flow in `from`; tells the sanitizers.  Either may be
- * the control block of a thread's own stack, set up by sc_fiber_adopt. */
+/* sc_fiber_switch continues `to`, saving the running flow in `from`; tells the sanitizers.
+ * Either may be the control block of a thread's own stack, set up by sc_fiber_adopt.
+ * sc_fiber_switch_aside is the same with sc_arch_switch_aside (a sanitized build does write
+ * below the stack pointer). */
+#if defined(SC_ASAN) || defined(SC_TSAN)
 void sc_fiber_switch(struct sc_fiber *from, struct sc_fiber *to);
-/* As sc_fiber_switch, with sc_arch_switch_aside. */
 void sc_fiber_switch_aside(struct sc_fiber *from, struct sc_aside *area, struct sc_fiber *to);
+#else
+SC_INLINE void sc_fiber_switch(struct sc_fiber *from, struct sc_fiber *to)
+{
+	sc_arch_switch(&from->context, &to->context);
+}
+
+SC_INLINE void sc_fiber_switch_aside(struct sc_fiber *from, struct sc_aside *area,
+				     struct sc_fiber *to)
+{
+	sc_arch_switch_aside(&from->context, area, &to->context);
+}
+#endif
 /* Fills `fiber` for the calling thread's own stack. */
 void sc_fiber_adopt(struct sc_fiber *fiber);
 void sc_fiber_release(struct sc_fiber *fiber);
 
 /* If `address` lies in a guard page of a live or pooled stack, that fiber, else NULL.
- * Async-signal-safe. */
+ * Async-signal-safe.  Of stacks with an own mapping it knows sixteen. */
 struct sc_fiber *sc_fiber_of_guard(const void *address);
 
-/* Fibers that are out of the pools now, and the highest number so far (relaxed reads). */
+/* Fibers that are neither in a pool nor in the shared list; exact while nothing moves. */
 uint64_t sc_fiber_live(void);
+/* Stacks made in this run: the most that were ever needed at once, pools included. */
+uint64_t sc_fiber_made(void);
 
 #endif

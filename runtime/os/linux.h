@@ -10,6 +10,6 @@ int sc_linux_commit(void *memory, size_t size);
 void sc_linux_discard(void *memory, size_t size);
 void sc_linux_release(void *memory, size_t size);
 int sc_linux_guard(void *memory, size_t size);
-void sc_linux_unguard(void *memory, size_t size);
+void sc_linux_unguard(unsigned count);
 
 #endif

@@ -112,10 +112,8 @@ int sc_linux_guard(void *memory, size_t size)
 	return guard_by_mprotect(memory, size);
 }
 
-void sc_linux_unguard(void *memory, size_t size)
+void sc_linux_unguard(unsigned count)
 {
-	(void)memory;
-	(void)size;
 	if (at_load_rlx(&guard_way) == GUARD_MPROTECT)
-		at_sub_rlx(&mappings, MAPPINGS_PER_GUARD);
+		at_sub_rlx(&mappings, count * MAPPINGS_PER_GUARD);
 }

@@ -27,8 +27,8 @@ struct sc_os {
 	 * guard of the process decides which.  -ENOMEM: no more guards can be had; -EINVAL:
 	 * memory was locked after that decision. */
 	int (*guard)(void *memory, size_t size);
-	/* Called once for each guard that is about to be released with its memory. */
-	void (*unguard)(void *memory, size_t size);
+	/* So many guards are about to be released with their memory. */
+	void (*unguard)(unsigned count);
 
 	/* time */
 	int64_t (*now)(void); /* CLOCK_MONOTONIC, ns */

@@ -1,0 +1,329 @@
+/* runtime/fiber/stack.c: stacks in big reserved regions, and their guard pages.
+ *
+ * A region is an array of slots, from low to high addresses: a guard page, the usable
+ * bytes, the control block, up to 15 cache lines of colour.  Slots are committed in chunks
+ * and in order, so that a region is two mappings, however many stacks it holds.  A slot is
+ * guarded when it is first used and stays so: its stack is reused, never unmapped.
+ *
+ * The colour moves the tops of neighbours to different cache sets.  Control block, colour
+ * and the frames of a parked task fit into one page: the only one that is resident.
+ */
+#include "fiber/stack.h"
+
+#include "base/atomic.h"
+#include "base/lock.h"
+#include "os/os.h"
+
+#include <errno.h>
+#ifdef SC_ASAN
+#include <sanitizer/common_interface_defs.h>
+#endif
+
+enum {
+	COLOURS = 16,
+	REGIONS = 64,
+	OWN_SLOTS = 16,
+#ifdef SC_CHECKED
+	REGION_SLOTS = 4096,
+#else
+	REGION_SLOTS = (1 << 20) + 4096, /* a million parked tasks and what runs beside them */
+#endif
+};
+
+static const size_t chunk_size = 64u << 20;
+static const size_t usable_least = 16u << 10, usable_most = 1u << 30;
+
+struct region {
+	char *base;       /* const once counted */
+	size_t slots;     /* const once counted */
+	size_t committed; /* lock: bytes */
+	uint32_t used;    /* atomic, written under lock: slots handed out */
+};
+
+static struct {
+	/* const after init */
+	size_t page;
+	size_t control; /* bytes of struct sc_fiber and what lies behind it */
+	size_t stride;
+	size_t tail;    /* bytes at the end of a slot for control block and colour */
+	unsigned flags;
+	void (*entry)(void *fiber);
+
+	struct sc_lock lock;
+	struct sc_fiber *bare;    /* lock: made, but no guard could be had */
+	struct region region[REGIONS];
+	unsigned region_count;    /* atomic, written under lock */
+	uint64_t made;            /* atomic */
+	unsigned guards;          /* atomic: guarded slots */
+	struct sc_fiber *own[OWN_SLOTS]; /* atomic, written under lock: own mappings */
+} stacks;
+
+static size_t round_up(size_t size, size_t unit)
+{
+	return (size + unit - 1) / unit * unit;
+}
+
+/* ---- regions ---- */
+
+/* Reserves as many slots as there is room for; lock is held.  A limited address space is
+ * the program's too: a region takes at most a quarter of it. */
+static int add_region(void)
+{
+	unsigned count = stacks.region_count;
+	size_t limit = sc_os_address_limit() / 4 / stacks.stride;
+	size_t slots = REGION_SLOTS;
+	struct region *region;
+	char *base = NULL;
+
+	if (count == REGIONS)
+		return -ENOMEM;
+	if (slots > limit)
+		slots = limit ? limit : 1;
+	while (slots && !(base = sc_os.reserve(slots * stacks.stride)))
+		slots /= 2;
+	if (!base)
+		return -ENOMEM;
+	region = &stacks.region[count];
+	*region = (struct region){.base = base, .slots = slots};
+	at_store_rel(&stacks.region_count, count + 1); /* [stack.region] */
+	return 0;
+}
+
+/* Makes the first `size` bytes of the region usable; lock is held.  Under strict
+ * overcommit a whole chunk may be too much where a single stack is not. */
+static int commit_up_to(struct region *region, size_t size)
+{
+	size_t whole = region->slots * stacks.stride;
+	size_t target = region->committed + chunk_size;
+	int error;
+
+	if (size <= region->committed)
+		return 0;
+	if (target > whole)
+		target = whole;
+	if (target < size)
+		target = size;
+	error = sc_os.commit(region->base + region->committed, target - region->committed);
+	if (error && target > size) {
+		target = size;
+		error = sc_os.commit(region->base + region->committed, target - region->committed);
+	}
+	if (!error)
+		region->committed = target;
+	return error;
+}
+
+static struct sc_fiber *fiber_in(const struct region *region, size_t index)
+{
+	char *end = region->base + (index + 1) * stacks.stride;
+
+	return (struct sc_fiber *)(end - index % COLOURS * SC_CACHE_LINE - stacks.control);
+}
+
+/* The next slot that was never used; lock is held. */
+static struct region *claim_slot(size_t *index)
+{
+	struct region *region = &stacks.region[stacks.region_count - 1];
+
+	if (region->used == region->slots) {
+		if (add_region())
+			return NULL;
+		region++;
+	}
+	*index = region->used;
+	if (commit_up_to(region, (*index + 1) * stacks.stride))
+		return NULL;
+	at_store_rlx(&region->used, region->used + 1);
+	return region;
+}
+
+/* ---- fibers ---- */
+
+#ifdef SC_ASAN
+/* AddressSanitizer must know the new stack before any frame of its own is checked. */
+__attribute__((no_sanitize_address)) static void enter(void *fiber)
+{
+	__sanitizer_finish_switch_fiber(NULL, NULL, NULL);
+	stacks.entry(fiber);
+}
+#define ENTRY enter
+#else
+#define ENTRY stacks.entry
+#endif
+
+static void set_up(struct sc_fiber *fiber, char *low, uint32_t index)
+{
+	fiber->stack_low = low;
+	fiber->stack_high = (char *)fiber;
+	fiber->index = index;
+	fiber->root = sc_arch_make(&fiber->context, fiber->stack_high, ENTRY, fiber);
+}
+
+/* 0 if the stack may be used. */
+static int set_guard(struct sc_fiber *fiber)
+{
+	int error = sc_os.guard(fiber->stack_low - stacks.page, stacks.page);
+
+	fiber->guarded = !error;
+	return stacks.flags & SC_FIBER_UNGUARDED ? 0 : error;
+}
+
+struct sc_fiber *sc_stack_make(void)
+{
+	struct region *region = NULL;
+	struct sc_fiber *fiber;
+	size_t index;
+
+	sc_lock_take(&stacks.lock);
+	fiber = stacks.bare;
+	if (fiber)
+		stacks.bare = fiber->next;
+	else
+		region = claim_slot(&index);
+	sc_lock_drop(&stacks.lock);
+	if (region) {
+		fiber = fiber_in(region, index);
+		set_up(fiber, region->base + index * stacks.stride + stacks.page, (uint32_t)index);
+	}
+	if (!fiber)
+		return NULL;
+	if (set_guard(fiber)) {
+		sc_lock_take(&stacks.lock);
+		fiber->next = stacks.bare;
+		stacks.bare = fiber;
+		sc_lock_drop(&stacks.lock);
+		return NULL;
+	}
+	sc_sanitizer_made(fiber, stacks.control);
+	at_add_rlx(&stacks.guards, fiber->guarded);
+	at_add_rlx(&stacks.made, 1);
+	return fiber;
+}
+
+uint64_t sc_stack_made(void)
+{
+	return at_load_rlx(&stacks.made);
+}
+
+struct sc_fiber *sc_stack_new(size_t usable)
+{
+	size_t size = stacks.page + round_up(usable, stacks.page) + stacks.tail, i;
+	char *base = sc_os.reserve(size);
+	struct sc_fiber *fiber;
+
+	if (!base)
+		return NULL;
+	if (sc_os.commit(base, size))
+		goto fail_base;
+	fiber = (struct sc_fiber *)(base + size - stacks.control);
+	set_up(fiber, base + stacks.page, UINT32_MAX);
+	if (set_guard(fiber))
+		goto fail_base;
+	sc_sanitizer_made(fiber, stacks.control);
+	sc_lock_take(&stacks.lock);
+	for (i = 0; i < OWN_SLOTS; i++) {
+		if (!stacks.own[i]) {
+			at_store_rel(&stacks.own[i], fiber); /* [stack.own] */
+			break;
+		}
+	}
+	sc_lock_drop(&stacks.lock);
+	return fiber;
+
+fail_base:
+	sc_os.release(base, size);
+	return NULL;
+}
+
+void sc_stack_free(struct sc_fiber *fiber)
+{
+	char *base = fiber->stack_low - stacks.page;
+	size_t size = (size_t)((char *)fiber + stacks.control - base), i;
+
+	sc_lock_take(&stacks.lock);
+	for (i = 0; i < OWN_SLOTS; i++)
+		if (stacks.own[i] == fiber)
+			at_store_rlx(&stacks.own[i], NULL);
+	sc_lock_drop(&stacks.lock);
+	sc_sanitizer_gone(fiber, stacks.control);
+	if (fiber->guarded)
+		sc_os.unguard(1);
+	sc_os.release(base, size);
+}
+
+/* ---- start and end ---- */
+
+int sc_stack_init(size_t usable, size_t extra, void (*entry)(void *fiber), unsigned flags)
+{
+	int error;
+
+	if (usable < usable_least || usable > usable_most)
+		return -EINVAL;
+	stacks.page = sc_os_page_size();
+	stacks.control = round_up(sizeof(struct sc_fiber) + extra, SC_CACHE_LINE);
+	stacks.tail = round_up(stacks.control + (COLOURS - 1) * SC_CACHE_LINE, stacks.page);
+	stacks.stride = stacks.page + round_up(usable, stacks.page) + stacks.tail;
+	stacks.flags = flags;
+	stacks.entry = entry;
+	sc_lock_take(&stacks.lock);
+	error = add_region();
+	sc_lock_drop(&stacks.lock);
+	return error;
+}
+
+/* Slots without a guard were never told to the checkers. */
+static void forget_bare(void)
+{
+	struct sc_fiber *fiber;
+
+	for (fiber = stacks.bare; fiber; fiber = fiber->next)
+		fiber->stack_low = NULL;
+	stacks.bare = NULL;
+}
+
+void sc_stack_fini(void)
+{
+	unsigned i;
+
+	forget_bare();
+	for (i = 0; i < stacks.region_count; i++) {
+		struct region *region = &stacks.region[i];
+#ifdef SC_CHECKED
+		size_t slot;
+
+		for (slot = 0; slot < region->used; slot++)
+			if (fiber_in(region, slot)->stack_low)
+				sc_sanitizer_gone(fiber_in(region, slot), stacks.control);
+#endif
+		sc_os.release(region->base, region->slots * stacks.stride);
+	}
+	sc_os.unguard(stacks.guards);
+	stacks.guards = 0;
+	stacks.made = 0;
+	at_store_rlx(&stacks.region_count, 0);
+}
+
+/* ---- faults ---- */
+
+/* In a signal handler: no lock.  Regions and own mappings that vanish meanwhile would mean
+ * that the run ends while one of its stacks overflows. */
+struct sc_fiber *sc_stack_of_guard(const void *address)
+{
+	unsigned count = at_load_acq(&stacks.region_count), i; /* [stack.region] */
+
+	for (i = 0; i < count; i++) {
+		struct region *region = &stacks.region[i];
+		size_t offset = (size_t)((uintptr_t)address - (uintptr_t)region->base);
+		size_t index = offset / stacks.stride;
+
+		if (index < at_load_rlx(&region->used) && offset % stacks.stride < stacks.page)
+			return fiber_in(region, index);
+	}
+	for (i = 0; i < OWN_SLOTS; i++) {
+		struct sc_fiber *fiber = at_load_acq(&stacks.own[i]); /* [stack.own] */
+
+		if (fiber && (uintptr_t)fiber->stack_low - 1 - (uintptr_t)address < stacks.page)
+			return fiber;
+	}
+	return NULL;
+}
