@@ -115,7 +115,7 @@ criterion() {
 	printf '%-18s' "$name"
 	rm -f "$log/$name.tap"
 	start=$(date +%s%N)
-	timeout -k 10 "$limit" "$4" -j"$3" --timeout 120 --ascii --color=never \
+	timeout -k 10 "$limit" "$4" -j"$3" --timeout 120 --color=never \
 		--tap="$log/$name.tap" >"$log/$name.log" 2>&1 </dev/null
 	status=$?
 	touch "$log/$name.tap"

@@ -1,0 +1,72 @@
+#!/usr/bin/env bash
+# tests/examples/install.sh: the README's program, built against an installed libscope, prints
+# what the README says; uninstall leaves nothing.
+set -u
+cd "$(dirname "$0")/../.." || exit 2
+build=${BUILD:-build}
+
+room=$(mktemp -d) || exit 2
+trap 'rm -rf "$room"' EXIT
+prefix=/opt/scope
+export PKG_CONFIG_PATH=$room$prefix/lib/pkgconfig PKG_CONFIG_SYSROOT_DIR=$room
+count=0
+
+# check NAME COMMAND...: one TAP line, with the command's output if it failed.
+check() {
+	local name=$1
+	shift
+	count=$((count + 1))
+	if "$@" >"$room/output" 2>&1; then
+		echo "ok $count - $name"
+	else
+		echo "not ok $count - $name"
+		sed 's/^/# /' "$room/output"
+	fi
+}
+
+# The first program of the README and the block after it, which is its output.
+awk -v room="$room" '
+/^```/ && !inside { block++; inside = 1; next }
+/^```/ { inside = 0; next }
+inside && block == 1 { print >(room "/program.c") }
+inside && block == 2 { print >(room "/expected") }' README.md
+
+make_quietly() {
+	make --no-print-directory BUILD="$build" PREFIX=$prefix DESTDIR="$room" "$@"
+}
+prints_what_it_should() {
+	"$@" >"$room/printed" && diff "$room/expected" "$room/printed"
+}
+compile() {
+	local output=$1
+	shift
+	# shellcheck disable=SC2046
+	${CC:-cc} -std=c11 -Wall -Wextra -Werror -o "$room/$output" "$room/program.c" \
+		$(pkg-config --cflags scope) "$@"
+}
+page_is_readable() {
+	grep -q '^\.SH SYNOPSIS' "$room$prefix/share/man/man3/scope_close.3"
+}
+only_libc_is_needed() {
+	! ldd "$room$prefix/lib/libscope.so.0" | grep -E 'jemalloc|not found'
+}
+nothing_is_left() {
+	test -z "$(find "$room$prefix" ! -type d)"
+}
+
+check installs make_quietly install
+check builds_against_the_shared_library compile shared $(pkg-config --libs scope)
+check runs_with_the_shared_library prints_what_it_should \
+	env LD_LIBRARY_PATH="$room$prefix/lib" "$room/shared"
+check builds_against_the_archive compile static "$room$prefix/lib/libscope.a" -lpthread
+check runs_with_the_archive prints_what_it_should "$room/static"
+check builds_as_a_whole_static_program compile whole -static $(pkg-config --static --libs scope)
+check runs_as_a_whole_static_program prints_what_it_should "$room/whole"
+check builds_with_link_time_optimisation compile lto -O2 -flto \
+	"$room$prefix/lib/libscope-lto.a" -lpthread
+check runs_with_link_time_optimisation prints_what_it_should "$room/lto"
+check manual_pages_are_installed page_is_readable
+check library_brings_no_allocator only_libc_is_needed
+check uninstalls make_quietly uninstall
+check uninstall_leaves_nothing nothing_is_left
+echo "1..$count"
