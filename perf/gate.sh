@@ -67,7 +67,8 @@ measure() {
 	} | awk '{ of[$1] = $2 }
 		END {
 			ok = of["serial"] > 0 && of["for"] > 0
-			print "for_over_serial", ok ? sprintf("%.4f", of["for"] / of["serial"]) : "failed"
+			ratio = ok ? sprintf("%.4f", of["for"] / of["serial"]) : "failed"
+			print "for_over_serial", ratio
 		}'
 }
 
@@ -83,7 +84,7 @@ case $mode in
 		exit 1
 	fi
 	{
-		printf '# perf/gate.tsv: instructions a unit of one worker, from perf/gate.sh --record\n'
+		echo '# perf/gate.tsv: instructions a unit of one worker, from perf/gate.sh --record'
 		printf '# %s, %s\n' "$(${CC:-cc} --version | head -n 1)" "$(uname -m)"
 		tr ' ' '\t' <"$figures"
 	} >"$recorded"
