@@ -84,7 +84,7 @@ case $mode in
 		exit 1
 	fi
 	{
-		echo '# perf/gate.tsv: instructions a unit of one worker, from perf/gate.sh --record'
+		echo '# perf/gate.tsv: instructions a unit, from perf/gate.sh --record'
 		printf '# %s, %s\n' "$(${CC:-cc} --version | head -n 1)" "$(uname -m)"
 		tr ' ' '\t' <"$figures"
 	} >"$recorded"
