@@ -192,7 +192,13 @@ run_asan() {
 }
 
 run_tsan() {
-	export TSAN_OPTIONS=${TSAN_OPTIONS:-halt_on_error=1}
+	local symbolizer=
+
+	# Clang's own symbolizer is a large package; the one of the linker's package will do.
+	if ! compgen -c llvm-symbolizer >/dev/null; then
+		symbolizer=:external_symbolizer_path=$(command -v addr2line)
+	fi
+	export TSAN_OPTIONS=${TSAN_OPTIONS:-halt_on_error=1$symbolizer}
 	sanitized tsan
 }
 
