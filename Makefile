@@ -4,6 +4,7 @@
 #   build/static/  the archive          build/asan/  AddressSanitizer, UBSan
 #   build/shared/  the shared library   build/tsan/  ThreadSanitizer
 #   build/lto/     the LTO archive      build/sim/   the simulation
+#   build/valgrind/  stacks registered with valgrind
 # Variables that users set: CC CFLAGS LDFLAGS PREFIX DESTDIR BUILD ARGS V.
 
 VERSION := 0.1.0

@@ -125,7 +125,8 @@ criterion() {
 run_lint() {
 	local start script name status=0
 
-	make_quietly lib >"$log/lint.build" 2>&1
+	# Without the library the check of its names looks at an old one: count that.
+	built lib lib
 	printf '%-18s' lint
 	start=$(date +%s%N)
 	: >"$log/lint.tap"
