@@ -63,9 +63,16 @@ void sc_sanitizer_gone(struct sc_fiber *fiber, size_t control)
 
 #if defined(SC_ASAN) || defined(SC_TSAN)
 
+/* Not instrumented: what is read here was handed over before by whoever switches. */
+#if defined(__clang__)
+#define HAND_OVER __attribute__((no_sanitize("thread")))
+#else
+#define HAND_OVER __attribute__((no_sanitize_thread))
+#endif
+
 /* Both halves lie in one function, since AddressSanitizer and ThreadSanitizer keep state for
  * the frame that was left and restore it for the frame that is entered. */
-SC_INLINE void leave(struct sc_fiber *from, struct sc_fiber *to)
+SC_INLINE HAND_OVER void leave(struct sc_fiber *from, struct sc_fiber *to)
 {
 #ifdef SC_ASAN
 	__sanitizer_start_switch_fiber(&from->sanitizer, to->stack_low,
@@ -78,7 +85,7 @@ SC_INLINE void leave(struct sc_fiber *from, struct sc_fiber *to)
 	(void)to;
 }
 
-SC_INLINE void arrive(struct sc_fiber *self)
+SC_INLINE HAND_OVER void arrive(struct sc_fiber *self)
 {
 #ifdef SC_ASAN
 	__sanitizer_finish_switch_fiber(self->sanitizer, NULL, NULL);
@@ -86,14 +93,15 @@ SC_INLINE void arrive(struct sc_fiber *self)
 	(void)self;
 }
 
-void sc_fiber_switch(struct sc_fiber *from, struct sc_fiber *to)
+HAND_OVER void sc_fiber_switch(struct sc_fiber *from, struct sc_fiber *to)
 {
 	leave(from, to);
 	sc_arch_switch(&from->context, &to->context);
 	arrive(from);
 }
 
-void sc_fiber_switch_aside(struct sc_fiber *from, struct sc_aside *area, struct sc_fiber *to)
+HAND_OVER void sc_fiber_switch_aside(struct sc_fiber *from, struct sc_aside *area,
+				     struct sc_fiber *to)
 {
 	leave(from, to);
 	sc_arch_switch_aside(&from->context, area, &to->context);
