@@ -250,22 +250,6 @@ static void warn(size_t count, const char *one, const char *many)
 	text_free(&t);
 }
 
-/* The slices were put on their list one before the other. */
-static struct slice *slices_in_order(void)
-{
-	struct slice *list = atomic_load(&sum.slices), *turned = NULL;
-
-	while (list) {
-		struct slice *next = list->next;
-
-		list->next = turned;
-		turned = list;
-		list = next;
-	}
-	atomic_store(&sum.slices, turned);
-	return turned;
-}
-
 int check_report(void)
 {
 	struct out out;
@@ -284,8 +268,9 @@ int check_report(void)
 
 			unreadable += !read;
 			wrong += read && !same;
-			format_line(&line, f,
-				    same ? ": OK\n" : read ? ": FAILED\n" : ": FAILED open or read\n");
+			format_line(&line, f, same ? ": OK\n" :
+					      read ? ": FAILED\n" :
+						     ": FAILED open or read\n");
 			rc = line.bad ? -ENOMEM : out_write(&out, line.data, line.length);
 		}
 	}

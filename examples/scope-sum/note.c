@@ -101,8 +101,8 @@ static void put_time_left(struct text *t, int64_t elapsed_ns)
 		text_string(t, "left -:--");
 		return;
 	}
-	double left_ns = seen > done ? (double)(seen - done) / (double)done * (double)elapsed_ns : 0;
-	uint64_t seconds = (uint64_t)(left_ns / 1e9 + 0.5);
+	double todo = seen > done ? (double)(seen - done) : 0;
+	uint64_t seconds = (uint64_t)(todo / (double)done * (double)elapsed_ns / 1e9 + 0.5);
 	text_format(t, "left %" PRIu64 ":%02u%s", seconds / 60, (unsigned)(seconds % 60),
 		    atomic_load(&sum.walked) ? "" : "+");
 }

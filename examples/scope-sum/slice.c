@@ -158,3 +158,19 @@ int slice_task(void *slice)
 		close(s->fd);
 	return rc == -ECANCELED ? 0 : rc;
 }
+
+/* Turns the list, which has the last slice first.  Once, after sum.hash was closed. */
+struct slice *slices_in_order(void)
+{
+	struct slice *list = atomic_load(&sum.slices), *turned = NULL;
+
+	while (list) {
+		struct slice *next = list->next;
+
+		list->next = turned;
+		turned = list;
+		list = next;
+	}
+	atomic_store(&sum.slices, turned);
+	return turned;
+}

@@ -106,6 +106,7 @@ void batch_start(struct batch *b, struct dir *dir);
 bool batch_add(struct batch *b, const char *name, size_t length);
 void batch_send(struct batch *b); /* what is left, if anything */
 int slice_task(void *slice);
+struct slice *slices_in_order(void);
 
 /* kit.c */
 int kit_init(void);
