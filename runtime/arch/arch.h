@@ -18,7 +18,9 @@ struct sc_root_link {
 	const void *return_address; /* an address in that frame's function */
 };
 
-/* Where sc_arch_switch_aside saves registers: laid out like a stack frame of the switch. */
+/* Where sc_arch_switch_aside saves registers: laid out like a stack frame of the switch.
+ * For the last instructions of resuming, the stack pointer is in it: a signal handler needs
+ * a stack of its own. */
 struct sc_aside {
 	uintptr_t word[24];
 };
