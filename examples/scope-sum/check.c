@@ -194,17 +194,16 @@ static int read_whole(const char *name, char **out_data, size_t *out_length)
 int check_read(const char *manifest)
 {
 	struct batch batch;
-	struct dir *as_given = dir_new(NULL, "", 0);
 	char *data;
 	size_t length;
-	int rc = as_given ? read_whole(manifest, &data, &length) : -ENOMEM;
+	int rc = read_whole(manifest, &data, &length);
 
 	if (rc) {
 		if (rc != -ECANCELED)
 			note_errno("", manifest, -rc);
 		return rc;
 	}
-	batch_start(&batch, as_given);
+	batch_start(&batch, &as_given);
 	for (char *line = data, *end = data + length; line < end && !rc;) {
 		char *stop = memchr(line, '\n', (size_t)(end - line));
 

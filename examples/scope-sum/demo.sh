@@ -79,7 +79,8 @@ done
 
 # subset LIST BYTES: the first names of LIST (NUL-separated) that make up at most so many.
 subset() {
-	xargs -0 stat --printf '%s %n\0' <"$1" 2>/dev/null | awk -v most="$2" 'BEGIN { RS = ORS = "\0" }
+	xargs -0 stat --printf '%s %n\0' <"$1" 2>/dev/null | awk -v most="$2" '
+		BEGIN { RS = ORS = "\0" }
 		{ n += $1; if (n > most && NR > 1) exit; sub(/^[0-9]+ /, ""); print }'
 }
 find "$large" -type f -print0 >"$room/large.all"

@@ -8,6 +8,8 @@
 
 #include <scope_observe.h>
 
+struct dir as_given = {.given = true, .fd = -1, .path = ""};
+
 size_t file_size(size_t length)
 {
 	return (offsetof(struct file, name) + length + 1 + 7) & ~(size_t)7;
@@ -75,6 +77,7 @@ void batch_send(struct batch *b)
 
 	if (!s)
 		return;
+	b->dir->used = true;
 	struct slice *exact = realloc(s, b->used);
 	if (exact)
 		s = exact;
@@ -95,7 +98,7 @@ static int slice_open(struct slice *s)
 	struct stat st;
 	size_t length = s->dir->length;
 	int fd = open_at(AT_FDCWD, s->dir->path, length > 1 ? length - 1 : length,
-			 O_PATH | O_DIRECTORY | (s->dir->up ? O_NOFOLLOW : 0));
+			 O_PATH | O_DIRECTORY | (s->dir->given ? 0 : O_NOFOLLOW));
 
 	if (fd < 0)
 		return fd;

@@ -2,7 +2,7 @@
  *
  * A *slice* is up to 64 files of one directory.  The walk makes slices and hands them to
  * the scope `sum.hash`; a slice opens its directory once and spawns one task per file.
- * Slices and directories live until the program ends: they are the manifest to be.
+ * Slices live until the program ends: they are the manifest to be.
  *
  * Tasks here return 0 whatever happens to their file, so that one bad file does not cancel
  * the rest; what went wrong is printed at once and remembered in `sum.failed`.
@@ -32,10 +32,13 @@ enum {
 	CANCEL_STRIDE = 1024 * 1024 /* bytes hashed between two looks for a cancel */
 };
 
-/* One directory of the walk; const once its task has run.  `path` ends with '/', or is
- * empty for names that are taken as they are (command line, manifest). */
+/* One directory of the walk; const once it was listed.  `path` ends with '/', or is empty
+ * for names that are taken as they are (command line, manifest).  Lives until its task ends,
+ * or as long as its slices if it has any. */
 struct dir {
-	struct dir *up; /* NULL for one named on the command line */
+	const struct dir *up; /* for the walk: NULL for one named on the command line */
+	bool given;           /* up is NULL: a link was followed to get here */
+	bool used;            /* there is a slice of it */
 	dev_t dev;
 	ino_t ino;
 	int fd; /* opened ahead by the parent, else -1 */
@@ -99,6 +102,7 @@ struct sum {
 extern struct sum sum;
 
 /* slice.c */
+extern struct dir as_given; /* the one with the empty path */
 size_t file_size(size_t length);
 struct file *slice_first(struct slice *s);
 struct file *file_next(struct file *f);
@@ -119,7 +123,6 @@ int wait_ready(int fd, short events); /* 0 or -ECANCELED; for what is no regular
 int hash_task(void *file);
 
 /* walk.c */
-struct dir *dir_new(struct dir *up, const char *name, size_t length);
 int walk_arguments(char **paths, int count);
 
 /* manifest.c */

@@ -26,15 +26,16 @@ struct entry {
 static int walk_task(void *dir);
 
 /* NULL: no memory.  For the command line `up` is NULL and `name` a path. */
-struct dir *dir_new(struct dir *up, const char *name, size_t length)
+static struct dir *dir_new(const struct dir *up, const char *name, size_t length)
 {
 	size_t before = up ? up->length : 0;
-	bool slash = length && name[length - 1] != '/';
+	bool slash = name[length - 1] != '/';
 	struct dir *d = malloc(sizeof(*d) + before + length + 2);
 
 	if (!d)
 		return NULL;
-	*d = (struct dir){.up = up, .fd = -1, .length = before + length + slash};
+	*d = (struct dir){
+		.up = up, .given = !up, .fd = -1, .length = before + length + slash};
 	if (up)
 		memcpy(d->path, up->path, before);
 	memcpy(d->path + before, name, length);
@@ -68,7 +69,7 @@ static int fd_ahead(int at, const char *name, int *out_error)
 	return fd;
 }
 
-static void add_subdirectory(struct scope *s, struct dir *up, int at, const char *name)
+static void add_subdirectory(struct scope *s, const struct dir *up, int at, const char *name)
 {
 	int error;
 	int fd = fd_ahead(at, name, &error);
@@ -196,7 +197,7 @@ static int take_fd(struct dir *dir)
 	int fd = dir->fd;
 
 	if (fd < 0) {
-		int follow = dir->up ? O_NOFOLLOW : 0;
+		int follow = dir->given ? 0 : O_NOFOLLOW;
 		size_t length = dir->length;
 
 		return open_at(AT_FDCWD, dir->path, length > 1 ? length - 1 : length,
@@ -207,32 +208,38 @@ static int take_fd(struct dir *dir)
 	return fd;
 }
 
+static void list_into(struct scope *s, struct dir *dir)
+{
+	int fd = take_fd(dir);
+	struct kit *k = NULL;
+	int rc = fd;
+
+	if (rc >= 0)
+		rc = scope_cancelled() ? -ECANCELED : identify(dir, fd);
+	if (!rc)
+		k = kit_take();
+	if (!rc)
+		rc = k ? list(s, dir, fd, (char *)k->buffer) : -ENOMEM;
+	if (rc == -ELOOP)
+		note_error(dir->path, "", "loop: it is the same directory as one above it");
+	else if (rc && rc != -ECANCELED)
+		note_errno(dir->path, "", -rc);
+	if (k)
+		kit_give(k);
+	if (fd >= 0)
+		close(fd);
+}
+
 static int walk_task(void *arg)
 {
 	struct dir *dir = arg;
 	struct scope s;
-	int rc, fd = take_fd(dir);
 
-	if (fd < 0) {
-		if (fd != -ECANCELED)
-			note_errno(dir->path, "", -fd);
-		return 0;
-	}
 	scope_open(&s);
-	rc = scope_cancelled() ? 0 : identify(dir, fd);
-	if (rc) {
-		note_errno(dir->path, "", -rc);
-	} else if (!scope_cancelled()) {
-		struct kit *k = kit_take();
-
-		rc = k ? list(&s, dir, fd, (char *)k->buffer) : -ENOMEM;
-		if (rc)
-			note_errno(dir->path, "", -rc);
-		if (k)
-			kit_give(k);
-	}
-	close(fd);
-	rc = scope_close(&s);
+	list_into(&s, dir);
+	int rc = scope_close(&s);
+	if (!dir->used)
+		free(dir);
 	return rc == -ECANCELED ? 0 : rc;
 }
 
@@ -272,12 +279,9 @@ int walk_arguments(char **paths, int count)
 {
 	struct scope s;
 	struct batch batch;
-	struct dir *as_given = dir_new(NULL, "", 0);
 
-	if (!as_given)
-		return -ENOMEM;
 	scope_open(&s);
-	batch_start(&batch, as_given);
+	batch_start(&batch, &as_given);
 	for (int i = 0; i < count && !scope_cancelled(); i++)
 		add_argument(&s, &batch, paths[i]);
 	batch_send(&batch);
