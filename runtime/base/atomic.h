@@ -28,6 +28,7 @@ void sc_sim_point(const void *word);
 #define at_sub_sc(p, v)     (SC_POINT(p), __atomic_fetch_sub((p), (v), __ATOMIC_SEQ_CST))
 #define at_or_rlx(p, v)     (SC_POINT(p), __atomic_fetch_or((p), (v), __ATOMIC_RELAXED))
 #define at_or_acq(p, v)     (SC_POINT(p), __atomic_fetch_or((p), (v), __ATOMIC_ACQUIRE))
+#define at_or_rel(p, v)     (SC_POINT(p), __atomic_fetch_or((p), (v), __ATOMIC_RELEASE))
 #define at_and_rlx(p, v)    (SC_POINT(p), __atomic_fetch_and((p), (v), __ATOMIC_RELAXED))
 #define at_and_rel(p, v)    (SC_POINT(p), __atomic_fetch_and((p), (v), __ATOMIC_RELEASE))
 #define at_swap_acqrel(p, v) (SC_POINT(p), __atomic_exchange_n((p), (v), __ATOMIC_ACQ_REL))

@@ -136,6 +136,7 @@ unsigned sc_deque_take(struct sc_deque *deque, struct sc_slot *out, unsigned mos
 		if (count > most)
 			count = most;
 	} while (!at_cas_acqrel(&deque->word, &word, pack(tail + count, split_of(word)))); /* [deque.expose] */
+	SC_POINT(deque->slots); /* the copy may come late */
 	for (i = 0; i < count; i++)
 		out[i] = deque->slots[tail + i];
 	at_add_rel(&deque->copied, count); /* [deque.copied] */

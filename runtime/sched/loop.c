@@ -34,7 +34,7 @@ static void count(uint64_t *counter, uint64_t more)
 /* ---- switching --------------------------------------------------------------------- */
 
 /* First thing on every stack that was just continued: what the one before left to do. */
-static void land(void)
+void sc_land(void)
 {
 	struct sc_worker *worker = sc_self();
 	void (*post)(struct sc_worker *, struct sc_strand *) = worker->post;
@@ -57,7 +57,7 @@ static void switch_to(struct sc_worker *worker, struct sc_strand *from, struct s
 	from->place = worker->cur;
 	set_running(worker, to);
 	sc_fiber_switch(&from->fiber, &to->fiber);
-	land();
+	sc_land();
 }
 
 /* Back to the worker's loop, which calls post(worker, from). */
@@ -475,7 +475,7 @@ void sc_strand_main(void *fiber)
 {
 	struct sc_strand *strand = SC_CONTAINER((struct sc_fiber *)fiber, struct sc_strand, fiber);
 
-	land();
+	sc_land();
 	for (;;) {
 		struct sc_strand *to = sc_hooks.run(strand);
 		struct sc_worker *worker = sc_self();

@@ -88,6 +88,8 @@ void sc_sched_stop(void);
  * the next stack; returns when somebody continued it, perhaps on another worker. */
 void sc_park(struct sc_worker *worker, enum sc_reason reason,
 	     void (*post)(struct sc_worker *worker, struct sc_strand *strand));
+/* First thing on a stack that was continued by other means than sc_park. */
+void sc_land(void);
 /* Lets others go first; false if nobody was there. */
 int sc_give_way(struct sc_worker *worker);
 

@@ -1,0 +1,204 @@
+/* runtime/scope/attend.c: what a running strand does when it is called for attention.
+ *
+ * Reasons: the cancel epoch moved, one of its scopes is cancelled, another worker is hungry,
+ * the monitor's tick.  A strand with a cancelled scope in its chain stays under attention,
+ * so that spawns, closes and checkpoints pay for cancellation only then.
+ */
+#include "scope/tree.h"
+#include <errno.h>
+
+/* Sets or clears OUTER in the unlinked scopes from `from` up to, not including, `end`. */
+static void assign(struct sc_scope *from, struct sc_scope *end, int outer)
+{
+	for (; from != end; from = sc_untag(from->parent)) {
+		uint32_t state = sc_state(from), want;
+
+		/* Linked meanwhile by a task below: then the walks keep it up to date. */
+		do {
+			want = outer ? state | SC_OUTER : state & ~(uint32_t)SC_OUTER;
+		} while (!(state & SC_LINKED) && want != state &&
+			 !at_cas_rlx(&from->state, &state, want));
+	}
+}
+
+/* Brings OUTER of the strand's own unlinked scopes up to date: on the way up, a scope with
+ * OWN or SHIELD, the first linked one, or the strand's node decides for those below it that
+ * are still open.  Notes whether any scope of the chain is cancelled. */
+static void refresh(struct sc_worker *worker)
+{
+	struct sc_strand *strand = worker->strand;
+	struct sc_scope *open = sc_untag(worker->cur), *s = open;
+	int any = 0, linked = 0;
+
+	strand->epoch = at_load_acq(&sc_epoch); /* [cancel.epoch] */
+	for (;; s = sc_untag(s->parent)) {
+		uint32_t state = at_load_acq(&s->state); /* [scope.linked] */
+
+		any |= (state & (SC_OWN | SC_OUTER)) != 0;
+		if (!linked && (state & (SC_OWN | SC_SHIELD))) {
+			assign(open, s, (state & SC_OWN) != 0);
+			any |= (state & SC_OWN) != 0;
+			open = s;
+		}
+		if (!linked && (state & SC_LINKED)) {
+			if (open != s)
+				assign(open, s, (state & SC_OUTER) != 0);
+			linked = 1;
+		}
+		if (state & SC_TASK)
+			break;
+	}
+	if (!linked) {
+		int outer = sc_effective(sc_untag(s->parent));
+
+		assign(open, sc_untag(s->parent), outer);
+		any |= outer;
+	}
+	strand->cancelled = (uint32_t)any;
+}
+
+/* Deadlines that no park has armed: own and, as long as nobody linked them, those above. */
+static void look_at_deadlines(struct sc_worker *worker)
+{
+	struct sc_scope *s = sc_untag(worker->cur);
+	int64_t now = 0;
+
+	for (;; s = sc_untag(s->parent)) {
+		uint32_t state = at_load_acq(&s->state); /* [scope.linked] */
+
+		if (state & SC_LINKED)
+			return;
+		if (!(state & SC_DEADLINE) || (state & (SC_FIRED | SC_ARMED)))
+			continue;
+		if (now == 0)
+			now = sc_now();
+		if (at_load_rlx(&s->alarm.timer.when) <= now) {
+			at_or_rlx(&s->state, SC_FIRED);
+			sc_cancel(s, SCOPE_CAUSE_DEADLINE);
+		}
+	}
+}
+
+static void share(struct sc_worker *worker)
+{
+	uint32_t have = (uint32_t)(worker->bottom.top - worker->bottom.split);
+
+	if (have == 0)
+		return;
+	sc_deque_expose(&worker->deque, &worker->bottom, (have + 1) / 2);
+	sc_offer(worker);
+}
+
+int sc_attend(struct sc_worker *worker)
+{
+	struct sc_strand *strand = worker->strand;
+	int due = 0;
+
+	at_store_rlx(&worker->progress, worker->progress + 1);
+	sc_attended(worker);
+	if (at_load_rlx(&worker->tick)) {
+		at_store_rlx(&worker->tick, 0);
+		look_at_deadlines(worker);
+		due = 1;
+	}
+	if (strand->cancelled || at_load_acq(&sc_epoch) != strand->epoch) /* [cancel.epoch] [attend.dekker] */
+		refresh(worker);
+	if (sc_hungry())
+		share(worker);
+	if (strand->cancelled)
+		sc_poke(worker);
+	else if (sc_hungry())
+		at_store_rlx(&worker->bottom.lim, NULL);
+	return due;
+}
+
+int sc_check(struct sc_worker *worker)
+{
+	struct sc_scope *place;
+	int due;
+
+	if (SC_LIKELY(at_load_rlx(&worker->stack_limit) != UINTPTR_MAX) && !sc_sched.seed)
+		return 0;
+	due = sc_attend(worker);
+	place = sc_untag(worker->cur);
+	if (worker->strand->cancelled && sc_effective(place)) {
+		sc_hit(place);
+		return -ECANCELED;
+	}
+	if (due || sc_sched.seed)
+		sc_give_way(worker);
+	return 0;
+}
+
+/* ---- around a park --------------------------------------------------------------------- */
+
+/* Slots that are out of the owner's hands from now on become units of their scopes.  Stops
+ * at the first scope that was flushed before: those above have no slots of their own. */
+void sc_suspend(struct sc_worker *worker)
+{
+	struct sc_slot *bound = worker->bottom.top;
+	struct sc_scope *s = sc_untag(worker->cur);
+
+	for (; !(sc_state(s) & SC_TASK); s = sc_untag(s->parent)) {
+		int64_t own = bound - s->base;
+
+		if (sc_state(s) & SC_FLUSHED) {
+			s->units += own;
+			return;
+		}
+		bound = s->base;
+		s->units = own;
+		at_or_rlx(&s->state, SC_FLUSHED);
+	}
+}
+
+void sc_resume(struct sc_worker *worker)
+{
+	struct sc_scope *s = sc_untag(worker->cur);
+	struct sc_strand *strand = worker->strand;
+
+	if (!(sc_state(s) & SC_TASK))
+		s->base = worker->bottom.top;
+	if (strand->cancelled || at_load_acq(&sc_epoch) != strand->epoch) /* [cancel.epoch] */
+		sc_poke(worker);
+}
+
+/* ---- the public checkpoints ------------------------------------------------------------- */
+
+int scope_checkpoint(void)
+{
+	struct sc_worker *worker = sc_self();
+
+	if (SC_UNLIKELY(worker->cur == 0))
+		return -ENOTCONN;
+	return sc_check(worker);
+}
+
+bool scope_cancelled(void)
+{
+	struct sc_worker *worker = sc_self();
+	struct sc_scope *place;
+
+	if (SC_LIKELY(at_load_rlx(&worker->stack_limit) != UINTPTR_MAX) || worker->cur == 0)
+		return false;
+	if (sc_attend(worker))
+		at_store_rlx(&worker->tick, 1); /* giving way is left to the next checkpoint */
+	place = sc_untag(worker->cur);
+	if (!worker->strand->cancelled || !sc_effective(place))
+		return false;
+	sc_hit(place);
+	return true;
+}
+
+int scope_yield(void)
+{
+	struct sc_worker *worker = sc_self();
+	int rc;
+
+	if (SC_UNLIKELY(worker->cur == 0))
+		return -ENOTCONN;
+	rc = sc_check(worker);
+	if (rc == 0)
+		sc_give_way(sc_self());
+	return rc;
+}

@@ -1,0 +1,279 @@
+/* runtime/scope/cancel.c: locks of the tree, lazy links, the walk of a cancel.
+ *
+ * A walk holds the locks of its whole path, from the scope where it began down to where it
+ * is; unlinking needs the parent's lock.  So nothing that a walk can reach is freed.
+ * Claimed strands are queued after all locks are free.
+ */
+#include "scope/tree.h"
+
+uint64_t sc_epoch;
+struct sc_scope sc_root;
+
+void sc_scope_lock(struct sc_scope *s)
+{
+	unsigned turn = 0;
+
+	while (at_or_acq(&s->state, SC_LOCKED) & SC_LOCKED) /* [scope.lock] */
+		while (sc_state(s) & SC_LOCKED)
+			sc_relax(turn++);
+}
+
+void sc_scope_unlock(struct sc_scope *s)
+{
+	at_and_rel(&s->state, ~(uint32_t)SC_LOCKED); /* [scope.lock] */
+}
+
+static int effective(uint32_t state)
+{
+	return (state & SC_OWN) || (state & (SC_OUTER | SC_SHIELD)) == SC_OUTER;
+}
+
+int sc_effective(struct sc_scope *s)
+{
+	for (;; s = sc_untag(s->parent)) {
+		uint32_t state = at_load_acq(&s->state); /* [scope.linked] */
+
+		if (state & SC_OWN)
+			return 1;
+		if (state & SC_SHIELD)
+			return 0;
+		if (state & SC_LINKED)
+			return (state & SC_OUTER) != 0;
+	}
+}
+
+/* ---- links ----------------------------------------------------------------------------- */
+
+void sc_arm_deadline(struct sc_worker *worker, struct sc_scope *s)
+{
+	/* lock: s */
+	if ((sc_state(s) & (SC_DEADLINE | SC_ARMED | SC_FIRED)) != SC_DEADLINE)
+		return;
+	s->alarm.kind = SC_ALARM_CALL;
+	at_or_rlx(&s->state, SC_ARMED);
+	sc_alarm_arm(worker, &s->alarm, s->alarm.timer.when);
+}
+
+/* The parent is linked.  Two strands may be here for the same s: the parent's lock decides. */
+static void link_one(struct sc_worker *worker, struct sc_scope *s)
+{
+	struct sc_scope *parent = sc_untag(s->parent);
+
+	sc_scope_lock(parent);
+	if (!(sc_state(s) & SC_LINKED)) {
+		if (effective(sc_state(parent)))
+			at_or_rlx(&s->state, SC_OUTER);
+		else
+			at_and_rlx(&s->state, ~(uint32_t)SC_OUTER);
+		s->children = NULL;
+		s->next = parent->children;
+		s->link = &parent->children;
+		if (s->next)
+			s->next->link = &s->next;
+		parent->children = s;
+		at_or_rel(&s->state, SC_LINKED); /* [scope.linked] */
+	}
+	sc_scope_unlock(parent);
+	if (sc_state(s) & SC_DEADLINE) {
+		sc_scope_lock(s);
+		sc_arm_deadline(worker, s);
+		sc_scope_unlock(s);
+	}
+}
+
+void sc_link(struct sc_worker *worker, struct sc_scope *s)
+{
+	struct sc_scope *path[256];
+
+	/* Top-down, in pieces of 256 levels: nothing is allocated, nothing recurses. */
+	while (!(at_load_acq(&s->state) & SC_LINKED)) { /* [scope.linked] */
+		unsigned depth = 0, have;
+		struct sc_scope *at;
+
+		for (at = s; !(at_load_acq(&at->state) & SC_LINKED); at = sc_untag(at->parent)) /* [scope.linked] */
+			path[depth++ % 256] = at;
+		for (have = depth < 256 ? depth : 256; have > 0; have--)
+			link_one(worker, path[--depth % 256]);
+	}
+}
+
+void sc_unlink(struct sc_scope *s)
+{
+	struct sc_scope *parent = sc_untag(s->parent);
+
+	sc_scope_lock(parent);
+	sc_scope_lock(s); /* no walk is inside any more */
+	*s->link = s->next;
+	if (s->next)
+		s->next->link = s->link;
+	sc_scope_unlock(s);
+	sc_scope_unlock(parent);
+}
+
+int sc_register(struct sc_worker *worker, struct sc_strand *strand, struct sc_scope *place)
+{
+	int cancelled;
+
+	sc_link(worker, place);
+	sc_scope_lock(place);
+	cancelled = effective(sc_state(place));
+	if (!cancelled) {
+		place->waiter = strand;
+		at_or_rlx(&place->state, SC_WAITER);
+	}
+	sc_scope_unlock(place);
+	return !cancelled;
+}
+
+void sc_unregister(struct sc_scope *place)
+{
+	if (!(sc_state(place) & SC_WAITER))
+		return;
+	sc_scope_lock(place);
+	at_and_rlx(&place->state, ~(uint32_t)SC_WAITER);
+	sc_scope_unlock(place);
+}
+
+/* ---- the walk -------------------------------------------------------------------------- */
+
+/* lock: s.  Its effective state has changed to true. */
+static void claim_waiter(struct sc_scope *s, struct sc_batch *woken)
+{
+	if (!(sc_state(s) & SC_WAITER))
+		return;
+	at_and_rlx(&s->state, ~(uint32_t)SC_WAITER);
+	if (sc_wait_claim(s->waiter, SC_WAIT_CANCEL)) {
+		s->waiter->reason = SC_READY;
+		sc_batch_add(woken, &s->waiter->item);
+	}
+}
+
+/* lock: the parent of s; takes that of s.  True, and the lock kept, if what is below s has
+ * to be visited. */
+static int enter(struct sc_scope *s, int outer, struct sc_batch *woken)
+{
+	uint32_t state;
+	int before;
+
+	sc_scope_lock(s);
+	state = sc_state(s);
+	before = effective(state);
+	if (outer)
+		at_or_rlx(&s->state, SC_OUTER);
+	else
+		at_and_rlx(&s->state, ~(uint32_t)SC_OUTER);
+	if (effective(sc_state(s)) == before) {
+		sc_scope_unlock(s);
+		return 0;
+	}
+	if (!before)
+		claim_waiter(s, woken);
+	return 1;
+}
+
+/* lock: top, whose effective state has changed. */
+static void walk(struct sc_scope *top, struct sc_batch *woken)
+{
+	struct sc_scope *s = top, *child;
+	int cancelled = effective(sc_state(top));
+
+	if (!(sc_state(top) & SC_LINKED))
+		return;
+	child = top->children;
+	for (;;) {
+		while (child && !enter(child, cancelled, woken))
+			child = child->next;
+		if (child) {
+			s = child;
+			child = s->children;
+			continue;
+		}
+		if (s == top)
+			return;
+		child = s->next;
+		{
+			struct sc_scope *parent = sc_untag(s->parent);
+
+			sc_scope_unlock(s);
+			s = parent;
+		}
+	}
+}
+
+/* The reason is in the tree: strands whose scopes are not linked have to look. */
+static void announce(void)
+{
+	at_add_sc(&sc_epoch, 1); /* [cancel.epoch] [attend.dekker] */
+	sc_poke_all();
+}
+
+/* lock: s.  The owner itself was parked in s and has no task: nobody else can notice. */
+static int alone(struct sc_scope *s)
+{
+	uint32_t state = sc_state(s);
+
+	return (state & SC_LINKED) && !s->children && !(state & SC_SHARED) &&
+	       (!(state & SC_FLUSHED) || s->units == 0);
+}
+
+void sc_cancel(struct sc_scope *s, enum scope_cause cause)
+{
+	struct sc_batch woken = {NULL, NULL, 0};
+	int quiet = 0;
+	uint32_t state;
+
+	sc_scope_lock(s);
+	state = sc_state(s);
+	if (!(state & SC_OWN)) {
+		uint32_t mark = SC_OWN | (uint32_t)cause << SC_CAUSE_SHIFT;
+
+		if (cause == SCOPE_CAUSE_DEADLINE)
+			mark |= SC_TIMED_OUT;
+		quiet = (state & SC_WAITER) && alone(s);
+		at_or_rlx(&s->state, mark);
+		if (!effective(state)) {
+			claim_waiter(s, &woken);
+			walk(s, &woken);
+		}
+	}
+	sc_scope_unlock(s);
+	if (!(state & SC_OWN) && !quiet)
+		announce();
+	sc_ready_batch(&woken);
+}
+
+void sc_set_shield(struct sc_scope *s, int on)
+{
+	struct sc_batch woken = {NULL, NULL, 0};
+	int before, after;
+
+	sc_scope_lock(s);
+	before = effective(sc_state(s));
+	if (on)
+		at_or_rlx(&s->state, SC_SHIELD);
+	else
+		at_and_rlx(&s->state, ~(uint32_t)SC_SHIELD);
+	after = effective(sc_state(s));
+	if (before != after) {
+		if (after)
+			claim_waiter(s, &woken);
+		walk(s, &woken);
+	}
+	sc_scope_unlock(s);
+	announce();
+	sc_ready_batch(&woken);
+}
+
+/* ---- hits ------------------------------------------------------------------------------ */
+
+void sc_hit(struct sc_scope *s)
+{
+	uint32_t state = sc_state(s), mark;
+	int outer = state & SC_OUTER;
+
+	if (!(state & SC_LINKED))
+		outer = s != &sc_root && sc_effective(sc_untag(s->parent));
+	mark = outer && !(state & SC_SHIELD) ? SC_HIT_OUTER : SC_HIT_OWN;
+	if (!(state & mark))
+		at_or_rlx(&s->state, mark);
+}

@@ -1,0 +1,15 @@
+/* runtime/scope/errno.c: where errno lives now; an object of its own, never optimised across.
+ *
+ * The address of a thread's errno is a constant to a compiler: it would keep the one of the
+ * thread that the task left.
+ */
+#define SCOPE_KEEP_ERRNO
+#include <scope.h>
+
+#include <errno.h>
+
+__attribute__((noipa)) int *scope_errno_location(void)
+{
+	__asm__ volatile("" ::: "memory");
+	return &errno;
+}

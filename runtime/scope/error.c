@@ -1,0 +1,358 @@
+/* runtime/scope/error.c: error records: rules E1-E7.
+ *
+ * Code, site and cause of a scope's first error live in the scope.  Text, path and later
+ * errors are records in `extra`, kept as memory allows.  A record is counted: by the scope
+ * that lists it and by the task whose last close returned it.
+ */
+#include "scope/tree.h"
+#include <errno.h>
+#include <stdarg.h>
+#include <string.h>
+
+enum { MOST_KEPT = 64, PATH_SIZE = 1024 };
+
+struct record {
+	struct scope_error error; /* first: what users see */
+	uint32_t references;      /* atomic */
+	uint32_t printed;
+	struct record *last;      /* of the suppressed list, in the first record */
+	unsigned kept;            /* records in that list */
+	char strings[];           /* text and path */
+};
+
+struct sc_extra {
+	const char *name;
+	struct record *first; /* lock: the scope */
+};
+
+/* The record behind a task's last nonzero close. */
+struct sc_last {
+	struct sc_last *next;
+	uintptr_t task; /* sc_task_of its place */
+	struct record *record;
+};
+
+/* ---- records --------------------------------------------------------------------------------- */
+
+static struct record *record_of(const struct scope_error *error)
+{
+	return (struct record *)(uintptr_t)error;
+}
+
+static void put_record(struct record *record)
+{
+	/* Contexts and suppressed errors may form long chains: no recursion. */
+	struct record *queue = record;
+
+	if (!record || at_sub_acqrel(&record->references, 1) != 1) /* [error.count] */
+		return;
+	record->last = NULL;
+	while (queue) {
+		struct record *now = queue, *more[2];
+		const struct scope_error *next;
+		int i;
+
+		queue = now->last;
+		more[0] = record_of(now->error.context);
+		for (next = now->error.suppressed; next;) {
+			struct record *suppressed = record_of(next);
+
+			next = next->next;
+			if (at_sub_acqrel(&suppressed->references, 1) == 1) { /* [error.count] */
+				suppressed->last = queue;
+				queue = suppressed;
+			}
+		}
+		more[1] = NULL;
+		for (i = 0; more[i]; i++)
+			if (at_sub_acqrel(&more[i]->references, 1) == 1) { /* [error.count] */
+				more[i]->last = queue;
+				queue = more[i];
+			}
+		sc_os.free(now);
+	}
+}
+
+static struct record *get_record(struct record *record)
+{
+	if (record)
+		at_add_rlx(&record->references, 1);
+	return record;
+}
+
+static struct record *new_record(int code, enum scope_cause cause, const void *site,
+				 const char *text, const char *path)
+{
+	size_t text_size = text ? strlen(text) + 1 : 1, path_size = strlen(path) + 1;
+	struct record *record = sc_os.alloc(sizeof *record + text_size + path_size);
+
+	if (!record)
+		return NULL;
+	memset(record, 0, sizeof *record);
+	record->references = 1;
+	memcpy(record->strings, text ? text : "", text_size);
+	memcpy(record->strings + text_size, path, path_size);
+	record->error = (struct scope_error){.code = code,
+					     .cause = cause,
+					     .text = record->strings,
+					     .path = record->strings + text_size,
+					     .site = site,
+					     .time_ns = sc_now()};
+	return record;
+}
+
+/* ---- last errors of the tasks on a strand -------------------------------------------------------- */
+
+/* The mark in the running child's site tells an entry of this child from one of an earlier
+ * child of the same scope. */
+static int current_entry(uintptr_t task)
+{
+	return !(task & 1) || (sc_untag(task)->running.site & SC_RUNNING_ERROR);
+}
+
+static struct sc_last *find_last(struct sc_host *host, uintptr_t task)
+{
+	struct sc_last *last;
+
+	for (last = host->errors; last; last = last->next)
+		if (last->task == task)
+			return current_entry(task) ? last : NULL;
+	return NULL;
+}
+
+void sc_drop_errors(struct sc_host *host, uintptr_t task)
+{
+	struct sc_last **link = &host->errors, *last;
+
+	while ((last = *link)) {
+		if (task && last->task != task) {
+			link = &last->next;
+			continue;
+		}
+		*link = last->next;
+		put_record(last->record);
+		sc_os.free(last);
+	}
+}
+
+static void set_last(struct sc_host *host, uintptr_t task, struct record *record)
+{
+	struct sc_last *last;
+
+	sc_drop_errors(host, task);
+	if (!record)
+		return;
+	last = sc_os.alloc(sizeof *last);
+	if (!last) {
+		put_record(record);
+		return;
+	}
+	*last = (struct sc_last){host->errors, task, record};
+	host->errors = last;
+	if (task & 1) {
+		sc_untag(task)->running.site |= SC_RUNNING_ERROR;
+		at_or_rlx(&sc_untag(task)->state, SC_TAINT);
+	}
+}
+
+const struct scope_error *scope_last_error(void)
+{
+	struct sc_worker *worker = sc_self();
+	struct sc_last *last;
+
+	if (worker->cur == 0)
+		return NULL;
+	last = find_last(sc_host(worker->strand), sc_task_of(worker->cur));
+	return last ? &last->record->error : NULL;
+}
+
+/* ---- the records of a scope ------------------------------------------------------------------------ */
+
+struct sc_extra *sc_extra(struct sc_scope *s)
+{
+	struct sc_extra *extra;
+
+	if (sc_state(s) & SC_EXTRA)
+		return s->extra;
+	extra = sc_os.alloc(sizeof *extra);
+	if (extra) {
+		*extra = (struct sc_extra){NULL, NULL};
+		s->extra = extra;
+		at_or_rlx(&s->state, SC_EXTRA);
+	}
+	return extra;
+}
+
+void sc_set_name(struct sc_extra *extra, const char *name)
+{
+	extra->name = name;
+}
+
+void sc_drop_extra(struct sc_scope *s)
+{
+	put_record(s->extra->first);
+	sc_os.free(s->extra);
+}
+
+/* lock: s */
+static void add_suppressed(struct sc_extra *extra, struct record *record)
+{
+	struct record *first = extra->first;
+
+	if (first->kept >= MOST_KEPT - 1 || record->error.next || record == first) {
+		first->error.uncounted++;
+		put_record(record);
+		return;
+	}
+	if (first->last)
+		first->last->error.next = &record->error;
+	else
+		first->error.suppressed = &record->error;
+	first->last = record;
+	first->kept++;
+}
+
+static enum scope_cause cause_at(struct sc_scope *s)
+{
+	for (; s != &sc_root; s = sc_untag(s->parent)) {
+		uint32_t state = sc_state(s);
+
+		if (state & SC_OWN)
+			return (enum scope_cause)(state >> SC_CAUSE_SHIFT);
+		if (state & SC_SHIELD)
+			return SCOPE_CAUSE_NONE;
+	}
+	return (enum scope_cause)(sc_state(s) >> SC_CAUSE_SHIFT);
+}
+
+/* The record for a failure of the task at `place`: the one it has from a close of its own if
+ * that gave the same code, else a new one with that as its context (E5). */
+static struct record *record_for(int code, struct sc_scope *s, uintptr_t place, const void *site,
+				 const char *text)
+{
+	struct sc_worker *worker = sc_self();
+	struct record *old = NULL, *record;
+	char path[PATH_SIZE];
+
+	if (place && worker->cur) {
+		struct sc_last *last = find_last(sc_host(worker->strand), sc_task_of(place));
+
+		old = last ? last->record : NULL;
+	}
+	if (old && old->error.code == code && !text)
+		return get_record(old);
+	sc_path(place ? place : (uintptr_t)s, path, sizeof path);
+	record = new_record(code, cause_at(s), site, text, path);
+	if (record && old)
+		record->error.context = &get_record(old)->error;
+	return record;
+}
+
+static struct sc_scope *counted(struct sc_scope *s)
+{
+	while (sc_state(s) & SC_BARRIER)
+		s = sc_untag(sc_untag(s->parent)->parent);
+	return s;
+}
+
+void sc_failed(struct sc_scope *s, int code, uintptr_t place, const void *site, const char *text)
+{
+	struct sc_extra *extra;
+	struct record *record;
+	int first;
+
+	s = counted(s);
+	if (code == -ECANCELED && sc_effective(s)) {
+		sc_hit(s);
+		return;
+	}
+	record = record_for(code, s, place, site, text);
+	sc_scope_lock(s);
+	first = !(sc_state(s) & SC_FAILED);
+	extra = record ? sc_extra(s) : NULL;
+	if (first) {
+		s->code = code;
+		s->error_site = site;
+		if (extra)
+			extra->first = record;
+		at_or_rlx(&s->state, SC_FAILED);
+	} else if (extra && extra->first) {
+		add_suppressed(extra, record);
+		record = NULL;
+	}
+	sc_scope_unlock(s);
+	if (record && !(first && extra))
+		put_record(record);
+	if (first)
+		sc_cancel(s, SCOPE_CAUSE_ERROR);
+}
+
+void sc_keep_error(struct sc_scope *s, int code)
+{
+	struct sc_worker *worker = sc_self();
+	uintptr_t task = sc_task_of(worker->cur);
+	struct record *record = NULL;
+
+	if ((sc_state(s) & SC_EXTRA) && s->extra->first) {
+		record = s->extra->first;
+		s->extra->first = NULL;
+	} else if (code != -ECANCELED) {
+		char path[PATH_SIZE];
+		int timeout = !(sc_state(s) & SC_FAILED);
+
+		sc_path(worker->cur, path, sizeof path);
+		record = new_record(code, timeout ? SCOPE_CAUSE_DEADLINE : SCOPE_CAUSE_NONE,
+				    timeout ? s->site : s->error_site, NULL, path);
+	}
+	set_last(sc_host(worker->strand), task, record);
+}
+
+int scope_fail(struct scope *public, int code, const char *format, ...)
+{
+	struct sc_worker *worker = sc_self();
+	struct sc_scope *s = sc_view(public);
+	char text[512];
+	va_list args;
+
+	if (code == 0)
+		return 0;
+	if (worker->cur == 0)
+		return -ENOTCONN;
+	if (worker->cur != (uintptr_t)s)
+		return sc_state(s) & SC_CLOSED ? -ESTALE : -EPERM;
+	if (format) {
+		va_start(args, format);
+		vsnprintf(text, sizeof text, format, args);
+		va_end(args);
+	}
+	sc_failed(s, code, worker->cur, __builtin_return_address(0), format ? text : NULL);
+	return code;
+}
+
+/* At the end of a run: the root task's record, now the caller's. */
+struct scope_error *sc_root_error(void)
+{
+	struct record *record = NULL;
+
+	if (sc_state(&sc_root) & SC_EXTRA) {
+		record = sc_root.extra->first;
+		sc_root.extra->first = NULL;
+		sc_drop_extra(&sc_root);
+	}
+	return record ? &record->error : NULL;
+}
+
+void sc_release_error(struct scope_error *error)
+{
+	put_record(record_of(error));
+}
+
+int sc_was_printed(const struct scope_error *error)
+{
+	return record_of(error)->printed != 0;
+}
+
+void sc_mark_printed(const struct scope_error *error)
+{
+	record_of(error)->printed = 1;
+}

@@ -1,0 +1,461 @@
+/* runtime/scope/join.c: accepting, closing and counting off the fast path; rules S1-S12.
+ *
+ * tree.h has the equations.  A unit is +1 before it is published and -1 as the last thing
+ * its end does to the scope; errors and hits come before that (K2: they are the finisher's
+ * work, for the parent's frame may be buried).
+ */
+#include "scope/fast.h"
+#include <errno.h>
+
+/* ---- misuse (S9, S10) ------------------------------------------------------------------ */
+
+/* What the running task is to s, which is not its place: -EBUSY: owner with a younger scope
+ * open; -EDEADLK: member; -EPERM: neither. */
+static int relation(struct sc_worker *worker, struct sc_scope *s)
+{
+	uintptr_t place = worker->cur;
+	struct sc_scope *at;
+	int own = 1;
+
+	for (;;) {
+		at = sc_untag(place);
+		if (at == s)
+			return own && !(place & 1) ? -EBUSY : -EDEADLK;
+		if ((place & 1) || (sc_state(at) & SC_TASK))
+			own = 0;
+		if (at == &sc_root)
+			return -EPERM;
+		place = at->parent;
+	}
+}
+
+/* 0 if the running task is the owner and s its place. */
+static int owner_check(struct sc_worker *worker, struct sc_scope *s)
+{
+	if (worker->cur == 0)
+		return -ENOTCONN;
+	if (worker->cur == (uintptr_t)s)
+		return 0;
+	if (sc_state(s) & SC_CLOSED)
+		return -ESTALE;
+	return relation(worker, s);
+}
+
+int sc_close_misused(struct sc_scope *s)
+{
+	struct sc_worker *worker = sc_self();
+	int rc = owner_check(worker, s);
+
+#ifdef SC_DEBUG
+	if (rc == -EBUSY)
+		sc_panic("scope opened at %p is closed while the younger scope opened at %p is open: "
+			 "close scopes in the reverse order of opening",
+			 s->site, sc_untag(worker->cur)->site);
+#endif
+	return rc;
+}
+
+/* ---- accepting ------------------------------------------------------------------------- */
+
+int sc_refused(struct sc_worker *worker, struct sc_scope *s)
+{
+	if (sc_state(s) & SC_CLOSED)
+		return -ESTALE;
+	if (at_load_rlx(&worker->stack_limit) == UINTPTR_MAX && sc_attend(worker))
+		at_store_rlx(&worker->tick, 1);
+	/* A place on this strand is cancelled only if the strand knows; others: walk. */
+	if ((worker->strand->cancelled || sc_untag(worker->cur) != s) && sc_effective(s)) {
+		sc_hit(s);
+		return -ECANCELED;
+	}
+	return 0;
+}
+
+void sc_accept(struct sc_task *task)
+{
+	struct sc_scope *s = task->slot.scope;
+
+	if (!(sc_state(s) & SC_SHARED))
+		at_or_rlx(&s->state, SC_SHARED);
+	at_add_rlx(&s->count, 1);
+	sc_submit(task);
+}
+
+static struct sc_task *task_for(const struct sc_slot *slot)
+{
+	struct sc_task *task = sc_os.alloc(sizeof *task);
+
+	if (task) {
+		*task = (struct sc_task){0};
+		task->slot = *slot;
+		task->owns_record = 1;
+	}
+	return task;
+}
+
+static int queue_slot(const struct sc_slot *slot)
+{
+	struct sc_task *task = task_for(slot);
+
+	if (!task) {
+		sc_failed(slot->scope, -ENOMEM, 0, slot->site, "no memory to queue a task");
+		return -ENOMEM;
+	}
+	sc_accept(task);
+	return 0;
+}
+
+/* Everything of this strand was taken: start again at the front of the deque. */
+static void rewind_deque(struct sc_worker *worker)
+{
+	struct sc_scope *s = sc_untag(worker->cur);
+
+	if (worker->bottom.top != worker->bottom.split || sc_deque_exposed(&worker->deque))
+		return;
+	sc_suspend(worker);
+	sc_deque_reset(&worker->deque, &worker->bottom);
+	s->base = worker->bottom.top;
+}
+
+int sc_push(struct sc_worker *worker, const struct sc_slot *slot)
+{
+	struct sc_slot *end = worker->deque.slots + worker->deque.capacity;
+	struct sc_slot *top = worker->bottom.top;
+
+	if (top == end) {
+		rewind_deque(worker);
+		top = worker->bottom.top;
+		if (top == end)
+			return queue_slot(slot);
+	}
+	sc_push_at(worker, top, slot->scope, slot->fn, slot->arg, slot->site);
+	if (sc_hungry()) {
+		/* Someone searches or sleeps: new slots can be taken at once. */
+		sc_deque_expose(&worker->deque, &worker->bottom, UINT32_MAX);
+		sc_offer(worker);
+	} else if (!worker->strand->cancelled) {
+		at_store_rlx(&worker->bottom.lim, end);
+		at_fence_sc(); /* [attend.dekker] */
+		if (sc_hungry())
+			at_store_rlx(&worker->bottom.lim, NULL);
+	}
+	return 0;
+}
+
+int sc_spawn_slow(struct sc_scope *s, scope_task_fn *fn, void *arg, const void *site)
+{
+	struct sc_worker *worker = sc_self();
+	struct sc_slot slot = {fn, site, arg, s};
+	int rc;
+
+	if (worker->cur == 0)
+		return -ENOTCONN;
+	rc = sc_refused(worker, s);
+	if (rc < 0)
+		return rc;
+	if (sc_untag(worker->cur) == s)
+		return sc_push(worker, &slot);
+	return queue_slot(&slot);
+}
+
+/* ---- the end of a unit ------------------------------------------------------------------- */
+
+struct sc_strand *sc_unit_end(struct sc_scope *s)
+{
+	int64_t seen = at_load_acq(&s->count); /* [scope.count] */
+	struct sc_strand *woken = NULL;
+
+	for (;;) {
+		if (seen == SC_WATCHING + 1 && !woken) {
+			/* The last one wakes the watcher while its own unit still keeps the
+			 * scope; the generation keeps it off the owner's later waits. */
+			struct sc_strand *watcher = at_load_rlx(&s->waiter);
+			uint32_t generation = at_load_rlx(&sc_host(watcher)->watch_generation);
+
+			if (sc_wait_claim_one(watcher, generation, SC_WAIT_EVENT) == SC_CLAIM_WON)
+				woken = watcher;
+		}
+		if (at_cas_acqrel(&s->count, &seen, seen - 1)) /* [scope.count] */
+			break;
+	}
+	if (seen == SC_WAITING + 1)
+		return at_load_rlx(&s->waiter);
+	return woken;
+}
+
+/* ---- closing ----------------------------------------------------------------------------- */
+
+static void settle(struct sc_worker *worker, struct sc_scope *s)
+{
+	sc_suspend(worker);
+	sc_deque_reset(&worker->deque, &worker->bottom);
+	s->base = worker->bottom.top;
+}
+
+/* fast.c popped the top slot of s and saw that it is exposed, that the stack is low or that
+ * attention is called for.  Undoes the pop, deals with it, and leaves the loop there to look
+ * again; under a cancel, when attention never ends, runs one child itself. */
+void sc_close_step(struct sc_scope *s)
+{
+	struct sc_worker *worker = sc_self();
+	uintptr_t low = (uintptr_t)worker->strand->fiber.stack_low + 16384;
+	int attention = at_load_rlx(&worker->stack_limit) == UINTPTR_MAX;
+	struct sc_slot *top;
+	int rc;
+
+	at_store_rlx(&worker->bottom.top, worker->bottom.top + 1);
+	if (attention) {
+		if (sc_attend(worker) && sc_give_way(worker))
+			return;
+		if (!worker->strand->cancelled)
+			return;
+	}
+	if (sc_arch_sp() < low) {
+		/* P7: the rest runs on stacks of its own. */
+		sc_deque_expose(&worker->deque, &worker->bottom, UINT32_MAX);
+		sc_suspend(worker);
+		s->base = worker->bottom.top;
+		sc_notify();
+		return;
+	}
+	if (worker->bottom.top == worker->bottom.split &&
+	    !sc_deque_reclaim(&worker->deque, &worker->bottom, s->base)) {
+		settle(worker, s);
+		return;
+	}
+	if (!attention)
+		return;
+	top = worker->bottom.top - 1;
+	at_store_rlx(&worker->bottom.top, top);
+	at_signal_fence();
+	if (top < worker->bottom.split) {
+		at_store_rlx(&worker->bottom.top, top + 1);
+		return;
+	}
+	rc = sc_run_inlined(&worker, s, top);
+	if (rc != 0)
+		sc_child_ended(s, rc);
+}
+
+/* On the next stack, the owner's context is saved.  The last party to touch count continues
+ * the owner: this one, if all have ended. */
+static void publish_close(struct sc_worker *worker, struct sc_strand *strand)
+{
+	struct sc_scope *s = sc_untag(strand->place);
+	int64_t units = s->units;
+
+	(void)worker;
+	if (at_add_acqrel(&s->count, units + SC_WAITING) + units == 0) /* [scope.count] */
+		sc_ready(strand);
+}
+
+static void join_units(struct sc_scope *s)
+{
+	struct sc_worker *worker = sc_self();
+	int64_t units = sc_state(s) & SC_FLUSHED ? s->units : 0;
+
+	if (at_load_acq(&s->count) == -units) /* [scope.count] */
+		return;
+	worker->cur = (uintptr_t)s | 1;
+	at_store_rlx(&s->waiter, worker->strand);
+	sc_park(worker, SC_IN_CLOSE, publish_close);
+}
+
+/* The table of rule C12. */
+static int result_of(struct sc_scope *s, uint32_t state)
+{
+	if (state & SC_FAILED)
+		return s->code;
+	if (state & SC_HIT_OUTER)
+		return -ECANCELED;
+	if ((state & (SC_HIT_OWN | SC_TIMED_OUT)) == (SC_HIT_OWN | SC_TIMED_OUT))
+		return state & SC_MOVE_ON ? 0 : -ETIMEDOUT;
+	return 0;
+}
+
+static void pop(struct sc_worker *worker, struct sc_scope *s, uint32_t state)
+{
+	struct sc_scope *parent = sc_untag(s->parent);
+
+	worker->cur = s->parent;
+	if ((state & SC_FLUSHED) && !(sc_state(parent) & SC_TASK))
+		parent->base = worker->bottom.top;
+}
+
+/* All members have ended; takes s out of the tree and off the wheel. */
+static uint32_t detach(struct sc_scope *s)
+{
+	/* A walk or a timer may still be about to set bits: both are waited for. */
+	if (sc_state(s) & SC_ARMED)
+		sc_alarm_disarm(&s->alarm);
+	if (sc_state(s) & SC_LINKED)
+		sc_unlink(s);
+	return sc_state(s);
+}
+
+int sc_close_finish(struct sc_scope *s)
+{
+	struct sc_worker *worker;
+	uint32_t state;
+	int rc;
+
+	if (sc_state(s) & (SC_FLUSHED | SC_SHARED))
+		join_units(s);
+	state = detach(s);
+	rc = result_of(s, state);
+	worker = sc_self();
+	if (state & SC_TAINT)
+		sc_drop_errors(sc_host(worker->strand), (uintptr_t)s | 1);
+	worker->cur = s->parent;
+	if (rc != 0)
+		sc_keep_error(s, rc);
+	if (state & SC_EXTRA)
+		sc_drop_extra(s);
+	pop(worker, s, state);
+	if (rc == -ECANCELED && !(state & SC_FAILED))
+		sc_hit(sc_untag(s->parent));
+	at_store_rlx(&s->state, (state & ~(uint32_t)(SC_LINKED | SC_ARMED | SC_FLUSHED | SC_EXTRA)) | SC_CLOSED);
+	return rc;
+}
+
+void sc_child_ended(struct sc_scope *s, int rc)
+{
+	struct sc_worker *worker = sc_self();
+
+	sc_failed(s, rc, worker->cur, (const void *)(s->running.site & ~SC_RUNNING_MARKS), NULL);
+}
+
+/* ---- S11: scopes that a task left open ----------------------------------------------------- */
+
+/* Closes the leaked scopes of `strand`, innermost first, without touching its stack; comes
+ * back here as the strand's on_resume when one had to be waited for. */
+static void leak_go_on(struct sc_worker *worker, struct sc_strand *strand)
+{
+	while (!(strand->place & 1) && !(sc_state((struct sc_scope *)strand->place) & SC_TASK)) {
+		struct sc_scope *s = (struct sc_scope *)strand->place;
+		int64_t units = s->units;
+		uint32_t state;
+
+		(void)worker;
+		if (at_load_rlx(&s->count) != SC_WAITING) {
+			strand->on_resume = leak_go_on;
+			strand->reason = SC_IN_CLOSE;
+			at_store_rlx(&s->waiter, strand);
+			if (at_add_acqrel(&s->count, units + SC_WAITING) + units != 0) /* [scope.count] */
+				return;
+		}
+		state = detach(s);
+		if (state & SC_EXTRA)
+			sc_drop_extra(s);
+		strand->place = s->parent;
+		at_store_rlx(&s->state, SC_CLOSED | SC_OWN);
+	}
+	strand->on_resume = NULL;
+	sc_ready(strand);
+}
+
+void sc_leak_begin(struct sc_worker *worker, struct sc_strand *strand)
+{
+	struct sc_scope *s = (struct sc_scope *)strand->place;
+	uintptr_t task = sc_task_of(strand->place);
+
+#ifdef SC_DEBUG
+	sc_panic("a task returned with the scope opened at %p still open", s->site);
+#endif
+	sc_failed(sc_untag(task & 1 ? task : sc_untag(task)->parent), -EPROTO, task, s->site,
+		  "the task returned with a scope still open");
+	/* The slots and the chain belong to a strand that does not run now. */
+	worker->cur = strand->place;
+	sc_deque_expose(&worker->deque, &worker->bottom, UINT32_MAX);
+	sc_suspend(worker);
+	worker->cur = 0;
+	sc_notify();
+	for (; !((uintptr_t)s & 1) && !(sc_state(s) & SC_TASK); s = (struct sc_scope *)s->parent)
+		sc_cancel(s, SCOPE_CAUSE_RUNTIME);
+	leak_go_on(worker, strand);
+}
+
+/* ---- scope_wait_until (S12) ------------------------------------------------------------- */
+
+static int64_t watch_deadline(struct sc_strand *strand)
+{
+	return strand->alarm.timer.when;
+}
+
+static void publish_watch(struct sc_worker *worker, struct sc_strand *strand)
+{
+	struct sc_scope *s = (struct sc_scope *)strand->place;
+	int64_t units = s->units;
+	uint32_t generation = sc_host(strand)->watch_generation;
+	int ended, cancelled, mine = 0;
+
+	s->units = 0;
+	at_store_rlx(&s->waiter, strand);
+	cancelled = !sc_register(worker, strand, s);
+	if (watch_deadline(strand) != SC_NEVER) {
+		strand->alarm.kind = SC_ALARM_WAKE;
+		sc_alarm_arm(worker, &strand->alarm, watch_deadline(strand));
+	}
+	ended = at_add_acqrel(&s->count, units + SC_WATCHING) + units == 0; /* [scope.count] */
+	if (ended || cancelled)
+		mine = sc_wait_claim_one(strand, generation, ended ? SC_WAIT_EVENT : SC_WAIT_CANCEL) != SC_CLAIM_LOST;
+	(void)mine;
+	if (!sc_wait_commit(strand))
+		sc_ready(strand);
+}
+
+/* True if all had ended when it stopped watching. */
+static int stop_watching(struct sc_scope *s)
+{
+	int64_t seen = at_load_acq(&s->count); /* [scope.count] */
+
+	while (!at_cas_acqrel(&s->count, &seen, seen - SC_WATCHING)) /* [scope.count] */
+		;
+	return seen == SC_WATCHING;
+}
+
+static int all_ended(struct sc_worker *worker, struct sc_scope *s)
+{
+	int64_t units = sc_state(s) & SC_FLUSHED ? s->units : 0;
+
+	return worker->bottom.top == s->base && at_load_acq(&s->count) == -units; /* [scope.count] */
+}
+
+int scope_wait_until(struct scope *public, int64_t deadline_ns)
+{
+	struct sc_worker *worker = sc_self();
+	struct sc_scope *s = sc_view(public);
+	struct sc_strand *strand;
+	int rc = owner_check(worker, s);
+
+	if (rc < 0)
+		return rc == -EDEADLK && worker->cur == ((uintptr_t)s | 1) ? -EDEADLK : rc;
+	rc = sc_check(worker);
+	while (rc == 0) {
+		enum sc_wait outcome;
+
+		worker = sc_self();
+		if (all_ended(worker, s))
+			return 0;
+		if (deadline_ns != SC_NEVER && deadline_ns <= sc_now())
+			return -ETIMEDOUT;
+		strand = worker->strand;
+		at_store_rlx(&sc_host(strand)->watch_generation, sc_wait_prepare(strand));
+		strand->alarm.timer.when = deadline_ns;
+		strand->alarm.timer.link = NULL;
+		sc_park(worker, SC_IN_WAIT, publish_watch);
+		outcome = sc_wait_outcome(strand);
+		if (deadline_ns != SC_NEVER)
+			sc_alarm_disarm(&strand->alarm);
+		sc_unregister(s);
+		if (stop_watching(s))
+			return 0; /* completion wins ties (C6) */
+		if (outcome == SC_WAIT_TIMEOUT)
+			rc = -ETIMEDOUT;
+		else if (outcome == SC_WAIT_CANCEL)
+			rc = -ECANCELED;
+	}
+	if (rc == -ECANCELED)
+		sc_hit(s);
+	return rc;
+}

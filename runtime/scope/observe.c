@@ -1,0 +1,35 @@
+/* runtime/scope/observe.c: the counters of a run, summed up without stopping it. */
+#include "scope/tree.h"
+#include <errno.h>
+#include <scope_observe.h>
+#include <string.h>
+
+int scope_stats_get(struct scope_stats *out_stats)
+{
+	struct scope_stats sum;
+	unsigned i;
+
+	if (!out_stats)
+		return -EINVAL;
+	if (!sc_is_running() || sc_self()->cur == 0)
+		return -ENOTCONN;
+	memset(&sum, 0, sizeof sum);
+	for (i = 0; i < sc_sched.count; i++) {
+		struct sc_worker *worker = &sc_sched.workers[i];
+
+		sum.tasks_stolen += at_load_rlx(&worker->stolen);
+		sum.tasks_started += at_load_rlx(&worker->started);
+		sum.parks += at_load_rlx(&worker->parks);
+		sum.timers_live += at_load_rlx(&worker->timers.wheel.count);
+	}
+	sum.workers = sc_sched.count;
+	{
+		uint32_t idle = at_load_rlx(&sc_sched.idle);
+		uint32_t away = (idle & 0xffff) + (idle >> 16);
+
+		sum.workers_busy = away < sum.workers ? sum.workers - away : 0;
+	}
+	sum.stacks_live = sc_fiber_live();
+	*out_stats = sum;
+	return 0;
+}

@@ -1,0 +1,85 @@
+/* runtime/scope/open.c: opening with options, cancel, shield, and the questions to a scope. */
+#include "scope/fast.h"
+#include <errno.h>
+
+static int options_valid(const struct scope_options *options)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof options->reserved / sizeof options->reserved[0]; i++)
+		if (options->reserved[i])
+			return 0;
+	return options->deadline_ns >= 0 && options->on_timeout <= SCOPE_MOVE_ON;
+}
+
+static int open_named(struct sc_scope *s, const char *name)
+{
+	struct sc_extra *extra = sc_extra(s);
+
+	if (!extra)
+		return -ENOMEM;
+	sc_set_name(extra, name);
+	return 0;
+}
+
+int scope_open_with(struct scope *public, const struct scope_options *options)
+{
+	struct sc_worker *worker = sc_self();
+	struct sc_scope *s = sc_view(public);
+
+	if (worker->cur == 0)
+		return -ENOTCONN;
+	if (options && !options_valid(options))
+		return -EINVAL;
+	s->state = 0;
+	if (options && options->name && open_named(s, options->name) < 0)
+		return -ENOMEM;
+	{
+		uint32_t state = s->state;
+
+		sc_open_at(worker, s, __builtin_return_address(0), sc_arch_fp());
+		s->state = state;
+	}
+	if (!options)
+		return 0;
+	if (options->shield) {
+		s->state |= SC_SHIELD;
+		/* In a cancelled place code under the shield is not: look again. */
+		if (worker->strand->cancelled)
+			sc_poke(worker);
+	}
+	if (options->on_timeout == SCOPE_MOVE_ON)
+		s->state |= SC_MOVE_ON;
+	if (options->deadline_ns && options->deadline_ns != SC_NEVER)
+		sc_open_deadline(worker, s, options->deadline_ns, options->on_timeout);
+	return 0;
+}
+
+void scope_cancel(struct scope *s)
+{
+	if (sc_self()->cur && !(sc_state(sc_view(s)) & SC_CLOSED))
+		sc_cancel(sc_view(s), SCOPE_CAUSE_EXPLICIT);
+}
+
+int scope_set_shield(struct scope *s, bool on)
+{
+	if (sc_self()->cur == 0)
+		return -ENOTCONN;
+	if (sc_state(sc_view(s)) & SC_CLOSED)
+		return -ESTALE;
+	sc_set_shield(sc_view(s), on);
+	return 0;
+}
+
+bool scope_timed_out(const struct scope *s)
+{
+	uint32_t both = SC_TIMED_OUT | SC_HIT_OWN;
+
+	return (sc_state(sc_view(s)) & both) == both;
+}
+
+bool scope_cancel_called(const struct scope *s)
+{
+	return (sc_state(sc_view(s)) & SC_OWN) != 0;
+}
+

@@ -1,0 +1,217 @@
+/* runtime/scope/parallel.c: scope_both, scope_for, scope_reduce: rule R0. */
+#include "scope/fast.h"
+#include "scope/range.h"
+#include <errno.h>
+#include <scope_parallel.h>
+#include <string.h>
+
+/* ---- both --------------------------------------------------------------------------------- */
+
+/* Not compiled with the fast path's file: its own frame holds the scope. */
+static SC_NOINLINE int both_slow(scope_task_fn *f, void *f_arg, scope_task_fn *g, void *g_arg,
+				 const void *site)
+{
+	struct sc_worker *worker = sc_self();
+	struct scope public;
+	struct sc_scope *s = sc_view(&public);
+	int rc;
+
+	if (worker->cur == 0)
+		return -ENOTCONN;
+	rc = sc_check(worker);
+	if (rc < 0)
+		return rc;
+	sc_open_at(sc_self(), s, site, __builtin_frame_address(0));
+	sc_spawn_slow(s, g, g_arg, site);
+	sc_spawn_slow(s, f, f_arg, site);
+	return scope_close(&public);
+}
+
+int scope_both(scope_task_fn *f, void *f_arg, scope_task_fn *g, void *g_arg)
+{
+	struct sc_worker *worker = sc_self();
+	struct sc_slot *top = worker->bottom.top;
+	const void *site = __builtin_return_address(0);
+	struct sc_scope scope, *s = &scope;
+	int rc;
+
+	if (SC_UNLIKELY(top >= at_load_rlx(&worker->bottom.lim) ||
+			sc_arch_sp() < at_load_rlx(&worker->stack_limit)))
+		return both_slow(f, f_arg, g, g_arg, site);
+	sc_open_at(worker, s, site, sc_arch_fp());
+	sc_push_at(worker, top, s, g, g_arg, site);
+	worker->cur = (uintptr_t)s | 1;
+	s->running.what = (const void *)f;
+	s->running.site = (uintptr_t)site;
+	rc = f(f_arg);
+	worker = sc_self();
+	if (SC_UNLIKELY(worker->cur != ((uintptr_t)s | 1)))
+		worker = sc_join_leaks(worker);
+	if (SC_UNLIKELY(rc != 0)) {
+		sc_child_ended(s, rc);
+		worker = sc_self();
+	}
+	top = worker->bottom.top - 1;
+	if (SC_LIKELY(at_load_rlx(&s->state) == 0 && top == s->base)) {
+		at_store_rlx(&worker->bottom.top, top);
+		at_signal_fence();
+		if (SC_LIKELY(top >= worker->bottom.split &&
+			      sc_arch_sp() >= at_load_rlx(&worker->stack_limit))) {
+			rc = sc_run_inlined(&worker, s, top);
+			if (SC_UNLIKELY(rc != 0))
+				sc_child_ended(s, rc);
+			worker = sc_self();
+			if (SC_LIKELY(worker->bottom.top == s->base && at_load_rlx(&s->state) == 0)) {
+				worker->cur = s->parent;
+				return 0;
+			}
+		} else {
+			at_store_rlx(&worker->bottom.top, top + 1);
+		}
+	}
+	/* Something came between: close as any scope is closed. */
+	sc_self()->cur = (uintptr_t)s;
+	return scope_close((struct scope *)s);
+}
+
+/* ---- for ------------------------------------------------------------------------------------ */
+
+struct loop {
+	struct sc_range range;
+	scope_for_fn *body;
+	void *arg;
+};
+
+static int run_loop(struct sc_range *range, size_t begin, size_t end)
+{
+	struct loop *loop = (struct loop *)range;
+
+	return loop->body(begin, end, loop->arg);
+}
+
+static struct sc_range *split_loop(struct sc_range *range, size_t low, size_t high)
+{
+	struct loop *right = sc_os.alloc(sizeof *right);
+
+	if (!right)
+		return NULL;
+	*right = *(struct loop *)range;
+	right->range.low = low;
+	right->range.high = high;
+	right->range.done = (void (*)(struct sc_range *))sc_os.free;
+	return &right->range;
+}
+
+/* Runs one range in a scope of its own. */
+static int join_range(struct sc_worker *worker, struct sc_range *range, const void *site)
+{
+	struct sc_scope s;
+	int rc = sc_check(worker);
+
+	if (rc < 0)
+		return rc;
+	worker = sc_self();
+	sc_open_at(worker, &s, site, __builtin_frame_address(0));
+	sc_range_push(worker, &s, range, site);
+	return scope_close((struct scope *)&s);
+}
+
+int scope_for(size_t begin, size_t end, size_t grain, scope_for_fn *body, void *arg)
+{
+	struct sc_worker *worker = sc_self();
+	struct loop loop = {.range = {.low = begin,
+				      .high = end,
+				      .step = grain ? grain : 1,
+				      .grain = grain,
+				      .part = run_loop,
+				      .split = split_loop,
+				      .what = (const void *)body},
+			    .body = body,
+			    .arg = arg};
+
+	if (worker->cur == 0)
+		return -ENOTCONN;
+	if (begin > end)
+		return -EINVAL;
+	if (begin == end)
+		return sc_check(worker);
+	return join_range(worker, &loop.range, __builtin_return_address(0));
+}
+
+/* ---- reduce --------------------------------------------------------------------------------- */
+
+enum { MOST_ACCUMULATOR = 4096 };
+
+/* The records form a list from left to right; `next` belongs to who took the slot off, and
+ * after close to the owner. */
+struct fold {
+	struct sc_range range;
+	const struct scope_reducer *reducer;
+	struct fold *next;
+	void *accumulator;
+};
+
+static int run_fold(struct sc_range *range, size_t begin, size_t end)
+{
+	struct fold *fold = (struct fold *)range;
+
+	return fold->reducer->body(begin, end, fold->accumulator, fold->reducer->arg);
+}
+
+static struct sc_range *split_fold(struct sc_range *range, size_t low, size_t high)
+{
+	struct fold *left = (struct fold *)range;
+	size_t head = (sizeof *left + 15) & ~(size_t)15;
+	struct fold *right = sc_os.alloc(head + left->reducer->size);
+
+	if (!right)
+		return NULL;
+	*right = *left;
+	right->range.low = low;
+	right->range.high = high;
+	right->accumulator = (char *)right + head;
+	right->reducer->init(right->accumulator, right->reducer->arg);
+	left->next = right;
+	return &right->range;
+}
+
+static int valid(const struct scope_reducer *r)
+{
+	return r && r->init && r->body && r->combine && r->size > 0 && r->size <= MOST_ACCUMULATOR &&
+	       r->reserved[0] == 0 && r->reserved[1] == 0;
+}
+
+int scope_reduce(size_t begin, size_t end, size_t grain, const struct scope_reducer *reducer,
+		 void *out_result)
+{
+	struct sc_worker *worker = sc_self();
+	uint64_t accumulator[MOST_ACCUMULATOR / sizeof(uint64_t)] SC_ALIGNED(16);
+	struct fold first = {.range = {.low = begin,
+				       .high = end,
+				       .step = grain ? grain : 1,
+				       .grain = grain,
+				       .part = run_fold,
+				       .split = split_fold},
+			     .reducer = reducer,
+			     .accumulator = accumulator};
+	struct fold *right, *rest;
+	int rc;
+
+	if (worker->cur == 0)
+		return -ENOTCONN;
+	if (begin > end || !valid(reducer) || !out_result)
+		return -EINVAL;
+	first.range.what = (const void *)reducer->body;
+	reducer->init(accumulator, reducer->arg);
+	rc = begin == end ? sc_check(worker)
+			  : join_range(worker, &first.range, __builtin_return_address(0));
+	for (right = first.next; right; right = rest) {
+		if (rc == 0)
+			reducer->combine(accumulator, right->accumulator, reducer->arg);
+		rest = right->next;
+		sc_os.free(right);
+	}
+	if (rc == 0)
+		memcpy(out_result, accumulator, reducer->size);
+	return rc;
+}

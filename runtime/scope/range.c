@@ -1,0 +1,294 @@
+/* runtime/scope/range.c: ranges on the join deque, and scope_spawn_n; see range.h. */
+#include "scope/range.h"
+#include "scope/fast.h"
+#include <errno.h>
+
+/* A part should take about this long: long against its overhead, short against a wait. */
+#define PART_NS 20000
+
+/* The runner of a range and where its slot lies on the deque. */
+struct runner {
+	struct sc_worker *worker;
+	struct sc_scope *s;
+	struct sc_slot *slot;
+	int64_t units; /* of s, -1: never flushed; each flush moves it */
+};
+
+int sc_range_push(struct sc_worker *worker, struct sc_scope *s, struct sc_range *range,
+		  const void *site)
+{
+	struct sc_slot slot = {sc_range_entry, site, range, s};
+
+	return sc_push(worker, &slot);
+}
+
+static int64_t flushes(struct sc_scope *s)
+{
+	return sc_state(s) & SC_FLUSHED ? s->units : -1;
+}
+
+static void put_back(struct runner *runner)
+{
+	at_signal_fence();
+	at_store_rlx(&runner->worker->bottom.top, runner->slot + 1);
+}
+
+/* As the pop of close: first off, then a look at split.  False: others have it. */
+static int take_off(struct runner *runner)
+{
+	struct sc_worker *worker = runner->worker;
+
+	for (;;) {
+		at_store_rlx(&worker->bottom.top, runner->slot);
+		at_signal_fence();
+		if (SC_LIKELY(worker->bottom.split <= runner->slot))
+			return 1;
+		put_back(runner);
+		if (!sc_deque_reclaim(&worker->deque, &worker->bottom, runner->slot))
+			return 0;
+	}
+}
+
+/* Whether the slot is still where the runner put it: it did not park meanwhile. */
+static int unmoved(struct runner *runner)
+{
+	return sc_self() == runner->worker && runner->worker->bottom.top == runner->slot + 1 &&
+	       flushes(runner->s) == runner->units;
+}
+
+/* The slot is off.  The right half takes its place and can be exposed, the left half goes
+ * on top.  False without memory. */
+static int halve(struct runner *runner, struct sc_range *range)
+{
+	size_t middle = range->low + (range->high - range->low) / 2;
+	struct sc_range *right = range->split(range, middle, range->high);
+	const void *site = runner->slot->site;
+
+	if (!right)
+		return 0;
+	range->high = middle;
+	runner->slot->arg = right;
+	put_back(runner);
+	sc_push_at(runner->worker, runner->slot + 1, runner->s, sc_range_entry, range, site);
+	return 1;
+}
+
+/* The slot is off.  Somebody calls: true if it was left on the deque, to the loop of close,
+ * which comes back with whatever is on top. */
+static int answer(struct runner *runner, struct sc_range *range)
+{
+	struct sc_worker *worker = runner->worker;
+	int called = at_load_rlx(&worker->stack_limit) == UINTPTR_MAX;
+
+	if (SC_LIKELY(!called && at_load_rlx(&worker->bottom.lim) != NULL))
+		return 0;
+	if (!called && sc_deque_exposed(&worker->deque) > 0)
+		return 0; /* the hungry one has something to take */
+	if (!(sc_hungry() && range->high - range->low > 1 &&
+	      runner->slot + 2 < worker->deque.slots + worker->deque.capacity &&
+	      halve(runner, range)))
+		put_back(runner);
+	if (sc_attend(worker))
+		sc_give_way(worker);
+	return 1;
+}
+
+static void next_step(struct sc_range *range, int64_t *since)
+{
+	int64_t now = sc_os.now();
+
+	if (range->grain)
+		range->step = range->grain;
+	else if (now - *since < PART_NS / 2)
+		range->step *= 2;
+	else if (now - *since > PART_NS * 2 && range->step > 1)
+		range->step /= 2;
+	*since = now;
+}
+
+/* The scope whose tasks a thief's part of a range are. */
+static struct sc_scope *counted(struct sc_scope *s)
+{
+	while (sc_state(s) & SC_BARRIER)
+		s = sc_untag(sc_untag(s->parent)->parent);
+	return s;
+}
+
+/* Whether the rest may be left out (R0). */
+static int left_out(struct sc_range *range, struct sc_scope *s)
+{
+	if (range->each)
+		return 0;
+	if (sc_state(counted(s)) & SC_FAILED)
+		return 1;
+	if (!sc_self()->strand->cancelled || !sc_effective(s))
+		return 0;
+	sc_hit(s);
+	return 1;
+}
+
+static void finish(struct sc_range *range)
+{
+	if (range->done)
+		range->done(range);
+}
+
+/* In the close of s, which popped the slot. */
+static void run_range(struct sc_worker *worker, struct sc_scope *s, struct sc_range *range)
+{
+	struct runner runner = {worker, s, worker->bottom.top, flushes(s)};
+	int64_t since = range->each ? 0 : sc_os.now();
+
+	for (;;) {
+		size_t begin = range->low, end;
+		int last, rc;
+
+		if (SC_UNLIKELY(begin == range->high || left_out(range, s)))
+			break;
+		last = range->high - begin <= range->step;
+		end = last ? range->high : begin + range->step;
+		range->low = end;
+		if (!last)
+			put_back(&runner);
+		s->running.what = range->what;
+		s->running.site = (uintptr_t)runner.slot->site;
+		rc = range->part(range, begin, end);
+		if (SC_UNLIKELY(sc_self()->cur != ((uintptr_t)s | 1)))
+			sc_join_leaks(sc_self());
+		if (SC_UNLIKELY(rc != 0))
+			sc_child_ended(s, rc);
+		if (last)
+			break;
+		if (SC_UNLIKELY(!unmoved(&runner) || !take_off(&runner)))
+			return;
+		if (!range->each)
+			next_step(range, &since);
+		if (answer(&runner, range))
+			return;
+	}
+	finish(range);
+}
+
+/* A thief's share: one unit of the scope, joined in a transparent scope of its own. */
+static int run_share(struct sc_worker *worker, struct sc_range *range)
+{
+	struct sc_scope share;
+	struct sc_range *mine = range;
+
+	if (!range->each) {
+		/* The first runner may still be in a part of this record. */
+		mine = range->split(range, range->low, range->high);
+		if (!mine)
+			return -ENOMEM;
+	}
+	sc_open_at(worker, &share, worker->strand->slot.site, __builtin_frame_address(0));
+	at_or_rlx(&share.state, SC_BARRIER);
+	sc_range_push(worker, &share, mine, worker->strand->slot.site);
+	return scope_close((struct scope *)&share);
+}
+
+int sc_range_entry(void *arg)
+{
+	struct sc_worker *worker = sc_self();
+
+	if (!(worker->cur & 1))
+		return run_share(worker, arg);
+	run_range(worker, sc_untag(worker->cur), arg);
+	return 0;
+}
+
+/* ---- scope_spawn_n ------------------------------------------------------------------------ */
+
+struct tasks {
+	struct sc_range range;
+	scope_task_fn *fn;
+	char *base;
+	size_t stride;
+};
+
+static int run_tasks(struct sc_range *range, size_t begin, size_t end)
+{
+	struct tasks *tasks = (struct tasks *)range;
+
+	(void)end; /* parts of one */
+	return tasks->fn(tasks->base + begin * tasks->stride);
+}
+
+static struct sc_range *split_tasks(struct sc_range *range, size_t low, size_t high)
+{
+	struct tasks *right = sc_os.alloc(sizeof *right);
+
+	if (!right)
+		return NULL;
+	*right = *(struct tasks *)range;
+	right->range.low = low;
+	right->range.high = high;
+	return &right->range;
+}
+
+static void free_tasks(struct sc_range *range)
+{
+	sc_os.free(range);
+}
+
+static struct tasks *new_tasks(scope_task_fn *fn, void *base, size_t stride, size_t count)
+{
+	struct tasks *tasks = sc_os.alloc(sizeof *tasks);
+
+	if (tasks)
+		*tasks = (struct tasks){.range = {.high = count,
+						  .step = 1,
+						  .grain = 1,
+						  .part = run_tasks,
+						  .split = split_tasks,
+						  .done = free_tasks,
+						  .what = (const void *)fn,
+						  .each = 1},
+					.fn = fn,
+					.base = base,
+					.stride = stride};
+	return tasks;
+}
+
+/* From a task that is not the owner: one queued task that runs the range. */
+static int queue_tasks(struct sc_scope *s, struct tasks *tasks, const void *site)
+{
+	struct sc_task *task = sc_os.alloc(sizeof *task);
+
+	if (!task)
+		return -ENOMEM;
+	*task = (struct sc_task){0};
+	task->slot = (struct sc_slot){sc_range_entry, site, tasks, s};
+	task->owns_record = 1;
+	sc_accept(task);
+	return 0;
+}
+
+int scope_spawn_n(struct scope *public, scope_task_fn *fn, void *base, size_t stride, size_t count)
+{
+	struct sc_worker *worker = sc_self();
+	struct sc_scope *s = sc_view(public);
+	const void *site = __builtin_return_address(0);
+	struct tasks *tasks;
+	size_t bytes;
+	int rc;
+
+	if (worker->cur == 0)
+		return -ENOTCONN;
+	if (__builtin_mul_overflow(stride, count, &bytes))
+		return -EINVAL;
+	rc = sc_refused(worker, s);
+	if (rc < 0 || count == 0)
+		return rc;
+	tasks = new_tasks(fn, base, stride, count);
+	if (tasks) {
+		if (sc_untag(worker->cur) == s)
+			return sc_range_push(worker, s, &tasks->range, site);
+		rc = queue_tasks(s, tasks, site);
+		if (rc == 0)
+			return 0;
+		sc_os.free(tasks);
+	}
+	sc_failed(s, -ENOMEM, 0, site, "no memory to spawn tasks");
+	return -ENOMEM;
+}

@@ -1,0 +1,270 @@
+/* runtime/scope/report.c: task paths, the printed tree of an error, the reporter. */
+#define _GNU_SOURCE
+#include "scope/tree.h"
+#include <errno.h>
+#include <stdarg.h>
+#include <string.h>
+
+enum { MOST_NAMES = 64, DEEPEST = 8 };
+
+/* ---- the reporter ----------------------------------------------------------------------------- */
+
+static scope_report_fn *report_fn;
+static void *report_arg;
+static struct sc_lock report_lock;
+
+void sc_reporter(scope_report_fn *report, void *arg)
+{
+	report_fn = report;
+	report_arg = arg;
+}
+
+void sc_report(const char *text, size_t length)
+{
+	sc_lock_take(&report_lock);
+	if (report_fn)
+		report_fn(text, length, report_arg);
+	else
+		sc_os_write_stderr(text, length);
+	sc_lock_drop(&report_lock);
+}
+
+void sc_reportf(const char *format, ...)
+{
+	char text[2048];
+	va_list args;
+	int length;
+
+	va_start(args, format);
+	length = vsnprintf(text, sizeof text, format, args);
+	va_end(args);
+	if (length > 0)
+		sc_report(text, (size_t)length < sizeof text ? (size_t)length : sizeof text - 1);
+}
+
+/* ---- paths ------------------------------------------------------------------------------------- */
+
+/* Name and parent place of the task that `task` stands for (a node, or s|1). */
+static const void *what_runs(uintptr_t task, const char **out_name, uintptr_t *out_parent)
+{
+	struct sc_scope *s = sc_untag(task);
+	struct sc_task *record = NULL;
+	const void *fn;
+
+	if (task & 1) {
+		fn = s->running.what;
+		if (s->running.site & SC_RUNNING_NAMED)
+			record = (struct sc_task *)(uintptr_t)fn;
+		*out_parent = (uintptr_t)s;
+	} else {
+		struct sc_host *host = SC_CONTAINER(s, struct sc_host, node);
+
+		fn = (const void *)host->strand.slot.fn;
+		record = host->strand.task;
+		*out_parent = s->parent;
+	}
+	*out_name = NULL;
+	if (record) {
+		fn = (const void *)record->slot.fn;
+		*out_name = record->name;
+	}
+	return fn;
+}
+
+static size_t put_name(char *out, size_t size, const void *fn, const char *name)
+{
+	char symbol[128];
+	int length;
+
+	if (!name) {
+		sc_os_symbol(fn, 0, symbol, sizeof symbol);
+		name = symbol;
+	}
+	length = snprintf(out, size, "/%s", name);
+	return length < 0 ? 0 : (size_t)length < size ? (size_t)length : size - 1;
+}
+
+void sc_path(uintptr_t place, char *out, size_t size)
+{
+	uintptr_t tasks[MOST_NAMES];
+	unsigned count = 0, from;
+	size_t used = 0;
+
+	out[0] = '\0';
+	while (place) {
+		uintptr_t task = sc_task_of(place);
+		const char *name;
+
+		if (sc_untag(task) == &sc_root)
+			break;
+		if (what_runs(task, &name, &place) == (const void *)sc_range_entry)
+			continue; /* a thief's share of a range is no task */
+		tasks[count++ % MOST_NAMES] = task;
+	}
+	for (from = count > MOST_NAMES ? MOST_NAMES : count; from > 0; from--) {
+		const char *name;
+		uintptr_t parent;
+		const void *fn = what_runs(tasks[--count % MOST_NAMES], &name, &parent);
+
+		if (used + 2 < size)
+			used += put_name(out + used, size - used, fn, name);
+	}
+}
+
+/* ---- printing ------------------------------------------------------------------------------------ */
+
+struct printer {
+	char *text;
+	size_t size, used;
+};
+
+static void print(struct printer *printer, const char *format, ...)
+{
+	size_t room = printer->size - printer->used;
+	va_list args;
+	int length;
+
+	va_start(args, format);
+	length = vsnprintf(printer->text + printer->used, room, format, args);
+	va_end(args);
+	if (length > 0)
+		printer->used += (size_t)length < room ? (size_t)length : room - 1;
+}
+
+static const char *cause_text(enum scope_cause cause)
+{
+	static const char *const text[] = {
+		[SCOPE_CAUSE_NONE] = "",
+		[SCOPE_CAUSE_EXPLICIT] = "cancelled",
+		[SCOPE_CAUSE_DEADLINE] = "deadline",
+		[SCOPE_CAUSE_ERROR] = "sibling failed",
+		[SCOPE_CAUSE_PARENT] = "cancelled from above",
+		[SCOPE_CAUSE_INTERRUPT] = "interrupted",
+		[SCOPE_CAUSE_SHUTDOWN] = "shutdown",
+		[SCOPE_CAUSE_JOINER] = "joiner",
+		[SCOPE_CAUSE_DEADLOCK] = "deadlock",
+		[SCOPE_CAUSE_RUNTIME] = "rule broken",
+	};
+
+	return (unsigned)cause < sizeof text / sizeof text[0] ? text[cause] : "";
+}
+
+static void print_code(struct printer *printer, int code)
+{
+	const char *name = code < 0 ? strerrordesc_np(-code) : NULL;
+	const char *symbol = code < 0 ? strerrorname_np(-code) : NULL;
+
+	if (symbol)
+		print(printer, "-%s (%s)", symbol, name);
+	else
+		print(printer, "result %d", code);
+}
+
+static void print_one(struct printer *printer, const struct scope_error *error, int indent,
+		      const char *label)
+{
+	char site[160];
+
+	print(printer, "%*s%s%s: ", indent, "", label, error->path[0] ? error->path : "(unknown task)");
+	print_code(printer, error->code);
+	if (error->text[0])
+		print(printer, ": %s", error->text);
+	if (error->cause != SCOPE_CAUSE_NONE)
+		print(printer, " [%s]", cause_text(error->cause));
+	if (error->site) {
+		sc_os_symbol(error->site, 1, site, sizeof site);
+		print(printer, ", spawned at %s", site);
+	}
+	print(printer, "\n");
+}
+
+static void print_tree(struct printer *printer, const struct scope_error *error, int indent,
+		       const char *label)
+{
+	const struct scope_error *each;
+
+	print_one(printer, error, indent, label);
+	if (indent / 2 >= DEEPEST)
+		return;
+	if (error->context)
+		print_tree(printer, error->context, indent + 2, "while handling ");
+	for (each = error->suppressed; each; each = each->next)
+		print_tree(printer, each, indent + 2, "also ");
+	if (error->uncounted)
+		print(printer, "%*sand %llu more\n", indent + 2, "", (unsigned long long)error->uncounted);
+}
+
+static size_t format_error(const struct scope_error *error, const char *label, char *text, size_t size)
+{
+	struct printer printer = {text, size, 0};
+
+	print_tree(&printer, error, 0, label);
+	sc_mark_printed(error);
+	return printer.used;
+}
+
+int scope_error_print(const struct scope_error *error, FILE *to)
+{
+	char text[8192];
+	size_t length;
+
+	if (!error || !to)
+		return -EINVAL;
+	length = format_error(error, "", text, sizeof text);
+	return fwrite(text, 1, length, to) == length && fflush(to) == 0 ? 0 : -EIO;
+}
+
+void sc_report_error(const struct scope_error *error)
+{
+	char text[8192];
+
+	sc_report(text, format_error(error, "libscope: ", text, sizeof text));
+}
+
+/* ---- the tree of what is parked ------------------------------------------------------------------ */
+
+static const char *reason_text(uint32_t reason)
+{
+	static const char *const text[] = {"running", "ready", "in close", "in wait", "asleep"};
+
+	return reason < sizeof text / sizeof text[0] ? text[reason] : "?";
+}
+
+static void report_task(uintptr_t place, const char *state)
+{
+	char path[1024];
+
+	sc_path(place, path, sizeof path);
+	sc_reportf("  %s: %s\n", path[0] ? path : "/", state);
+}
+
+/* Parked tasks are where the linked scopes have their waiters; those that run, in their
+ * workers.  Reads what others may change: only for reports about a program that stands. */
+void sc_report_tree(const char *headline)
+{
+	struct sc_scope *s = &sc_root, *child = sc_root.children;
+	unsigned i, lines = 0;
+
+	sc_reportf("libscope: %s\n", headline);
+	for (i = 0; i < sc_sched.count; i++) {
+		uintptr_t place = sc_sched.workers[i].cur;
+
+		if (place)
+			report_task(place, "running");
+	}
+	for (;;) {
+		if (child) {
+			s = child;
+			if ((sc_state(s) & SC_WAITER) && lines++ < 200)
+				report_task(s->waiter->place, reason_text(s->waiter->reason));
+			child = s->children;
+			continue;
+		}
+		if (s == &sc_root)
+			break;
+		child = s->next;
+		s = sc_untag(s->parent);
+	}
+	if (lines > 200)
+		sc_reportf("  and %u more\n", lines - 200);
+}

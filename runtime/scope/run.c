@@ -1,0 +1,207 @@
+/* runtime/scope/run.c: scope_run: configuration, the root, interrupts: rules S2, I1-I3, Z1-Z3. */
+#include "scope/tree.h"
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static uint32_t running; /* atomic: a run is under way */
+static uint32_t deadlocked; /* deadlocks seen in this run; written by the last idle worker */
+
+enum { KNOWN_FLAGS = SCOPE_VIRTUAL_CLOCK | SCOPE_NO_SIGNALS | SCOPE_DETECT_DEADLOCK | SCOPE_UNGUARDED_STACKS };
+
+/* ---- configuration -------------------------------------------------------------------------- */
+
+static uint64_t from_environment(const char *name)
+{
+	const char *text = getenv(name);
+
+	return text ? strtoull(text, NULL, 0) : 0;
+}
+
+static int check_config(struct scope_config *config)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof config->reserved / sizeof config->reserved[0]; i++)
+		if (config->reserved[i])
+			return -EINVAL;
+	if ((config->flags & ~(unsigned)KNOWN_FLAGS) || config->grace_ns || config->orphan_grace_ns ||
+	    config->watchdog_ns || config->kill_after_ns < 0 || config->workers > SC_MAX_WORKERS)
+		return -EINVAL;
+	if (config->stack_size && (config->stack_size < 16384 || config->stack_size > (size_t)1 << 30))
+		return -EINVAL;
+	if (config->workers == 0)
+		config->workers = (unsigned)from_environment("SCOPE_WORKERS");
+	if (config->workers == 0 || config->workers > SC_MAX_WORKERS)
+		config->workers = config->seed ? 1 : sc_os_processors();
+	if (config->seed && config->workers != 1)
+		return -EINVAL;
+	if (config->seed == 0 && config->workers == 1)
+		config->seed = from_environment("SCOPE_SEED");
+	if (config->stack_size == 0)
+		config->stack_size = 256 * 1024;
+	if (config->kill_after_ns == 0)
+		config->kill_after_ns = 5 * SCOPE_SEC;
+	return 0;
+}
+
+/* ---- hooks ------------------------------------------------------------------------------------- */
+
+static void on_signal(int signal, unsigned count)
+{
+	at_store_rlx(&sc_sched.hard_signal, (uint32_t)signal);
+	if (count == 1 || count == 2) {
+		sc_cancel(&sc_root, SCOPE_CAUSE_INTERRUPT);
+		return;
+	}
+	sc_report_tree("third interrupt: these tasks did not end");
+	_exit(128 + signal);
+}
+
+static void on_stuck(int signal)
+{
+	sc_report_tree("no progress after the interrupt: these tasks did not end; a task that computes "
+		       "has to call scope_checkpoint() or scope_cancelled()");
+	_exit(128 + signal);
+}
+
+static void on_deadlock(void)
+{
+	if (deadlocked++) {
+		sc_report_tree("deadlock: tasks stay parked although they were cancelled");
+		sc_panic("deadlock: cancelling the root did not end these tasks");
+	}
+	sc_report_tree("deadlock: every task is parked and nothing will wake one");
+	sc_cancel(&sc_root, SCOPE_CAUSE_DEADLOCK);
+}
+
+static struct sc_strand *run_and_stop(struct sc_strand *strand)
+{
+	struct sc_strand *to = sc_run_task(strand);
+
+	if (strand->own_stack)
+		sc_sched_stop();
+	return to;
+}
+
+static void on_overflow(const void *address)
+{
+	struct sc_fiber *fiber = sc_fiber_of_guard(address);
+	char path[1024], site[160];
+	struct sc_worker *worker = sc_self();
+
+	if (!fiber)
+		return;
+	sc_path(worker->cur, path, sizeof path);
+	sc_os_symbol(worker->strand->slot.site, 1, site, sizeof site);
+	sc_reportf("libscope: stack overflow in task %s, whose stack was started by a spawn at %s: "
+		   "raise stack_size in scope_config, or keep large buffers off the stack\n",
+		   path, site);
+	abort();
+}
+
+static void install(const struct scope_config *config)
+{
+	sc_hooks = (struct sc_hooks){.run = run_and_stop,
+				     .refuse = sc_refuse_task,
+				     .suspend = sc_suspend,
+				     .resume = sc_resume,
+				     .expire = sc_expire,
+				     .deadlock = on_deadlock,
+				     .signal = on_signal,
+				     .stuck = on_stuck};
+	sc_sched.flags = (config->flags & SCOPE_VIRTUAL_CLOCK ? SC_SCHED_VIRTUAL : 0) |
+			 (config->flags & SCOPE_DETECT_DEADLOCK ? SC_SCHED_DETECT : 0) |
+			 (config->flags & SCOPE_NO_SIGNALS ? 0 : SC_SCHED_SIGNALS);
+	sc_sched.kill_after = config->kill_after_ns;
+	sc_sched.seed = config->seed;
+	sc_sched.trace = 0;
+	sc_sched.virtual_now = SCOPE_SEC; /* not 0: that means none in options */
+	sc_epoch = 0;
+	deadlocked = 0;
+	memset(&sc_root, 0, sizeof sc_root);
+	sc_root.state = SC_LINKED;
+	sc_root.count = 1; /* the root task */
+	sc_reporter(config->report, config->report_arg);
+}
+
+/* ---- running ------------------------------------------------------------------------------------ */
+
+static int run_root(scope_task_fn *main_task, void *arg, const struct scope_config *config)
+{
+	size_t main_size = sc_os_main_stack_size();
+	struct sc_fiber *fiber;
+	struct sc_strand *root;
+	int rc;
+
+	rc = sc_fiber_init(config->stack_size, sizeof(struct sc_host) - sizeof(struct sc_fiber),
+			   sc_strand_main, config->flags & SCOPE_UNGUARDED_STACKS ? SC_FIBER_UNGUARDED : 0);
+	if (rc < 0)
+		return rc;
+	fiber = sc_fiber_new(main_size > config->stack_size ? main_size : config->stack_size);
+	if (!fiber) {
+		sc_fiber_fini();
+		return -ENOMEM;
+	}
+	root = SC_CONTAINER(fiber, struct sc_strand, fiber);
+	root->own_stack = 1;
+	root->slot = (struct sc_slot){main_task, NULL, arg, &sc_root};
+	rc = sc_sched_run(config->workers, root);
+	sc_fiber_free(fiber);
+	sc_fiber_fini();
+	return rc;
+}
+
+static int result(void)
+{
+	struct scope_error *error = sc_root_error();
+	int rc = sc_state(&sc_root) & SC_FAILED ? sc_root.code : 0;
+
+	if (error) {
+		if (!sc_was_printed(error))
+			sc_report_error(error);
+		sc_release_error(error);
+	}
+	if (rc == 0 && (sc_state(&sc_root) & (SC_HIT_OWN | SC_HIT_OUTER)))
+		rc = -ECANCELED;
+	return deadlocked ? -EDEADLK : rc;
+}
+
+int scope_run(scope_task_fn *main_task, void *arg, const struct scope_config *given)
+{
+	struct scope_config config = {0};
+	uint32_t expected = 0;
+	int rc, seen = 0;
+
+	if (given)
+		config = *given;
+	if (config.out_signal)
+		*config.out_signal = 0;
+	rc = check_config(&config);
+	if (rc < 0)
+		return rc;
+	if (!at_cas_acqrel(&running, &expected, 1)) /* [run.one] */
+		return -EBUSY;
+	install(&config);
+	sc_os_fault_install(on_overflow);
+	rc = run_root(main_task, arg, &config);
+	sc_os_fault_uninstall();
+	if (rc == 0) {
+		rc = result();
+		if (sc_sched.flags & SC_SCHED_SIGNALS)
+			seen = (int)(sc_sched.signals & 0xff);
+	}
+	at_store_rel(&running, 0); /* [run.one] */
+	if (seen && config.out_signal)
+		*config.out_signal = seen;
+	else if (seen)
+		sc_os_raise(seen);
+	return rc;
+}
+
+int sc_is_running(void)
+{
+	return at_load_acq(&running) != 0; /* [run.one] */
+}

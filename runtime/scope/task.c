@@ -1,0 +1,178 @@
+/* runtime/scope/task.c: tasks with a record, and tasks on a strand of their own. */
+#include "scope/fast.h"
+#include <errno.h>
+#include <string.h>
+
+/* A record may be followed by the task's own copy of its argument. */
+static void *copy_of(struct sc_task *task)
+{
+	return (char *)task + ((sizeof *task + 15) & ~(size_t)15);
+}
+
+static void free_task(struct sc_task *task)
+{
+	if (task && task->owns_record)
+		sc_os.free(task);
+}
+
+/* Inlined, or stolen from the deque: runs the record's function under its name. */
+int sc_task_entry(void *arg)
+{
+	struct sc_task *task = arg;
+	struct sc_worker *worker = sc_self();
+	int rc;
+
+	if (worker->cur & 1) {
+		struct sc_running *running = &sc_untag(worker->cur)->running;
+
+		running->what = task;
+		running->site = (uintptr_t)task->slot.site | SC_RUNNING_NAMED;
+	} else {
+		worker->strand->task = task;
+	}
+	rc = task->slot.fn(task->slot.arg);
+	worker = sc_self();
+	/* A leaked scope may still use the record: the record then outlives the join. */
+	if (SC_LIKELY((worker->cur & 1) || (sc_state((struct sc_scope *)worker->cur) & SC_TASK)))
+		free_task(task);
+	return rc;
+}
+
+/* ---- on a strand of its own -------------------------------------------------------------- */
+
+static void begin(struct sc_worker *worker, struct sc_host *host, struct sc_scope *s)
+{
+	host->node.parent = (uintptr_t)s;
+	host->node.state = SC_TASK;
+	host->errors = NULL;
+	worker->cur = (uintptr_t)&host->node;
+	host->strand.fiber.root->frame = s->frame;
+	host->strand.fiber.root->return_address = s->site;
+	host->strand.epoch = at_load_acq(&sc_epoch); /* [cancel.epoch] */
+	host->strand.cancelled = 0;
+	/* Before the first cancel of a run nothing can be cancelled. */
+	if (host->strand.epoch != 0) {
+		host->strand.epoch--;
+		sc_poke(worker);
+	}
+}
+
+static void end(struct sc_host *host, struct sc_scope *s, int rc)
+{
+	struct sc_scope *node = &host->node;
+
+	if (rc != 0)
+		sc_failed(s, rc, (uintptr_t)node, host->strand.slot.site, NULL);
+	if (sc_state(node) & SC_LINKED)
+		sc_unlink(node);
+	if (sc_state(node) & (SC_HIT_OUTER | SC_HIT_OWN))
+		sc_hit(s);
+	if (host->errors)
+		sc_drop_errors(host, 0);
+}
+
+struct sc_strand *sc_run_task(struct sc_strand *strand)
+{
+	struct sc_host *host = sc_host(strand);
+	struct sc_scope *s = strand->slot.scope;
+	struct sc_worker *worker = sc_self();
+	struct sc_task *task = strand->task;
+	int rc;
+
+	begin(worker, host, s);
+	rc = strand->slot.fn(strand->slot.arg);
+	worker = sc_self();
+	if (SC_UNLIKELY(worker->cur != (uintptr_t)&host->node))
+		worker = sc_join_leaks(worker);
+	end(host, s, rc);
+	if (task)
+		free_task(task);
+	strand->task = NULL;
+	return sc_unit_end(s);
+}
+
+struct sc_strand *sc_refuse_task(struct sc_slot *slot, struct sc_task *task)
+{
+	struct sc_scope *s;
+
+	if (!task && slot->fn == sc_task_entry)
+		task = slot->arg;
+	s = task ? task->slot.scope : slot->scope;
+	sc_failed(s, -ENOMEM, 0, task ? task->slot.site : slot->site, "no stack for a task that must not be inlined");
+	if (task && task->drop)
+		task->drop(task->slot.arg);
+	free_task(task);
+	return sc_unit_end(s);
+}
+
+/* ---- spawning with a record -------------------------------------------------------------- */
+
+static int reserved_set(const uint64_t *words, size_t count)
+{
+	while (count > 0)
+		if (words[--count])
+			return 1;
+	return 0;
+}
+
+static int spawn_record(struct sc_worker *worker, struct sc_scope *s, struct sc_task *task,
+			unsigned flags)
+{
+	struct sc_slot slot = {sc_task_entry, task->slot.site, task, s};
+
+	if (flags & SCOPE_PINNED)
+		task->pinned = worker;
+	if ((flags & (SCOPE_PINNED | SCOPE_CONCURRENT)) || sc_untag(worker->cur) != s) {
+		task->owns_record = 2; /* freed by sc_run_task */
+		sc_accept(task);
+		return 0;
+	}
+	return sc_push(worker, &slot);
+}
+
+static int spawn_with(struct sc_scope *s, scope_task_fn *fn, const void *arg, size_t copy_size,
+		      const struct scope_spawn_options *options, const void *site)
+{
+	struct sc_worker *worker = sc_self();
+	struct sc_task *task;
+	int rc;
+
+	if (worker->cur == 0)
+		return -ENOTCONN;
+	rc = sc_refused(worker, s);
+	if (rc < 0)
+		return rc;
+	task = copy_size < SIZE_MAX / 2 ? sc_os.alloc(((sizeof *task + 15) & ~(size_t)15) + copy_size) : NULL;
+	if (!task) {
+		sc_failed(s, -ENOMEM, 0, site, "no memory to spawn a task");
+		return -ENOMEM;
+	}
+	memset(task, 0, sizeof *task);
+	task->slot = (struct sc_slot){fn, site, (void *)(uintptr_t)arg, s};
+	task->owns_record = 1;
+	task->copy_size = copy_size;
+	if (copy_size) {
+		memcpy(copy_of(task), arg, copy_size);
+		task->slot.arg = copy_of(task);
+	}
+	if (options) {
+		task->name = options->name;
+		task->drop = options->drop;
+	}
+	return spawn_record(worker, s, task, options ? options->flags : 0);
+}
+
+int scope_spawn_with(struct scope *public, scope_task_fn *fn, void *arg,
+		     const struct scope_spawn_options *options)
+{
+	if (options && ((options->flags & ~(unsigned)(SCOPE_CONCURRENT | SCOPE_PINNED)) ||
+			reserved_set(options->reserved, 4)))
+		return sc_self()->cur == 0 ? -ENOTCONN : -EINVAL;
+	return spawn_with(sc_view(public), fn, arg, options ? options->copy_size : 0, options,
+			  __builtin_return_address(0));
+}
+
+int scope_spawn_copy(struct scope *public, scope_task_fn *fn, const void *value, size_t size)
+{
+	return spawn_with(sc_view(public), fn, value, size, NULL, __builtin_return_address(0));
+}

@@ -1,0 +1,164 @@
+/* runtime/scope/time.c: sleeping, deadlines, and the blocks made of them: rules T1-T6. */
+#include "scope/tree.h"
+#include <errno.h>
+
+int64_t scope_now(void)
+{
+	return sc_now();
+}
+
+/* ---- sleep ---------------------------------------------------------------------------------- */
+
+/* On the next stack.  The cancel waiter first, then the timer: either may win at once. */
+static void publish_sleep(struct sc_worker *worker, struct sc_strand *strand)
+{
+	int64_t when = strand->alarm.timer.when;
+
+	if (!sc_register(worker, strand, sc_untag(strand->place))) {
+		sc_wait_claim(strand, SC_WAIT_CANCEL);
+	} else if (when != SC_NEVER) {
+		strand->alarm.kind = SC_ALARM_WAKE;
+		sc_alarm_arm(worker, &strand->alarm, when);
+	}
+	if (!sc_wait_commit(strand))
+		sc_ready(strand);
+}
+
+int scope_sleep_until(int64_t deadline_ns)
+{
+	struct sc_worker *worker = sc_self();
+	struct sc_strand *strand;
+	struct sc_scope *place;
+	enum sc_wait outcome;
+	int rc;
+
+	if (worker->cur == 0)
+		return -ENOTCONN;
+	rc = sc_check(worker);
+	if (rc < 0 || (deadline_ns != SC_NEVER && deadline_ns <= sc_now()))
+		return rc;
+	worker = sc_self();
+	strand = worker->strand;
+	place = sc_untag(worker->cur);
+	sc_wait_prepare(strand);
+	strand->alarm.timer.when = deadline_ns;
+	strand->alarm.timer.link = NULL;
+	strand->alarm.wheel = worker->index;
+	sc_park(worker, SC_IN_SLEEP, publish_sleep);
+	outcome = sc_wait_outcome(strand);
+	if (deadline_ns != SC_NEVER && outcome != SC_WAIT_TIMEOUT)
+		sc_alarm_disarm(&strand->alarm);
+	if (outcome == SC_WAIT_TIMEOUT) {
+		sc_unregister(place);
+		return 0;
+	}
+	/* A cancel that is alone in its scope moved no epoch: look again next time. */
+	strand->epoch--;
+	sc_poke(sc_self());
+	sc_hit(place);
+	return -ECANCELED;
+}
+
+int scope_sleep_for(int64_t duration_ns)
+{
+	int64_t now = sc_now(), until;
+
+	if (duration_ns <= 0)
+		return scope_checkpoint();
+	if (__builtin_add_overflow(now, duration_ns, &until))
+		until = SC_NEVER;
+	return scope_sleep_until(until);
+}
+
+/* ---- deadlines -------------------------------------------------------------------------------- */
+
+/* The hook of an alarm that is due. */
+void sc_expire(struct sc_alarm *alarm)
+{
+	struct sc_scope *s = SC_CONTAINER(alarm, struct sc_scope, alarm);
+
+	at_or_rlx(&s->state, SC_FIRED);
+	sc_cancel(s, SCOPE_CAUSE_DEADLINE);
+}
+
+/* lock: s, not armed.  Where the chain is linked somebody may be parked already: arm now;
+ * else the first park below does it, and until then the monitor's tick has it looked at.
+ * One already past is seen at the next checkpoint. */
+static void store_deadline(struct sc_worker *worker, struct sc_scope *s, int64_t when)
+{
+	if (when == SC_NEVER) {
+		at_and_rlx(&s->state, ~(uint32_t)SC_DEADLINE);
+		return;
+	}
+	at_store_rlx(&s->alarm.timer.when, when);
+	s->alarm.timer.link = NULL;
+	at_or_rlx(&s->state, SC_DEADLINE);
+	if (sc_state(s) & SC_LINKED)
+		sc_arm_deadline(worker, s);
+}
+
+/* Has the next checkpoint compare deadlines with the clock. */
+static void look_soon(struct sc_worker *worker)
+{
+	at_store_rlx(&worker->tick, 1);
+	sc_poke(worker);
+}
+
+int scope_set_deadline(struct scope *public, int64_t deadline_ns)
+{
+	struct sc_worker *worker = sc_self();
+	struct sc_scope *s = sc_view(public);
+	int rc = 0;
+
+	if (worker->cur == 0)
+		return -ENOTCONN;
+	if (deadline_ns < 0)
+		return -EINVAL;
+	if (sc_state(s) & SC_CLOSED)
+		return -ESTALE;
+	sc_scope_lock(s);
+	if (sc_state(s) & SC_ARMED) {
+		/* Firing needs the lock that is held here: take the alarm off without it. */
+		sc_scope_unlock(s);
+		sc_alarm_disarm(&s->alarm);
+		sc_scope_lock(s);
+		at_and_rlx(&s->state, ~(uint32_t)SC_ARMED);
+	}
+	if (sc_state(s) & SC_FIRED)
+		rc = -EALREADY;
+	else
+		store_deadline(worker, s, deadline_ns);
+	sc_scope_unlock(s);
+	if (rc == 0)
+		look_soon(worker);
+	return rc;
+}
+
+/* The part of scope_open_with that is about time; s is not shared yet. */
+void sc_open_deadline(struct sc_worker *worker, struct sc_scope *s, int64_t when, int move_on)
+{
+	at_store_rlx(&s->alarm.timer.when, when);
+	s->alarm.timer.link = NULL;
+	at_store_rlx(&s->state, sc_state(s) | SC_DEADLINE | (move_on ? SC_MOVE_ON : 0));
+	look_soon(worker);
+}
+
+int scope_within(int64_t timeout_ns, scope_task_fn *fn, void *arg)
+{
+	struct scope_options options = {0};
+	int64_t now = sc_now();
+	struct scope s;
+	int rc;
+
+	if (sc_self()->cur == 0)
+		return -ENOTCONN;
+	if (timeout_ns < 0)
+		timeout_ns = 0;
+	if (__builtin_add_overflow(now, timeout_ns, &options.deadline_ns))
+		options.deadline_ns = SC_NEVER;
+	rc = scope_open_with(&s, &options);
+	if (rc < 0)
+		return rc;
+	scope_fail(&s, fn(arg), NULL);
+	return scope_close(&s);
+}

@@ -1,0 +1,232 @@
+/* runtime/scope/tree.h: the call tree: scopes, the nodes of started tasks, their states.
+ *
+ *   place     a worker's `cur`: the innermost scope of the running task.  Tagged with 1 it
+ *             means: a child that runs inlined in the close of that scope and has opened
+ *             none of its own.  A task on a strand of its own has a node in the tree, which
+ *             looks like a scope and is the first place on that strand.
+ *   chain     the scopes from a place upward; up to the strand's node it is the strand's own
+ *
+ * Counting (rule S1).  The owner pushes children on its worker's join deque and pops them in
+ *   close; those are counted by nothing but top - base.  Every other child is a unit in
+ *   `count`: +1 when accepted, -1 as the last access of the task's end.  Slots that left the
+ *   owner's hands (stolen, or exposed while it is put aside) are folded into `units` by a
+ *   flush.  So all have ended when count == -units and top == base.
+ *     FLUSHED set   units valid, and so for every scope above on the strand; base valid only
+ *                   in the innermost flushed one, set again when the one below it closes
+ *   A waiting close adds units + SC_WAITING: count == SC_WAITING means all ended.  Whoever
+ *   takes it there, a finisher or the owner itself, alone continues the owner.
+ *
+ * Linking.  A scope is in its parent's list (LINKED) only once a task parked cancellably
+ *   below it.  A linked scope has OUTER == effective(parent) whenever no lock on its path is
+ *   held.  An unlinked one is brought up to date by the strand that owns it when the cancel
+ *   epoch moved (attend.c).  Linked scopes have their deadline armed.
+ *   Locks are taken downward.  effective = OWN or (OUTER and not SHIELD).
+ *
+ * Memory order
+ *   [scope.lock]   or_acq(state, LOCKED) -> and_rel(state, ~LOCKED)
+ *   [scope.linked] or_rel(state, LINKED) after the list fields are set -> load_acq(state) of
+ *                  a walk: who sees LINKED may use the scope's children
+ *   [scope.count]  cas_acqrel(count) of each finisher -> add_acqrel/load_acq(count) of the
+ *                  owner: after close it sees all that the tasks wrote
+ *   [error.count]  sub_acqrel(references) of each holder: the last one frees
+ *   [run.one]      cas_acqrel(running, 0 -> 1) -> store_rel(running, 0): runs follow each other
+ *   [cancel.epoch] add_sc(epoch) after OWN was set -> load_acq(epoch) in attend
+ */
+#ifndef SC_SCOPE_TREE_H
+#define SC_SCOPE_TREE_H
+
+#include "sched/sched.h"
+#include <scope.h>
+
+enum sc_state {
+	SC_LOCKED = 1 << 0,
+	SC_OWN = 1 << 1,       /* cancelled itself; the cause is in the top bits */
+	SC_OUTER = 1 << 2,     /* a cancel from above is visible at its edge */
+	SC_SHIELD = 1 << 3,
+	SC_LINKED = 1 << 4,
+	SC_HIT_OWN = 1 << 5,   /* its own cancel was felt */
+	SC_HIT_OUTER = 1 << 6, /* a cancel from above was felt */
+	SC_FLUSHED = 1 << 7,
+	SC_SHARED = 1 << 8,    /* it accepted tasks that `count` holds */
+	SC_FAILED = 1 << 9,    /* code, error_site are valid */
+	SC_DEADLINE = 1 << 10, /* alarm.timer.when is valid */
+	SC_ARMED = 1 << 11,    /* the alarm was put into a wheel */
+	SC_FIRED = 1 << 12,    /* the deadline fired */
+	SC_TIMED_OUT = 1 << 13, /* ... and was the first cancel */
+	SC_MOVE_ON = 1 << 14,
+	SC_EXTRA = 1 << 15,    /* extra is valid */
+	SC_TASK = 1 << 16,     /* the node of a task, not a scope */
+	SC_WAITER = 1 << 17,   /* waiter is parked cancellably here */
+	SC_TAINT = 1 << 18,    /* children left error records with the strand */
+	SC_CLOSED = 1 << 19,
+	SC_BARRIER = 1 << 20,  /* a thief's share of a range: errors go to the scope above */
+	SC_CAUSE_SHIFT = 24
+};
+
+/* Limits of the count word: far beyond any number of tasks. */
+#define SC_WAITING  (INT64_C(1) << 62) /* the owner waits in close */
+#define SC_WATCHING (INT64_C(1) << 60) /* the owner waits in scope_wait_until */
+
+/* The child that runs inlined; `site` carries two marks in its top bits. */
+struct sc_running {
+	const void *what; /* its function, or its struct sc_task if NAMED */
+	uintptr_t site;
+};
+#define SC_RUNNING_NAMED (UINT64_C(1) << 63)
+#define SC_RUNNING_ERROR (UINT64_C(1) << 62) /* the strand keeps an error record of it */
+#define SC_RUNNING_MARKS (UINT64_C(3) << 62)
+
+struct sc_extra;
+
+/* The inside of struct scope.  scope_open writes only what its comment says; the rest is
+ * valid under the state bit named. */
+struct sc_scope {
+	uintptr_t parent;     /* const while open: place of the opener; scope_open */
+	struct sc_slot *base; /* owner: its slots start here; scope_open */
+	uint32_t state;       /* atomic; scope_open */
+	int32_t code;         /* lock; FAILED: the first error */
+	int64_t count;        /* atomic; scope_open */
+	struct sc_running running; /* owner: while it closes */
+	int64_t units;        /* owner; FLUSHED */
+	struct sc_strand *waiter;  /* WAITER: lock.  Closing, watching: the owner's strand */
+	struct sc_scope *children; /* lock; LINKED: scopes and nodes below */
+	struct sc_scope *next;     /* lock of the parent; LINKED */
+	struct sc_scope **link;    /* lock of the parent; LINKED */
+	struct sc_alarm alarm;     /* lock; DEADLINE, ARMED */
+	struct sc_extra *extra;    /* lock; EXTRA: name and error records */
+	const void *error_site;    /* lock; FAILED */
+	const void *site;          /* const: return address of scope_open; scope_open */
+	const void *frame;         /* const: frame pointer of the opener; scope_open */
+};
+
+/* What every pooled stack has at its top. */
+struct sc_host {
+	struct sc_strand strand;
+	struct sc_scope node;
+	uint32_t watch_generation; /* of a wait in scope_wait_until */
+	struct sc_last *errors;    /* last error records of the tasks on this strand */
+};
+
+SC_INLINE struct sc_scope *sc_untag(uintptr_t place)
+{
+	return (struct sc_scope *)(place & ~(uintptr_t)1);
+}
+
+SC_INLINE struct sc_scope *sc_view(const struct scope *s)
+{
+	return (struct sc_scope *)(uintptr_t)s;
+}
+
+SC_INLINE struct sc_host *sc_host(struct sc_strand *strand)
+{
+	return SC_CONTAINER(strand, struct sc_host, strand);
+}
+
+SC_INLINE uint32_t sc_state(struct sc_scope *s)
+{
+	return at_load_rlx(&s->state);
+}
+
+/* ---- cancel.c ---- */
+
+extern uint64_t sc_epoch;         /* atomic: cancels and unshieldings so far */
+extern struct sc_scope sc_root;   /* parent of the root task */
+
+void sc_scope_lock(struct sc_scope *s);
+void sc_scope_unlock(struct sc_scope *s);
+/* Whether code whose place is s is cancelled now: walks up to the first linked scope. */
+int sc_effective(struct sc_scope *s);
+void sc_cancel(struct sc_scope *s, enum scope_cause cause);
+void sc_set_shield(struct sc_scope *s, int on);
+/* Links s and all above it; arms their deadlines. */
+void sc_link(struct sc_worker *worker, struct sc_scope *s);
+void sc_unlink(struct sc_scope *s);
+/* Registers a parked strand at its place: false if the place is cancelled. */
+int sc_register(struct sc_worker *worker, struct sc_strand *strand, struct sc_scope *place);
+void sc_unregister(struct sc_scope *place);
+/* A cancel was felt with s as the innermost scope: rule C12. */
+void sc_hit(struct sc_scope *s);
+void sc_arm_deadline(struct sc_worker *worker, struct sc_scope *s);
+
+/* ---- attend.c ---- */
+
+/* Everything that an attention may ask of the running strand.  True: it is due to give way. */
+int sc_attend(struct sc_worker *worker);
+/* 0 or -ECANCELED, marking the hit; looks closely only if attention was called for. */
+int sc_check(struct sc_worker *worker);
+/* The hooks around a park. */
+void sc_suspend(struct sc_worker *worker);
+void sc_resume(struct sc_worker *worker);
+
+/* ---- join.c ---- */
+
+int sc_spawn_slow(struct sc_scope *s, scope_task_fn *fn, void *arg, const void *site);
+/* Makes task, whose slot is filled, a unit of its scope and queues it. */
+void sc_accept(struct sc_task *task);
+/* Whether a spawn into s is to be refused: 0, -ECANCELED (a hit), -ESTALE. */
+int sc_refused(struct sc_worker *worker, struct sc_scope *s);
+/* The end of a unit, its last access to s: a strand to continue or NULL. */
+struct sc_strand *sc_unit_end(struct sc_scope *s);
+/* Something was unusual on top of the deque or in the worker; see fast.c. */
+void sc_close_step(struct sc_scope *s);
+int sc_close_finish(struct sc_scope *s);
+int sc_close_misused(struct sc_scope *s);
+/* The result of an inlined child of s. */
+void sc_child_ended(struct sc_scope *s, int rc);
+/* On the worker's own stack: cancels and joins what a task left open (S11). */
+void sc_leak_begin(struct sc_worker *worker, struct sc_strand *strand);
+/* Puts an own slot on the deque; the caller owns s (place s or s|1). */
+int sc_push(struct sc_worker *worker, const struct sc_slot *slot);
+/* Queues a slot as a task of its own if the deque is full. */
+int sc_push_slow(struct sc_worker *worker, const struct sc_slot *slot);
+
+/* ---- task.c ---- */
+
+int sc_task_entry(void *arg); /* slot function of a spawn with a record: arg is the task */
+struct sc_strand *sc_run_task(struct sc_strand *strand);
+struct sc_strand *sc_refuse_task(struct sc_slot *slot, struct sc_task *task);
+int sc_range_entry(void *arg);
+
+/* ---- time.c ---- */
+
+void sc_open_deadline(struct sc_worker *worker, struct sc_scope *s, int64_t when, int move_on);
+void sc_expire(struct sc_alarm *alarm);
+
+/* ---- error.c ---- */
+
+/* A task or the body of s failed with code != 0.  place: where it ran, for its path. */
+void sc_failed(struct sc_scope *s, int code, uintptr_t place, const void *site, const char *text);
+/* The closed scope's first record becomes the closing task's last error. */
+void sc_keep_error(struct sc_scope *s, int code);
+struct sc_extra *sc_extra(struct sc_scope *s); /* lock or unshared; NULL: no memory */
+void sc_set_name(struct sc_extra *extra, const char *name);
+void sc_drop_extra(struct sc_scope *s);
+/* The last errors of the tasks on a strand that sc_task_of gives; 0: of all. */
+void sc_drop_errors(struct sc_host *host, uintptr_t task);
+struct scope_error *sc_root_error(void);
+void sc_release_error(struct scope_error *error);
+int sc_was_printed(const struct scope_error *error);
+void sc_mark_printed(const struct scope_error *error);
+
+/* ---- report.c ---- */
+
+void sc_path(uintptr_t place, char *out, size_t size);
+void sc_reporter(scope_report_fn *report, void *arg);
+void sc_report(const char *text, size_t length);
+void sc_reportf(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void sc_report_error(const struct scope_error *error);
+void sc_report_tree(const char *headline);
+
+/* ---- run.c ---- */
+
+int sc_is_running(void);
+
+/* The place that names the running task: its node, or s|1 of the scope it is inlined in. */
+SC_INLINE uintptr_t sc_task_of(uintptr_t place)
+{
+	while (!(place & 1) && !(sc_state((struct sc_scope *)place) & SC_TASK))
+		place = ((struct sc_scope *)place)->parent;
+	return place;
+}
+
+#endif
