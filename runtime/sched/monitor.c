@@ -105,9 +105,12 @@ static void monitor(void *unused)
 	(void)unused;
 	if (sc_sched.flags & SC_SCHED_SIGNALS)
 		sc_os_interrupt_block(0);
-	while (!at_load_acq(&sc_sched.stop)) { /* [sched.stop] */
+	for (;;) {
+		/* Read first: what a nudge tells of is looked at after it. */
 		uint32_t word = at_load_acq(&sc_sched.monitor); /* [monitor.nudge] */
 
+		if (at_load_acq(&sc_sched.stop)) /* [sched.stop] */
+			break;
 		deliver(&seen);
 		watch_progress(&progress);
 		at_store_rlx(&sc_sched.monitor_asleep, 1);
