@@ -233,6 +233,17 @@ unsigned sim_thread_new(void (*entry)(void *arg), void *arg)
 	return t->id;
 }
 
+/* Names of functions are kept for the life of the process: not in a schedule's memory. */
+static void warm_up(void)
+{
+	static bool warm;
+	char name[64];
+
+	if (!warm)
+		sc_os_symbol((const void *)sim_run, 0, name, sizeof(name));
+	warm = true;
+}
+
 static void begin(uint64_t seed, enum sim_strategy strategy)
 {
 	schedule_count++;
@@ -283,6 +294,7 @@ int sim_run(uint64_t seed, enum sim_strategy strategy, sim_scenario_fn *scenario
 {
 	struct sc_os saved = sc_os;
 
+	warm_up();
 	begin(seed, strategy);
 	if (!sim_choose_begin(seed)) {
 		memset(out, 0, sizeof(*out));

@@ -95,6 +95,7 @@ static void on_crash(int number)
 	static const char text[] = "sim: the process was killed; the last steps:\n";
 
 	signal(number, SIG_DFL);
+	sim.running = false;
 	sc_os_write_stderr(text, sizeof(text) - 1);
 	sim.result.verdict = SIM_CHECK;
 	/* Not safe in a signal handler, but there is nothing left to lose. */
