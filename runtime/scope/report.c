@@ -91,12 +91,10 @@ void sc_path(uintptr_t place, char *out, size_t size)
 	size_t used = 0;
 
 	out[0] = '\0';
-	while (place) {
+	while (sc_untag(place) != &sc_root) {
 		uintptr_t task = sc_task_of(place);
 		const char *name;
 
-		if (sc_untag(task) == &sc_root)
-			break;
 		if (what_runs(task, &name, &place) == (const void *)sc_range_entry)
 			continue; /* a thief's share of a range is no task */
 		tasks[count++ % MOST_NAMES] = task;
