@@ -5,7 +5,7 @@
 
 enum {
 	PCT_POINTS = 6,     /* most priority changes in a schedule */
-	PCT_STARVED = 3000, /* steps in a row after which a thread counts as spinning */
+	PCT_STARVED = 3000, /* steps that a thread may be kept from running */
 	CHOICES = 1 << 16   /* longest schedule, in choices, that can be explored in turn */
 };
 
@@ -15,7 +15,7 @@ static unsigned switch_odds;
 /* SIM_PCT: the step numbers at which the running thread's priority falls. */
 static uint64_t change_at[PCT_POINTS];
 static unsigned changes;
-static int64_t lowest;
+static int64_t lowest, highest;
 
 /* SIM_EXHAUSTIVE: the path of the schedule under way; choice[i] of options[i] was taken. */
 static struct {
@@ -40,6 +40,7 @@ void sim_choose_init(void)
 		change_at[i] = 1 + sim_next_random() % length;
 	}
 	lowest = 0;
+	highest = INT64_MAX / 2;
 	if (sim.strategy == SIM_EXHAUSTIVE) {
 		sim.spurious = false;
 		sim.jump_odds = 0;
@@ -108,23 +109,37 @@ static struct sim_thread *choose_random(enum sim_kind kind)
 	return list[sim_next_random() % n];
 }
 
+/* A thread that could run and has not for long goes first: who spins waits for it. */
+static void help_starved(struct sim_thread **list, unsigned n)
+{
+	unsigned i;
+
+	for (i = 0; i < n; i++) {
+		if (list[i]->could_run_since == 0)
+			list[i]->could_run_since = sim.result.steps;
+		if (sim.result.steps - list[i]->could_run_since > PCT_STARVED)
+			list[i]->priority = ++highest;
+	}
+}
+
 static struct sim_thread *choose_pct(enum sim_kind kind)
 {
 	struct sim_thread *list[SIM_THREADS], *me = sim.current, *best = NULL;
 	unsigned n = others(list), i;
 
-	if (kind == SIM_YIELD || ++me->run_length > PCT_STARVED)
+	if (kind == SIM_YIELD)
 		me->priority = --lowest;
 	for (i = 0; i < changes; i++)
 		if (change_at[i] == sim.result.steps)
 			me->priority = --lowest;
+	help_starved(list, n);
 	if (sim_runnable(me))
 		best = me;
 	for (i = 0; i < n; i++)
 		if (!best || list[i]->priority > best->priority)
 			best = list[i];
-	if (best != me)
-		me->run_length = 0;
+	if (best)
+		best->could_run_since = 0;
 	return best;
 }
 

@@ -44,7 +44,7 @@ struct sim_thread {
 	bool was_joined;
 	bool signal_pending;       /* the exposure handler runs when it goes on */
 	int64_t priority;          /* SIM_PCT */
-	unsigned run_length;       /* SIM_PCT: steps since another thread ran */
+	uint64_t could_run_since;  /* SIM_PCT: step number, 0: it ran */
 	struct sim_mark mark[SIM_MARKS];
 	uint64_t marks;
 };
