@@ -157,6 +157,10 @@ void sc_resume(struct sc_worker *worker)
 	struct sc_scope *s = sc_untag(worker->cur);
 	struct sc_strand *strand = worker->strand;
 
+	/* Strands that hand over to each other never meet the loop, which would rewind the
+	 * deque: it must not creep on (S13). */
+	if (worker->bottom.top != worker->deque.slots)
+		sc_deque_reset(&worker->deque, &worker->bottom);
 	if (!(sc_state(s) & SC_TASK))
 		s->base = worker->bottom.top;
 	if (strand->cancelled || at_load_acq(&sc_epoch) != strand->epoch) /* [cancel.epoch] */
