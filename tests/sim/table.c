@@ -11,6 +11,7 @@ enum {
 	ARENA = 96 << 20,
 	CLASSES = 40, /* a class per power of two */
 	REGIONS = 64,
+	REGION_MOST = 16 << 20, /* what is committed is looked through for each schedule */
 	GUARDS = 256,
 	FILL = 2048, /* most bytes of a block that are filled */
 	GUARD_LOOK = 512 /* bytes at the top of a guard page that are looked at */
@@ -118,7 +119,7 @@ static struct region *region_of(const void *memory)
  * given back: touching them anew would cost more than all else. */
 static void clean(struct region *r)
 {
-	static unsigned char resident[(1 << 30) >> 12];
+	static unsigned char resident[REGION_MOST >> 12];
 	size_t pages = ((size_t)(r->dirty - r->memory) + 4095) >> 12, i;
 
 	if (mincore(r->memory, pages << 12, resident))
@@ -135,7 +136,7 @@ static void *os_reserve(size_t size)
 	unsigned i;
 
 	/* As on a system that is short of address space: nothing here needs more. */
-	if (size > (size_t)1 << 30)
+	if (size > REGION_MOST)
 		return NULL;
 	for (i = 0; i < regions; i++) {
 		r = &region[i];
