@@ -26,7 +26,7 @@ lib: $(BUILD)/libscope.a $(BUILD)/libscope.so $(BUILD)/libscope-lto.a
 # ---- sources and flags ----
 
 ARCH := $(shell uname -m)
-SOURCES := $(wildcard runtime/*/*.c runtime/arch/switch_$(ARCH).S)
+SOURCES := $(wildcard runtime/*/*.c runtime/arch/*_$(ARCH).S)
 HEADERS := $(wildcard api/*.h)
 MAN1 := $(wildcard docs/*.1)
 
@@ -42,15 +42,17 @@ JEMALLOC := -Wl,--no-as-needed -ljemalloc
 
 # The spawn path reads the stack pointer itself and is shorter without frame pointers.
 FLAGS_runtime/scope/fast.c := -fomit-frame-pointer
+FLAGS_runtime/scope/parallel.c := -fomit-frame-pointer
 
 CC_static = $(CC)
-FLAGS_static = $(CFLAGS)
+# The archive is for programs; a shared object links the shared library.
+FLAGS_static = $(CFLAGS) -DSC_PROGRAM
 CC_shared = $(CC)
 FLAGS_shared = $(CFLAGS) -fPIC
 # Fat objects: whoever links without LTO gets the ordinary code.  The address of errno must
 # not be seen by the optimiser, so its file stays out.
 CC_lto = $(CC)
-FLAGS_lto = $(CFLAGS) $(if $(filter %/errno.c,$<),-fno-lto,-flto -ffat-lto-objects)
+FLAGS_lto = $(CFLAGS) -DSC_PROGRAM $(if $(filter %/errno.c,$<),-fno-lto,-flto -ffat-lto-objects)
 CC_asan = $(CC)
 FLAGS_asan = -O1 -g -fno-optimize-sibling-calls -fsanitize=address,undefined \
 	-fno-sanitize-recover=all -DSC_TEST_SHIM

@@ -46,6 +46,7 @@ struct sc_strand {
 	uint64_t epoch;      /* cancel epoch that its scopes are up to date with */
 	uint32_t cancelled;  /* one of its scopes is cancelled: spawns and checkpoints look */
 	uint32_t reason;     /* enum sc_reason: why it is parked, for reports */
+	int result;          /* of a task whose leaked scopes are being joined */
 	struct sc_worker *pinned; /* the only worker that may continue it, or NULL */
 	/* Set: the scheduler calls this on its own stack instead of continuing the strand. */
 	void (*on_resume)(struct sc_worker *worker, struct sc_strand *strand);
@@ -129,6 +130,11 @@ SC_INLINE struct sc_worker *sc_self(void)
 {
 #if defined(SC_SIM)
 	return *(struct sc_worker *volatile *)&sc_self_tls;
+#elif defined(__x86_64__) && defined(SC_PROGRAM)
+	/* In code that can only become part of a program the offset is a constant. */
+	struct sc_worker *self;
+	__asm__ volatile("movq %%fs:sc_self_tls@tpoff, %0" : "=r"(self));
+	return self;
 #elif defined(__x86_64__)
 	struct sc_worker *self;
 	__asm__ volatile("movq sc_self_tls@gottpoff(%%rip), %0\n\tmovq %%fs:(%0), %0" : "=r"(self));

@@ -212,6 +212,8 @@ static void add_suppressed(struct sc_extra *extra, struct record *record)
 	first->kept++;
 }
 
+int sc_fail(struct scope *public, int code, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
 static enum scope_cause cause_at(struct sc_scope *s)
 {
 	for (; s != &sc_root; s = sc_untag(s->parent)) {
@@ -307,15 +309,14 @@ void sc_keep_error(struct sc_scope *s, int code)
 	set_last(sc_host(worker->strand), task, record);
 }
 
-int scope_fail(struct scope *public, int code, const char *format, ...)
+/* scope_fail comes here if code is not 0: runtime/arch/skip_<cpu>.S. */
+__attribute__((visibility("hidden"))) int sc_fail(struct scope *public, int code, const char *format, ...)
 {
 	struct sc_worker *worker = sc_self();
 	struct sc_scope *s = sc_view(public);
 	char text[512];
 	va_list args;
 
-	if (code == 0)
-		return 0;
 	if (worker->cur == 0)
 		return -ENOTCONN;
 	if (worker->cur != (uintptr_t)s)

@@ -29,7 +29,7 @@ int scope_spawn(struct scope *public, scope_task_fn *fn, void *arg)
 	struct sc_scope *s = sc_view(public);
 	struct sc_slot *top = worker->bottom.top;
 
-	if (SC_UNLIKELY(worker->cur != (uintptr_t)s || top >= at_load_rlx(&worker->bottom.lim)))
+	if (SC_UNLIKELY(worker->cur != (uintptr_t)s || sc_at_limit(worker, top)))
 		return sc_spawn_slow(s, fn, arg, __builtin_return_address(0));
 	sc_push_at(worker, top, s, fn, arg, __builtin_return_address(0));
 	return 0;
@@ -44,27 +44,22 @@ int scope_close(struct scope *public)
 	if (SC_UNLIKELY(worker->cur != (uintptr_t)s))
 		return sc_close_misused(s);
 	if (top != s->base) {
-		worker->cur = (uintptr_t)s | 1;
+		worker->cur = sc_closing(s);
 		do {
-			int rc;
-
 			/* Pop first, then look at split: the handler may raise it. */
 			top--;
 			at_store_rlx(&worker->bottom.top, top);
 			at_signal_fence();
-			if (SC_UNLIKELY(top < worker->bottom.split ||
-					sc_arch_sp() < at_load_rlx(&worker->stack_limit))) {
+			if (SC_UNLIKELY(top < worker->bottom.split || sc_stack_low(worker))) {
 				sc_close_step(s);
+				worker = sc_self();
 			} else {
-				rc = sc_run_inlined(&worker, s, top);
-				if (SC_UNLIKELY(rc != 0))
-					sc_child_ended(s, rc);
+				worker = sc_run_inlined(s, top);
 			}
-			worker = sc_self();
 			top = worker->bottom.top;
 		} while (top != s->base);
 	}
-	if (SC_UNLIKELY(at_load_rlx(&s->state) != 0))
+	if (SC_UNLIKELY(!sc_is_plain(s)))
 		return sc_close_finish(s);
 	at_store_rlx(&s->state, SC_CLOSED);
 	worker->cur = s->parent;

@@ -19,6 +19,45 @@ SC_INLINE void sc_open_at(struct sc_worker *worker, struct sc_scope *s, const vo
 	worker->cur = (uintptr_t)s;
 }
 
+/* The stack is low, or attention is called for: one comparison with memory. */
+SC_INLINE int sc_stack_low(struct sc_worker *worker)
+{
+#if defined(__x86_64__) && !defined(SC_SIM)
+	__asm__ goto("cmpq %0, %%rsp\n\tjb %l1" : : "m"(worker->stack_limit) : "cc" : low);
+	return 0;
+low:
+	return 1;
+#else
+	return sc_arch_sp() < at_load_rlx(&worker->stack_limit);
+#endif
+}
+
+/* No room on the deque, or attention is called for. */
+SC_INLINE int sc_at_limit(struct sc_worker *worker, struct sc_slot *top)
+{
+#if defined(__x86_64__) && !defined(SC_SIM)
+	__asm__ goto("cmpq %0, %1\n\tjae %l2" : : "m"(worker->bottom.lim), "r"(top) : "cc" : limit);
+	return 0;
+limit:
+	return 1;
+#else
+	return top >= at_load_rlx(&worker->bottom.lim);
+#endif
+}
+
+/* Nothing but open, spawn and inlined children happened to s. */
+SC_INLINE int sc_is_plain(struct sc_scope *s)
+{
+#if defined(__x86_64__) && !defined(SC_SIM)
+	__asm__ goto("cmpl $0, %0\n\tjne %l1" : : "m"(s->state) : "cc" : special);
+	return 1;
+special:
+	return 0;
+#else
+	return at_load_rlx(&s->state) == 0;
+#endif
+}
+
 /* The slot is complete before top says so: a signal handler may expose it at once. */
 SC_INLINE void sc_push_at(struct sc_worker *worker, struct sc_slot *top, struct sc_scope *s,
 			  scope_task_fn *fn, void *arg, const void *site)
@@ -33,8 +72,9 @@ SC_INLINE void sc_push_at(struct sc_worker *worker, struct sc_slot *top, struct 
 
 /* S11: the task that just returned left scopes open.  They and what their tasks use lie
  * below the stack pointer, so nothing may be pushed here: the one call writes its return
- * address where the task's was.  The worker's own stack joins them (sc_leak_begin). */
-SC_INLINE struct sc_worker *sc_join_leaks(struct sc_worker *worker)
+ * address where the task's was.  The worker's own stack joins them (sc_leak_begin); then
+ * sc_leaks_joined is due. */
+SC_INLINE void sc_join_leaks(struct sc_worker *worker)
 {
 	struct sc_strand *strand = worker->strand;
 
@@ -44,24 +84,65 @@ SC_INLINE struct sc_worker *sc_join_leaks(struct sc_worker *worker)
 	worker->post = sc_leak_begin;
 	worker->post_strand = strand;
 	sc_fiber_switch_aside(&strand->fiber, &strand->aside, &worker->native.fiber);
-	sc_land();
-	worker = sc_self();
-	sc_resume(worker);
-	return worker;
 }
 
-/* Runs the slot that was popped from the top as a child of s, inlined. */
-SC_INLINE int sc_run_inlined(struct sc_worker **worker, struct sc_scope *s, struct sc_slot *slot)
+/* Whether an inlined child of s that returned rc did anything but succeed with all of its
+ * scopes closed.  32 bits tell all places on one stack apart. */
+SC_INLINE int sc_child_is_odd(struct sc_worker *worker, struct sc_scope *s, int rc)
 {
+	uint32_t place = *(const uint32_t *)&worker->cur; /* the low half: little endian */
+	uint32_t off = place - (uint32_t)(uintptr_t)s - 1;
+
+	return SC_UNLIKELY((off | (uint32_t)rc) != 0);
+}
+
+/* rc is not kept in a register across the switch: that would cost every child a save. */
+SC_INLINE struct sc_worker *sc_child_odd(struct sc_worker *worker, struct sc_scope *s, int rc)
+{
+	if (worker->cur != (uintptr_t)s + 1) {
+		worker->strand->result = rc;
+		sc_join_leaks(worker);
+		rc = sc_leaks_joined();
+	}
+	if (rc != 0)
+		sc_child_ended(s, rc);
+	return sc_self();
+}
+
+/* s as the place of its inlined children.  Hidden from the optimiser, which would keep it in
+ * a saved register for sc_child_is_odd. */
+SC_INLINE uintptr_t sc_closing(struct sc_scope *s)
+{
+#if defined(__x86_64__)
+	uintptr_t place;
+
+	__asm__("leaq 1(%1), %0" : "=r"(place) : "r"(s));
+#else
+	uintptr_t place = (uintptr_t)s + 1;
+
+	__asm__("" : "+r"(place));
+#endif
+	return place;
+}
+
+/* What runs in place of its parent now; both words of the slot at once. */
+SC_INLINE void sc_set_running(struct sc_scope *s, const struct sc_slot *slot)
+{
+	__builtin_memcpy(&s->running, slot, sizeof s->running);
+}
+
+/* Runs the slot that was popped from the top as a child of s, inlined; the worker after. */
+SC_INLINE struct sc_worker *sc_run_inlined(struct sc_scope *s, const struct sc_slot *slot)
+{
+	struct sc_worker *worker;
 	int rc;
 
-	s->running.what = (const void *)slot->fn;
-	s->running.site = (uintptr_t)slot->site;
+	sc_set_running(s, slot);
 	rc = slot->fn(slot->arg);
-	*worker = sc_self();
-	if (SC_UNLIKELY((*worker)->cur != ((uintptr_t)s | 1)))
-		*worker = sc_join_leaks(*worker);
-	return rc;
+	worker = sc_self();
+	if (sc_child_is_odd(worker, s, rc))
+		worker = sc_child_odd(worker, s, rc);
+	return worker;
 }
 
 #endif

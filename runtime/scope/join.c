@@ -201,7 +201,6 @@ void sc_close_step(struct sc_scope *s)
 	uintptr_t low = (uintptr_t)worker->strand->fiber.stack_low + 16384;
 	int attention = at_load_rlx(&worker->stack_limit) == UINTPTR_MAX;
 	struct sc_slot *top;
-	int rc;
 
 	at_store_rlx(&worker->bottom.top, worker->bottom.top + 1);
 	if (attention) {
@@ -232,9 +231,7 @@ void sc_close_step(struct sc_scope *s)
 		at_store_rlx(&worker->bottom.top, top + 1);
 		return;
 	}
-	rc = sc_run_inlined(&worker, s, top);
-	if (rc != 0)
-		sc_child_ended(s, rc);
+	sc_run_inlined(s, top);
 }
 
 /* On the next stack, the owner's context is saved.  The last party to touch count continues
@@ -373,6 +370,17 @@ void sc_leak_begin(struct sc_worker *worker, struct sc_strand *strand)
 	for (; !((uintptr_t)s & 1) && !(sc_state(s) & SC_TASK); s = (struct sc_scope *)s->parent)
 		sc_cancel(s, SCOPE_CAUSE_RUNTIME);
 	leak_go_on(worker, strand);
+}
+
+/* Back on the strand, which may be elsewhere now; the task's own result. */
+int sc_leaks_joined(void)
+{
+	struct sc_worker *worker;
+
+	sc_land();
+	worker = sc_self();
+	sc_resume(worker);
+	return worker->strand->result;
 }
 
 /* ---- scope_wait_until (S12) ------------------------------------------------------------- */

@@ -35,33 +35,24 @@ int scope_both(scope_task_fn *f, void *f_arg, scope_task_fn *g, void *g_arg)
 	struct sc_scope scope, *s = &scope;
 	int rc;
 
-	if (SC_UNLIKELY(top >= at_load_rlx(&worker->bottom.lim) ||
-			sc_arch_sp() < at_load_rlx(&worker->stack_limit)))
+	if (SC_UNLIKELY(sc_at_limit(worker, top) || sc_stack_low(worker)))
 		return both_slow(f, f_arg, g, g_arg, site);
 	sc_open_at(worker, s, site, sc_arch_fp());
 	sc_push_at(worker, top, s, g, g_arg, site);
-	worker->cur = (uintptr_t)s | 1;
+	worker->cur = sc_closing(s);
 	s->running.what = (const void *)f;
 	s->running.site = (uintptr_t)site;
 	rc = f(f_arg);
 	worker = sc_self();
-	if (SC_UNLIKELY(worker->cur != ((uintptr_t)s | 1)))
-		worker = sc_join_leaks(worker);
-	if (SC_UNLIKELY(rc != 0)) {
-		sc_child_ended(s, rc);
-		worker = sc_self();
-	}
+	if (sc_child_is_odd(worker, s, rc))
+		worker = sc_child_odd(worker, s, rc);
 	top = worker->bottom.top - 1;
-	if (SC_LIKELY(at_load_rlx(&s->state) == 0 && top == s->base)) {
+	if (SC_LIKELY(top == s->base)) {
 		at_store_rlx(&worker->bottom.top, top);
 		at_signal_fence();
-		if (SC_LIKELY(top >= worker->bottom.split &&
-			      sc_arch_sp() >= at_load_rlx(&worker->stack_limit))) {
-			rc = sc_run_inlined(&worker, s, top);
-			if (SC_UNLIKELY(rc != 0))
-				sc_child_ended(s, rc);
-			worker = sc_self();
-			if (SC_LIKELY(worker->bottom.top == s->base && at_load_rlx(&s->state) == 0)) {
+		if (SC_LIKELY(top >= worker->bottom.split && !sc_stack_low(worker))) {
+			worker = sc_run_inlined(s, top);
+			if (SC_LIKELY(worker->bottom.top == s->base && sc_is_plain(s))) {
 				worker->cur = s->parent;
 				return 0;
 			}

@@ -153,10 +153,8 @@ static void run_range(struct sc_worker *worker, struct sc_scope *s, struct sc_ra
 		s->running.what = range->what;
 		s->running.site = (uintptr_t)runner.slot->site;
 		rc = range->part(range, begin, end);
-		if (SC_UNLIKELY(sc_self()->cur != ((uintptr_t)s | 1)))
-			sc_join_leaks(sc_self());
-		if (SC_UNLIKELY(rc != 0))
-			sc_child_ended(s, rc);
+		if (sc_child_is_odd(sc_self(), s, rc))
+			sc_child_odd(sc_self(), s, rc);
 		if (last)
 			break;
 		if (SC_UNLIKELY(!unmoved(&runner) || !take_off(&runner)))

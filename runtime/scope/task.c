@@ -82,8 +82,11 @@ struct sc_strand *sc_run_task(struct sc_strand *strand)
 	begin(worker, host, s);
 	rc = strand->slot.fn(strand->slot.arg);
 	worker = sc_self();
-	if (SC_UNLIKELY(worker->cur != (uintptr_t)&host->node))
-		worker = sc_join_leaks(worker);
+	if (SC_UNLIKELY(worker->cur != (uintptr_t)&host->node)) {
+		strand->result = rc;
+		sc_join_leaks(worker);
+		rc = sc_leaks_joined();
+	}
 	end(host, s, rc);
 	if (task)
 		free_task(task);

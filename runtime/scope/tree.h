@@ -175,6 +175,7 @@ int sc_close_misused(struct sc_scope *s);
 void sc_child_ended(struct sc_scope *s, int rc);
 /* On the worker's own stack: cancels and joins what a task left open (S11). */
 void sc_leak_begin(struct sc_worker *worker, struct sc_strand *strand);
+int sc_leaks_joined(void);
 /* Puts an own slot on the deque; the caller owns s (place s or s|1). */
 int sc_push(struct sc_worker *worker, const struct sc_slot *slot);
 /* Queues a slot as a task of its own if the deque is full. */
