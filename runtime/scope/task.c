@@ -128,6 +128,11 @@ static int spawn_record(struct sc_worker *worker, struct sc_scope *s, struct sc_
 	if ((flags & (SCOPE_PINNED | SCOPE_CONCURRENT)) || sc_untag(worker->cur) != s) {
 		task->owns_record = 2; /* freed by sc_run_task */
 		sc_accept(task);
+		if ((flags & SCOPE_CONCURRENT) && !sc_hungry()) {
+			/* Nobody to take it: the next checkpoint here gives way (P9). */
+			at_store_rlx(&worker->tick, 1);
+			sc_poke(worker);
+		}
 		return 0;
 	}
 	return sc_push(worker, &slot);
