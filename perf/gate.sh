@@ -51,7 +51,7 @@ measure() {
 	figure fib_bare 17711 20 22 forkjoin fib_bare 1 1
 	figure fib_both 17711 20 22 forkjoin fib_both 1 1
 	test ! -x "$bin/fib_fast" || figure fib_fast 17711 20 22 fib_fast fib_fast 1 1
-	figure nqueens 1505 7 8 forkjoin nqueens 1 1
+	figure nqueens 33482 8 10 forkjoin nqueens 1 1
 	figure uts 15322 4 6 forkjoin uts 1 1
 	figure skynet 99990 1000 100000 forkjoin skynet 1 1
 	figure flat 30000 10000 40000 forkjoin flat 1 1
