@@ -136,16 +136,18 @@ void sc_unregister(struct sc_scope *place)
 
 /* ---- the walk -------------------------------------------------------------------------- */
 
-/* lock: s.  Its effective state has changed to true. */
-static void claim_waiter(struct sc_scope *s, struct sc_batch *woken)
+/* lock: s.  Its effective state has changed to true.  True if there was a waiter and the
+ * cancel is what ended its wait. */
+static int claim_waiter(struct sc_scope *s, struct sc_batch *woken)
 {
 	if (!(sc_state(s) & SC_WAITER))
-		return;
+		return 0;
 	at_and_rlx(&s->state, ~(uint32_t)SC_WAITER);
-	if (sc_wait_claim(s->waiter, SC_WAIT_CANCEL)) {
-		s->waiter->reason = SC_READY;
-		sc_batch_add(woken, &s->waiter->item);
-	}
+	if (!sc_wait_claim(s->waiter, SC_WAIT_CANCEL))
+		return 0;
+	s->waiter->reason = SC_READY;
+	sc_batch_add(woken, &s->waiter->item);
+	return 1;
 }
 
 /* lock: the parent of s; takes that of s.  True, and the lock kept, if what is below s has
@@ -229,10 +231,10 @@ void sc_cancel(struct sc_scope *s, enum scope_cause cause)
 
 		if (cause == SCOPE_CAUSE_DEADLINE)
 			mark |= SC_TIMED_OUT;
-		quiet = (state & SC_WAITER) && alone(s);
 		at_or_rlx(&s->state, mark);
 		if (!effective(state)) {
-			claim_waiter(s, &woken);
+			/* Who was woken by something else at that instant has to look. */
+			quiet = claim_waiter(s, &woken) && alone(s);
 			walk(s, &woken);
 		}
 	}

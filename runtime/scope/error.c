@@ -292,7 +292,7 @@ void sc_failed(struct sc_scope *s, int code, uintptr_t place, const void *site, 
 void sc_keep_error(struct sc_scope *s, int code)
 {
 	struct sc_worker *worker = sc_self();
-	uintptr_t task = sc_task_of(worker->cur);
+	struct sc_host *host = sc_host(worker->strand);
 	struct record *record = NULL;
 
 	if ((sc_state(s) & SC_EXTRA) && s->extra->first) {
@@ -306,7 +306,9 @@ void sc_keep_error(struct sc_scope *s, int code)
 		record = new_record(code, timeout ? SCOPE_CAUSE_DEADLINE : SCOPE_CAUSE_NONE,
 				    timeout ? s->site : s->error_site, NULL, path);
 	}
-	set_last(sc_host(worker->strand), task, record);
+	/* The task is found by walking up: not for each scope that a cancel closes. */
+	if (record || host->errors)
+		set_last(host, sc_task_of(worker->cur), record);
 }
 
 /* scope_fail comes here if code is not 0: runtime/arch/skip_<cpu>.S. */

@@ -398,6 +398,7 @@ static void publish_watch(struct sc_worker *worker, struct sc_strand *strand)
 	int ended, cancelled, mine = 0;
 
 	s->units = 0;
+	at_or_rlx(&s->state, SC_SHARED); /* they are in `count` from here on */
 	at_store_rlx(&s->waiter, strand);
 	cancelled = !sc_register(worker, strand, s);
 	if (watch_deadline(strand) != SC_NEVER) {
@@ -463,7 +464,12 @@ int scope_wait_until(struct scope *public, int64_t deadline_ns)
 		else if (outcome == SC_WAIT_CANCEL)
 			rc = -ECANCELED;
 	}
-	if (rc == -ECANCELED)
+	if (rc == -ECANCELED) {
+		/* The canceller may not have moved the epoch yet: look again next time. */
+		worker = sc_self();
+		worker->strand->epoch--;
+		sc_poke(worker);
 		sc_hit(s);
+	}
 	return rc;
 }

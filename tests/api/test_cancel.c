@@ -324,6 +324,89 @@ Test(cancel, C4_level_triggered_across_parks)
 	run(cancel_parking_tasks);
 }
 
+struct move {
+	struct scope *s;
+	int64_t deadline;
+};
+
+static int move_deadline_in_1ms(void *arg)
+{
+	struct move *move = arg;
+
+	MUST_BE(scope_sleep_for(SCOPE_MS), 0);
+	MUST_BE(scope_set_deadline(move->s, move->deadline), 0);
+	return 0;
+}
+
+/* The deadline is the instant at which a sleep of its owner, who is alone in the scope, ends.
+ * Whichever of the two timers was armed first, and whoever wins: the next checkpoint tells. */
+static int cancel_at_the_end_of_a_sleep(void *arg)
+{
+	struct scope outer, s;
+	int later, rc;
+
+	(void)arg;
+	for (later = 0; later < 2; later++) {
+		int64_t end = scope_now() + 2 * SCOPE_MS;
+		struct move move = {&s, end};
+
+		scope_open(&outer);
+		open_with_deadline(&s, later ? SCOPE_SEC : 2 * SCOPE_MS, SCOPE_FAIL_ON_TIMEOUT);
+		if (later)
+			MUST_BE(scope_spawn(&outer, move_deadline_in_1ms, &move), 0);
+		rc = scope_sleep_until(end);
+		MUST(rc == 0 || rc == -ECANCELED);
+		MUST_BE(scope_checkpoint(), -ECANCELED);
+		MUST_BE(scope_checkpoint(), -ECANCELED);
+		MUST_BE(scope_close(&s), -ETIMEDOUT);
+		MUST_BE(scope_close(&outer), 0);
+	}
+	return 0;
+}
+
+Test(cancel, C4_cancel_at_the_end_of_a_sleep_is_seen)
+{
+	run(cancel_at_the_end_of_a_sleep);
+}
+
+/* The owner waits for a task that never parks: both are told, the task as its scope is
+ * cancelled by the deadline and nothing else happens. */
+static int compute_until_cancelled(void *arg)
+{
+	int64_t end = scope_now() + 5 * SCOPE_SEC;
+
+	while (!scope_cancelled() && scope_now() < end)
+		;
+	*(int *)arg = scope_checkpoint();
+	return 0;
+}
+
+static int cancel_who_computes(void *arg)
+{
+	struct scope s;
+	int result = 0, rc;
+
+	(void)arg;
+	open_with_deadline(&s, 5 * SCOPE_MS, SCOPE_FAIL_ON_TIMEOUT);
+	MUST_BE(scope_spawn(&s, compute_until_cancelled, &result), 0);
+	rc = scope_wait_until(&s, SCOPE_NEVER);
+	MUST(rc == 0 || rc == -ECANCELED);
+	MUST_BE(scope_checkpoint(), -ECANCELED);
+	MUST_BE(scope_close(&s), -ETIMEDOUT);
+	MUST_BE(result, -ECANCELED);
+	return 0;
+}
+
+/* On the real clock: the virtual one stands while a task computes. */
+Test(cancel, C4_cancel_reaches_a_computing_task_while_its_owner_waits)
+{
+	struct scope_config config = {.flags = SCOPE_NO_SIGNALS};
+
+	cr_assert_eq(scope_run(cancel_who_computes, NULL, &config), 0);
+	cr_assert_eq(wrong.line, 0, "line %d: %lld instead of %lld", wrong.line, wrong.got,
+		     wrong.want);
+}
+
 /* ---- outside a run ------------------------------------------------------------------------ */
 
 Test(cancel, S2_without_a_run_enotconn)
@@ -543,12 +626,14 @@ Test(cancel, C5_cancel_does_not_wait)
 	run(cancel_does_not_wait);
 }
 
-static enum scope_cause cause_of_failure(struct scope *s)
+/* `code`: a new one each time, for a task that fails with the code that a close gave it hands
+ * on the old record. */
+static enum scope_cause cause_of_failure(struct scope *s, int code)
 {
 	const struct scope_error *error;
 
-	scope_fail(s, -EIO, NULL);
-	MUST_BE(scope_close(s), -EIO);
+	scope_fail(s, code, NULL);
+	MUST_BE(scope_close(s), code);
 	error = scope_last_error();
 	MUST(error != NULL);
 	return error ? error->cause : SCOPE_CAUSE_NONE;
@@ -560,16 +645,16 @@ static int first_cause_stays(void *arg)
 
 	(void)arg;
 	scope_open(&s);
-	MUST_BE(cause_of_failure(&s), SCOPE_CAUSE_NONE);
+	MUST_BE(cause_of_failure(&s, 1), SCOPE_CAUSE_NONE);
 	open_with_deadline(&s, SCOPE_MS, SCOPE_FAIL_ON_TIMEOUT);
 	scope_cancel(&s);
 	MUST_BE(scope_set_shield(&s, true), 0);
 	MUST_BE(scope_sleep_for(10 * SCOPE_MS), -ECANCELED);
-	MUST_BE(cause_of_failure(&s), SCOPE_CAUSE_EXPLICIT);
+	MUST_BE(cause_of_failure(&s, 2), SCOPE_CAUSE_EXPLICIT);
 	open_with_deadline(&s, SCOPE_MS, SCOPE_FAIL_ON_TIMEOUT);
 	MUST_BE(scope_sleep_for(10 * SCOPE_MS), -ECANCELED);
 	scope_cancel(&s);
-	MUST_BE(cause_of_failure(&s), SCOPE_CAUSE_DEADLINE);
+	MUST_BE(cause_of_failure(&s, 3), SCOPE_CAUSE_DEADLINE);
 	return 0;
 }
 
