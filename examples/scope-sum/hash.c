@@ -18,11 +18,10 @@ static void failed_errno(struct file *f, int error)
 	note_errno(f->slice->dir->path, f->name, error);
 }
 
-/* A task that gives way keeps its file open, so it may do so only while few are open:
- * at most 2 * workers + 8 wait in a checkpoint, and each worker runs one. */
+/* A task that gives way keeps its file open, so it may do so only while few are open. */
 static bool cancelled(void)
 {
-	if (atomic_load_explicit(&sum.hashing, memory_order_relaxed) > (int)sum.workers + 8)
+	if (atomic_load_explicit(&sum.hashing, memory_order_relaxed) > sum.parked_max)
 		return scope_cancelled();
 	return scope_checkpoint() != 0;
 }

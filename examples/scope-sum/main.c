@@ -4,7 +4,7 @@
  *
  *   root       cancelled by SIGINT and SIGTERM
  *   ticker     the progress line; cancelled when the hashing has ended
- *   sum.hash   slices of files, each with a scope of its own for its files
+ *   sum.hash   runners; each opens a scope for the files of one slice after the other
  *   walk       directories, each with a scope of its own for its subdirectories
  *
  * Read sum.h first, then walk.c, slice.c, hash.c, manifest.c.
@@ -66,17 +66,38 @@ static int hash_all(const struct job *job)
 	return rc ? rc : hashed;
 }
 
+static int between(long low, long value, long high)
+{
+	return (int)(value < low ? low : value > high ? high : value);
+}
+
+/* Deals out the descriptors that may be open: 24 stay for the library and the program, each
+ * worker may read a file, the rest goes to directories in work, to files whose task gave
+ * way, and to directories that the walk has yet to list. */
+static void set_limits(unsigned workers)
+{
+	struct rlimit limit;
+	long rest = 1024;
+
+	if (!getrlimit(RLIMIT_NOFILE, &limit) && limit.rlim_cur < 1024)
+		rest = (long)limit.rlim_cur;
+	rest -= 24 + (long)workers;
+	sum.runners_max = between(1, rest / 3, 2 * (long)workers);
+	sum.parked_max = between(0, rest / 3, (long)workers + 8);
+	sum.handed_max = between(0, rest / 3, 128);
+}
+
 static int root_task(void *arg)
 {
 	const struct job *job = arg;
 	static const struct scope_spawn_options aside = {.name = "progress",
 							 .flags = SCOPE_CONCURRENT};
-	struct scope_stats stats = {0};
+	struct scope_stats stats;
 	struct scope ticker;
 
 	sum.start_ns = scope_now();
 	if (!scope_stats_get(&stats))
-		sum.workers = (unsigned)stats.workers;
+		set_limits((unsigned)stats.workers);
 	scope_open(&ticker);
 	if (sum.progress)
 		scope_spawn_with(&ticker, progress_task, NULL, &aside);
@@ -94,19 +115,6 @@ static int root_task(void *arg)
 	if (sum.stats && !scope_cancelled())
 		note_stats();
 	return rc;
-}
-
-/* Beside what each worker may hold open at once, and the program's and the library's own,
- * a quarter of the descriptors may wait with directories that the walk has yet to list. */
-static int handed_most(unsigned workers)
-{
-	struct rlimit limit;
-	long most = 1024;
-
-	if (!getrlimit(RLIMIT_NOFILE, &limit) && limit.rlim_cur < 1024)
-		most = (long)limit.rlim_cur;
-	most = (most - 32 - 4 * (long)workers) / 4;
-	return most < 0 ? 0 : most > 128 ? 128 : (int)most;
 }
 
 static int run(const struct job *job)
@@ -196,7 +204,7 @@ int main(int argc, char **argv)
 		return usage("%s", "no PATH given");
 	signal(SIGPIPE, SIG_IGN); /* the write says so too */
 	sum.progress = isatty(STDERR_FILENO);
-	sum.handed_max = handed_most(sum.workers ? sum.workers : 8);
+	set_limits(1);
 	if (kit_init()) {
 		fputs("scope-sum: OpenSSL has no SHA-256 here\n", stderr);
 		return EXIT_TROUBLE;

@@ -1,12 +1,26 @@
-/* examples/scope-sum/slice.c: files of one directory, gathered, sent and hashed together. */
+/* examples/scope-sum/slice.c: files of one directory, gathered, queued and hashed together.
+ *
+ * A task may give way at the close of its scope, so tasks that wait in a queue of the
+ * runtime would be begun and put aside by the hundred, each with its directory open.  Hence
+ * a queue of our own and runners: at most sum.runners_max slices are in work.
+ */
 #include "sum.h"
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include <scope_observe.h>
+
+/* A runner ends when the queue is empty; who queues a slice sees under the same lock
+ * whether another one is needed.  No checkpoint lies between lock and unlock. */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct slice *head, *tail; /* lock: first in, first out */
+static int runners;               /* lock */
+
+static int runner_task(void *unused);
 
 struct dir as_given = {.given = true, .fd = -1, .path = ""};
 
@@ -69,8 +83,37 @@ bool batch_add(struct batch *b, const char *name, size_t length)
 	return true;
 }
 
-/* The scope is not the running task's own, so the slice goes to the queue that all workers
- * take from, behind those sent before: the walk is not held up by hashing. */
+static void enqueue(struct slice *s)
+{
+	bool more;
+
+	pthread_mutex_lock(&lock);
+	if (head)
+		tail->queued = s;
+	else
+		head = s;
+	tail = s;
+	more = runners < sum.runners_max;
+	runners += more;
+	pthread_mutex_unlock(&lock);
+	/* Refused: sum.hash reports it at its close. */
+	if (more)
+		scope_spawn(sum.hash, runner_task, NULL);
+}
+
+/* NULL: the runner is to end. */
+static struct slice *dequeue(void)
+{
+	pthread_mutex_lock(&lock);
+	struct slice *s = head;
+	if (s)
+		head = s->queued;
+	else
+		runners--;
+	pthread_mutex_unlock(&lock);
+	return s;
+}
+
 void batch_send(struct batch *b)
 {
 	struct slice *s = b->slice;
@@ -87,7 +130,7 @@ void batch_send(struct batch *b)
 	s->next = atomic_load_explicit(&sum.slices, memory_order_relaxed);
 	while (!atomic_compare_exchange_weak(&sum.slices, &s->next, s))
 		;
-	scope_spawn(sum.hash, slice_task, s); /* refused: sum.hash reports it at its close */
+	enqueue(s);
 	batch_start(b, b->dir);
 }
 
@@ -134,13 +177,10 @@ static void sample_stacks(void)
 }
 
 /* The directory stays open as long as a file task may need it: that is the scope. */
-int slice_task(void *slice)
+static int hash_slice(struct slice *s)
 {
-	struct slice *s = slice;
 	struct scope files;
 
-	if (scope_checkpoint())
-		return 0;
 	if (sum.stats)
 		sample_stacks();
 	if (s->dir->length) {
@@ -160,6 +200,17 @@ int slice_task(void *slice)
 	if (s->fd >= 0)
 		close(s->fd);
 	return rc == -ECANCELED ? 0 : rc;
+}
+
+static int runner_task(void *unused)
+{
+	struct slice *s;
+	int rc = 0;
+
+	(void)unused;
+	while (!rc && !scope_cancelled() && (s = dequeue()))
+		rc = hash_slice(s);
+	return rc;
 }
 
 /* Turns the list, which has the last slice first.  Once, after sum.hash was closed. */

@@ -1,8 +1,9 @@
 /* examples/scope-sum/sum.h: what the parts of scope-sum share.
  *
- * A *slice* is up to 64 files of one directory.  The walk makes slices and hands them to
- * the scope `sum.hash`; a slice opens its directory once and spawns one task per file.
- * Slices live until the program ends: they are the manifest to be.
+ * A *slice* is up to 64 files of one directory.  The walk makes slices and queues them;
+ * a few *runners*, tasks of the scope `sum.hash`, take one after the other, open its
+ * directory once and spawn one task per file.  Slices live until the program ends: they
+ * are the manifest to be.
  *
  * Tasks here return 0 whatever happens to their file, so that one bad file does not cancel
  * the rest; what went wrong is printed at once and remembered in `sum.failed`.
@@ -58,9 +59,10 @@ struct file {
 	char name[]; /* NUL-terminated */
 };
 
-/* Const once sent, but for `fd`, which belongs to the slice's task. */
+/* Const once sent, but for `fd`, which belongs to its runner. */
 struct slice {
-	struct slice *next; /* sum.slices */
+	struct slice *next;   /* sum.slices */
+	struct slice *queued; /* the queue of the runners */
 	struct dir *dir;
 	int fd;
 	uint32_t count;
@@ -83,7 +85,9 @@ struct sum {
 	/* const after start */
 	unsigned workers;
 	bool progress, stats;
-	int handed_max; /* directories that may wait with an open descriptor */
+	int handed_max;  /* directories that may wait with an open descriptor */
+	int parked_max;  /* files that may wait with an open descriptor */
+	int runners_max; /* slices in work at a time */
 	const char *out_name;
 	bool out_exists; /* out_dev and out_ino are the file that -o will replace */
 	dev_t out_dev;
@@ -109,7 +113,6 @@ struct file *file_next(struct file *f);
 void batch_start(struct batch *b, struct dir *dir);
 bool batch_add(struct batch *b, const char *name, size_t length);
 void batch_send(struct batch *b); /* what is left, if anything */
-int slice_task(void *slice);
 struct slice *slices_in_order(void);
 
 /* kit.c */
