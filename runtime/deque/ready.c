@@ -1,37 +1,6 @@
 /* runtime/deque/ready.c: the ready ring and the inbox; see ready.h. */
 #include "deque/ready.h"
 
-int sc_ring_push(struct sc_ring *ring, struct sc_item *item)
-{
-	uint32_t tail = at_load_rlx(&ring->tail);
-
-	if (tail - at_load_acq(&ring->head) >= SC_RING_SIZE) /* [ring.claim] */
-		return 0;
-	at_store_rlx(&ring->items[tail % SC_RING_SIZE], item);
-	at_store_rel(&ring->tail, tail + 1); /* [ring.publish] */
-	return 1;
-}
-
-struct sc_item *sc_ring_pop(struct sc_ring *ring)
-{
-	uint32_t head = at_load_rlx(&ring->head);
-	uint32_t tail = at_load_rlx(&ring->tail);
-
-	if (ring->solo) {
-		if (head == tail)
-			return NULL;
-		at_store_rlx(&ring->head, head + 1);
-		return ring->items[head % SC_RING_SIZE];
-	}
-	while (head != tail) {
-		struct sc_item *item = at_load_rlx(&ring->items[head % SC_RING_SIZE]);
-
-		if (at_cas_acqrel(&ring->head, &head, head + 1)) /* [ring.claim] */
-			return item;
-	}
-	return NULL;
-}
-
 unsigned sc_ring_steal(struct sc_ring *victim, struct sc_item **out, unsigned most)
 {
 	uint32_t head = at_load_acq(&victim->head); /* [ring.claim] */

@@ -1,6 +1,6 @@
 /* runtime/deque/ready.h: queues of what may run now: one ring per worker, one inbox for all.
  *
- * Ring: bounded to 256; the owner pushes at the tail; the owner and thieves pop at the head.
+ * Ring: bounded to 1,024; the owner pushes at the tail; the owner and thieves pop at the head.
  * Inbox: unbounded, intrusive, under a lock: overflow of rings, wakes from threads that are
  * no workers, and whole batches.
  *
@@ -42,7 +42,8 @@ SC_INLINE void sc_batch_add(struct sc_batch *batch, struct sc_item *item)
 	batch->count++;
 }
 
-enum { SC_RING_SIZE = 256 };
+/* Large enough that a few hundred tasks that yield in turn stay out of the inbox. */
+enum { SC_RING_SIZE = 1024 };
 
 struct sc_ring {
 	uint32_t tail;                       /* atomic: owner writes */
@@ -58,9 +59,36 @@ struct sc_inbox {
 };
 
 /* Owner: false if full. */
-int sc_ring_push(struct sc_ring *ring, struct sc_item *item);
+SC_INLINE int sc_ring_push(struct sc_ring *ring, struct sc_item *item)
+{
+	uint32_t tail = at_load_rlx(&ring->tail);
+
+	if (SC_UNLIKELY(tail - at_load_acq(&ring->head) >= SC_RING_SIZE)) /* [ring.claim] */
+		return 0;
+	at_store_rlx(&ring->items[tail % SC_RING_SIZE], item);
+	at_store_rel(&ring->tail, tail + 1); /* [ring.publish] */
+	return 1;
+}
+
 /* Owner: the oldest item or NULL. */
-struct sc_item *sc_ring_pop(struct sc_ring *ring);
+SC_INLINE struct sc_item *sc_ring_pop(struct sc_ring *ring)
+{
+	uint32_t head = at_load_rlx(&ring->head);
+	uint32_t tail = at_load_rlx(&ring->tail);
+
+	if (ring->solo && head != tail) {
+		at_store_rlx(&ring->head, head + 1);
+		return at_load_rlx(&ring->items[head % SC_RING_SIZE]);
+	}
+	while (head != tail) {
+		struct sc_item *item = at_load_rlx(&ring->items[head % SC_RING_SIZE]);
+
+		if (at_cas_acqrel(&ring->head, &head, head + 1)) /* [ring.claim] */
+			return item;
+	}
+	return NULL;
+}
+
 /* Another worker: takes half of the items, at most `most`; how many. */
 unsigned sc_ring_steal(struct sc_ring *victim, struct sc_item **out, unsigned most);
 

@@ -218,3 +218,12 @@ void sc_os_write_stderr(const char *text, size_t length)
 		length -= (size_t)n;
 	}
 }
+
+void sc_os_fork_install(void (*child)(void))
+{
+	static int installed;
+
+	/* Without memory for it a forked child is not told apart: nothing else depends on it. */
+	if (!installed)
+		installed = pthread_atfork(NULL, NULL, child) == 0;
+}

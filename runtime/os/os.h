@@ -70,6 +70,9 @@ size_t sc_os_address_limit(void);
 /* write(2) to stderr, whole. */
 void sc_os_write_stderr(const char *text, size_t length);
 
+/* `child` runs in every process forked from now on, before fork returns there; once. */
+void sc_os_fork_install(void (*child)(void));
+
 /* ---- signals (os/signal.c) ---- */
 
 /* The real-time signal that thread_signal sends. */

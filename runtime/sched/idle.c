@@ -179,9 +179,16 @@ static enum verdict decide(struct sc_worker *worker)
 	int64_t next = sc_timers_next(1);
 	unsigned i;
 
-	if (sc_any_work(worker)) /* unstarted work, no stack, and nobody left to give one back */
-		return worker->spare ? LOOK_AGAIN : next == SC_NEVER ? REFUSE_ONE : SLEEP;
-	if (next == SC_NEVER) {
+	if (sc_any_work(worker)) {
+		/* Unstarted work, which needs a stack: whoever has one in reserve shall run it. */
+		for (i = 0; i < sc_sched.count; i++)
+			if (sc_sched.workers[i].spare) {
+				wake(&sc_sched.workers[i]);
+				return LOOK_AGAIN;
+			}
+		if (next == SC_NEVER)
+			return REFUSE_ONE; /* and nobody is left to give one back */
+	} else if (next == SC_NEVER) {
 		if (!(sc_sched.flags & SC_SCHED_DETECT))
 			return SLEEP;
 		sc_hooks.deadlock();

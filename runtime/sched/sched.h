@@ -124,7 +124,13 @@ void sc_alarm_disarm(struct sc_alarm *alarm);
 int sc_timers_poll(struct sc_timers *timers, int64_t now);
 int64_t sc_timers_next(int exact);
 
-/* Internal to sched/. */
+/* Internal to sched/: pick.c */
+void sc_enqueue(struct sc_worker *worker, struct sc_item *item);
+struct sc_strand *sc_pick(struct sc_worker *worker);
+struct sc_strand *sc_steal(struct sc_worker *worker);
+/* The next unstarted task for the strand that just ended one: no switch at all. */
+int sc_next_slot(struct sc_worker *worker, struct sc_strand *strand);
+/* The rest */
 void sc_wake_one(void);
 void sc_wake_worker(struct sc_worker *worker);
 void sc_notify(void);

@@ -14,6 +14,12 @@ static void expose_handler(void)
 		sc_deque_expose_async(&worker->deque, &worker->bottom);
 }
 
+/* The other workers do not exist in a forked child: it is outside the run (S2). */
+static void leave_run(void)
+{
+	sc_self_tls = &sc_worker_none;
+}
+
 static int init_deque(struct sc_worker *worker)
 {
 	size_t slots = MOST_SLOTS;
@@ -43,6 +49,7 @@ static int init_worker(struct sc_worker *worker, unsigned index)
 	worker->timers.next = SC_NEVER;
 	worker->ring.solo = sc_sched.count == 1;
 	worker->parker = SC_AWAKE;
+	worker->inbox_turn = 1;
 	worker->strand = &worker->native;
 	sc_wheel_init(&worker->timers.wheel, sc_now());
 	if (init_deque(worker) < 0)
@@ -110,6 +117,7 @@ int sc_sched_run(unsigned workers, struct sc_strand *root)
 	if (!memory)
 		return -ENOMEM;
 	sc_relax = sc_os.relax;
+	sc_os_fork_install(leave_run);
 	sc_sched.workers = (void *)(((uintptr_t)memory + SC_CACHE_LINE - 1) & -(uintptr_t)SC_CACHE_LINE);
 	sc_sched.count = workers;
 	sc_sched.idle = sc_sched.stop = sc_sched.timekeeper = 0;

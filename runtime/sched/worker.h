@@ -91,7 +91,7 @@ struct sc_worker {
 
 	/* owner only */
 	struct sc_item *next SC_ALIGNED(SC_CACHE_LINE); /* what it woke last: runs first */
-	uint32_t picks;
+	uint32_t inbox_turn; /* picks until the inbox is looked at */
 	uint32_t lifo_run; /* times in a row that `next` went first */
 	uint32_t index;    /* const after start */
 	uint32_t random;

@@ -57,7 +57,8 @@ static void refresh(struct sc_worker *worker)
 	strand->cancelled = (uint32_t)any;
 }
 
-/* Deadlines that no park has armed: own and, as long as nobody linked them, those above. */
+/* The strand's own deadlines that are not armed.  Those above its node belong to strands that
+ * were put aside, which armed them, or that run and look themselves. */
 static void look_at_deadlines(struct sc_worker *worker)
 {
 	struct sc_scope *s = sc_untag(worker->cur);
@@ -66,7 +67,7 @@ static void look_at_deadlines(struct sc_worker *worker)
 	for (;; s = sc_untag(s->parent)) {
 		uint32_t state = at_load_acq(&s->state); /* [scope.linked] */
 
-		if (state & SC_LINKED)
+		if (state & (SC_LINKED | SC_TASK))
 			return;
 		if (!(state & SC_DEADLINE) || (state & (SC_FIRED | SC_ARMED)))
 			continue;
@@ -132,8 +133,16 @@ int sc_check(struct sc_worker *worker)
 
 /* ---- around a park --------------------------------------------------------------------- */
 
-/* Slots that are out of the owner's hands from now on become units of their scopes.  Stops
- * at the first scope that was flushed before: those above have no slots of their own. */
+static void arm(struct sc_worker *worker, struct sc_scope *s)
+{
+	sc_scope_lock(s);
+	sc_arm_deadline(worker, s);
+	sc_scope_unlock(s);
+}
+
+/* Slots that are out of the owner's hands from now on become units of their scopes, and a
+ * deadline that only the running owner looked at goes into a wheel.  Stops at the first
+ * scope that was flushed before: those above have no slots of their own. */
 void sc_suspend(struct sc_worker *worker)
 {
 	struct sc_slot *bound = worker->bottom.top;
@@ -148,7 +157,9 @@ void sc_suspend(struct sc_worker *worker)
 		}
 		bound = s->base;
 		s->units = own;
-		at_or_rlx(&s->state, SC_FLUSHED);
+		/* Who sets a deadline looks at FLUSHED after DEADLINE is set. */
+		if (at_or_rlx(&s->state, SC_FLUSHED) & SC_DEADLINE)
+			arm(worker, s);
 	}
 }
 

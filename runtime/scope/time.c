@@ -81,8 +81,8 @@ void sc_expire(struct sc_alarm *alarm)
 	sc_cancel(s, SCOPE_CAUSE_DEADLINE);
 }
 
-/* lock: s, not armed.  Where the chain is linked somebody may be parked already: arm now;
- * else the first park below does it, and until then the monitor's tick has it looked at.
+/* lock: s, not armed.  Where somebody is parked below, or the owner was put aside: arm now;
+ * else the first park does it, and until then the monitor's tick has it looked at.
  * One already past is seen at the next checkpoint. */
 static void store_deadline(struct sc_worker *worker, struct sc_scope *s, int64_t when)
 {
@@ -93,7 +93,7 @@ static void store_deadline(struct sc_worker *worker, struct sc_scope *s, int64_t
 	at_store_rlx(&s->alarm.timer.when, when);
 	s->alarm.timer.link = NULL;
 	at_or_rlx(&s->state, SC_DEADLINE);
-	if (sc_state(s) & SC_LINKED)
+	if (sc_state(s) & (SC_LINKED | SC_FLUSHED))
 		sc_arm_deadline(worker, s);
 }
 

@@ -1,0 +1,284 @@
+/* runtime/sched/pick.c: what a worker runs next, of its own and of others.
+ *
+ * Order of a pick: now and then the inbox; then, taking turns, the oldest exposed slot and
+ * the queue of ready strands, where the one woken last goes first, at most three times in a
+ * row; then the inbox.  Who finds nothing steals: half of another's exposed slots, at most
+ * 32, or half of its ready ring.
+ */
+#include "sched/sched.h"
+
+enum { INBOX_EVERY = 61, BATCH = 32, STEAL_MOST = 128, LIFO_MOST = 3 };
+
+/* About 20 us of ticks between two looks at the clock while timers are armed. */
+#define CLOCK_TICKS 50000u
+
+static struct sc_strand *strand_of(struct sc_item *item)
+{
+	return SC_CONTAINER(item, struct sc_strand, item);
+}
+
+static struct sc_task *task_of(struct sc_item *item)
+{
+	return SC_CONTAINER(item, struct sc_task, item);
+}
+
+/* ---- the worker's own queues ------------------------------------------------------------ */
+
+/* Full: half of the ring moves to the inbox, so that this happens seldom. */
+static SC_NOINLINE void overflow(struct sc_worker *worker, struct sc_item *item)
+{
+	struct sc_batch batch = {NULL, NULL, 0};
+	struct sc_item *old;
+
+	while (batch.count < SC_RING_SIZE / 2 && (old = sc_ring_pop(&worker->ring)))
+		sc_batch_add(&batch, old);
+	sc_batch_add(&batch, item);
+	sc_inbox_put(&sc_sched.inbox, &batch);
+}
+
+void sc_enqueue(struct sc_worker *worker, struct sc_item *item)
+{
+	if (SC_UNLIKELY(!sc_ring_push(&worker->ring, item)))
+		overflow(worker, item);
+}
+
+static struct sc_item *from_inbox(struct sc_worker *worker, struct sc_inbox *inbox)
+{
+	struct sc_batch batch = sc_inbox_get(inbox, inbox == &sc_sched.inbox ? 128 : 1);
+	struct sc_item *first = batch.first, *item, *rest;
+
+	if (!first)
+		return NULL;
+	for (item = first->next; item; item = rest) {
+		rest = item->next;
+		sc_enqueue(worker, item);
+	}
+	return first;
+}
+
+static struct sc_item *pop_queued(struct sc_worker *worker)
+{
+	struct sc_item *item = worker->next;
+
+	if (item && worker->lifo_run++ < LIFO_MOST) {
+		worker->next = NULL;
+		return item;
+	}
+	worker->lifo_run = 0;
+	item = sc_ring_pop(&worker->ring);
+	if (!item) {
+		item = worker->next;
+		worker->next = NULL;
+	}
+	return item;
+}
+
+static struct sc_strand *spare(struct sc_worker *worker)
+{
+	if (!worker->spare) {
+		struct sc_fiber *fiber = sc_fiber_take(&worker->pool);
+
+		if (fiber)
+			worker->spare = SC_CONTAINER(fiber, struct sc_strand, fiber);
+	}
+	return worker->spare;
+}
+
+/* Hands an unstarted task to the spare strand.  The caller has seen that there is one. */
+static struct sc_strand *start(struct sc_worker *worker, const struct sc_slot *slot,
+			       struct sc_task *task)
+{
+	struct sc_strand *strand = worker->spare;
+
+	worker->spare = NULL;
+	strand->slot = *slot;
+	strand->task = task;
+	strand->pinned = task ? task->pinned : NULL;
+	strand->place = 0;
+	strand->item.kind = SC_ITEM_STRAND;
+	return strand;
+}
+
+/* A queued item as a strand; an unstarted task without a spare goes back. */
+static struct sc_strand *strand_for(struct sc_worker *worker, struct sc_item *item)
+{
+	struct sc_batch batch = {NULL, NULL, 0};
+
+	if (item->kind == SC_ITEM_STRAND)
+		return strand_of(item);
+	if (spare(worker))
+		return start(worker, &task_of(item)->slot, task_of(item));
+	sc_batch_add(&batch, item);
+	sc_inbox_put(task_of(item)->pinned ? &worker->pinned : &sc_sched.inbox, &batch);
+	return NULL;
+}
+
+static SC_NOINLINE struct sc_strand *from_deque(struct sc_worker *worker)
+{
+	struct sc_slot slot;
+
+	if (!spare(worker) || !sc_deque_take(&worker->deque, &slot, 1))
+		return NULL;
+	return start(worker, &slot, NULL);
+}
+
+static SC_NOINLINE void poll_timers(struct sc_worker *worker)
+{
+	uint64_t ticks = sc_ticks();
+
+	if (ticks - worker->clock_ticks < CLOCK_TICKS)
+		return;
+	worker->clock_ticks = ticks;
+	if (!(sc_sched.flags & SC_SCHED_VIRTUAL))
+		sc_timers_poll(&worker->timers, sc_now());
+}
+
+/* What is looked at only sometimes. */
+static SC_NOINLINE struct sc_item *pick_rare(struct sc_worker *worker)
+{
+	struct sc_item *item = NULL;
+
+	if (worker->inbox_turn == 0) {
+		worker->inbox_turn = INBOX_EVERY;
+		item = from_inbox(worker, &sc_sched.inbox);
+	}
+	return item ? item : from_inbox(worker, &worker->pinned);
+}
+
+/* ---- the seeded schedule (one worker) ----------------------------------------------------- */
+
+static uint64_t draw(void)
+{
+	uint64_t z = (sc_sched.seed += 0x9e3779b97f4a7c15u);
+
+	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+	z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+	return z ^ (z >> 31);
+}
+
+/* Any queued strand or exposed slot may go first. */
+static struct sc_strand *pick_seeded(struct sc_worker *worker)
+{
+	struct sc_ring *ring = &worker->ring;
+	struct sc_item *item;
+	uint32_t queued;
+
+	if (sc_ring_count(ring) < SC_RING_SIZE / 2 &&
+	    (item = from_inbox(worker, draw() & 1 ? &sc_sched.inbox : &worker->pinned)))
+		sc_enqueue(worker, item);
+	if (worker->next)
+		sc_enqueue(worker, worker->next);
+	worker->next = NULL;
+	queued = sc_ring_count(ring);
+	if (sc_deque_exposed(&worker->deque) && draw() % (queued + 1) == 0)
+		return from_deque(worker);
+	if (queued > 1) {
+		uint32_t head = ring->head % SC_RING_SIZE;
+		uint32_t other = (uint32_t)((ring->head + draw() % queued) % SC_RING_SIZE);
+		struct sc_item *first = ring->items[head];
+
+		ring->items[head] = ring->items[other];
+		ring->items[other] = first;
+	}
+	item = sc_ring_pop(ring);
+	if (!item)
+		item = from_inbox(worker, &sc_sched.inbox);
+	if (!item)
+		item = from_inbox(worker, &worker->pinned);
+	return item ? strand_for(worker, item) : NULL;
+}
+
+/* ---- picking --------------------------------------------------------------------------------- */
+
+struct sc_strand *sc_pick(struct sc_worker *worker)
+{
+	struct sc_item *item = NULL;
+	struct sc_strand *strand;
+
+	if (SC_UNLIKELY(at_load_rlx(&worker->timers.next) != SC_NEVER))
+		poll_timers(worker);
+	if (SC_UNLIKELY(sc_sched.seed))
+		return pick_seeded(worker);
+	if (SC_UNLIKELY(--worker->inbox_turn == 0 || sc_inbox_count(&worker->pinned)))
+		item = pick_rare(worker);
+	/* Slots and queued strands take turns: neither starves the other. */
+	if ((worker->inbox_turn & 1) && !item && sc_deque_exposed(&worker->deque) &&
+	    (strand = from_deque(worker)))
+		return strand;
+	if (SC_LIKELY(!item))
+		item = pop_queued(worker);
+	if (SC_UNLIKELY(!item)) {
+		if (sc_deque_exposed(&worker->deque) && (strand = from_deque(worker)))
+			return strand;
+		item = from_inbox(worker, &sc_sched.inbox);
+	}
+	return item ? strand_for(worker, item) : NULL;
+}
+
+int sc_next_slot(struct sc_worker *worker, struct sc_strand *strand)
+{
+	if (strand->own_stack || worker->next || sc_ring_count(&worker->ring) ||
+	    --worker->inbox_turn == 0 || sc_sched.seed || at_load_rlx(&worker->tick) ||
+	    !sc_deque_exposed(&worker->deque) || !sc_deque_take(&worker->deque, &strand->slot, 1)) {
+		if (worker->inbox_turn == 0)
+			worker->inbox_turn = 1;
+		return 0;
+	}
+	strand->task = NULL;
+	strand->pinned = NULL;
+	return 1;
+}
+
+/* ---- stealing -------------------------------------------------------------------------- */
+
+/* The worker's loop has nothing private, so what it took can be laid out for all. */
+static struct sc_strand *keep_loot(struct sc_worker *worker, struct sc_slot *loot, unsigned got)
+{
+	struct sc_slot *top;
+	unsigned i;
+
+	at_store_rlx(&worker->stolen, worker->stolen + got);
+	sc_deque_reset(&worker->deque, &worker->bottom);
+	top = worker->bottom.top;
+	for (i = 1; i < got; i++)
+		*top++ = loot[i];
+	at_signal_fence();
+	at_store_rlx(&worker->bottom.top, top);
+	sc_deque_expose(&worker->deque, &worker->bottom, UINT32_MAX);
+	return start(worker, &loot[0], NULL);
+}
+
+static struct sc_strand *steal_from(struct sc_worker *worker, struct sc_worker *victim)
+{
+	struct sc_slot loot[BATCH];
+	struct sc_item *items[STEAL_MOST];
+	unsigned got, i;
+
+	if (sc_deque_exposed(&victim->deque) && spare(worker)) {
+		uint32_t room = (uint32_t)(worker->deque.slots + worker->deque.capacity -
+					   worker->bottom.top);
+
+		got = sc_deque_take(&victim->deque, loot, room > BATCH ? BATCH : 1);
+		if (got)
+			return keep_loot(worker, loot, got);
+	}
+	got = sc_ring_steal(&victim->ring, items, STEAL_MOST);
+	for (i = 1; i < got; i++)
+		sc_enqueue(worker, items[i]);
+	return got ? strand_for(worker, items[0]) : NULL;
+}
+
+struct sc_strand *sc_steal(struct sc_worker *worker)
+{
+	unsigned first = (worker->random = worker->random * 1664525u + 1013904223u) >> 8, i;
+
+	for (i = 0; i < sc_sched.count; i++) {
+		struct sc_worker *victim = &sc_sched.workers[(first + i) % sc_sched.count];
+		struct sc_strand *strand = victim == worker ? NULL : steal_from(worker, victim);
+
+		if (strand)
+			return strand;
+	}
+	return NULL;
+}
+
