@@ -41,7 +41,7 @@ LIBS := -Wl,--as-needed -luv -Wl,--no-as-needed -lpthread
 JEMALLOC := -Wl,--no-as-needed -ljemalloc
 
 # The spawn path reads the stack pointer itself and is shorter without frame pointers.
-FLAGS_runtime/scope/fast.c := -fomit-frame-pointer
+FLAGS_runtime/scope/fast.c := -fomit-frame-pointer -falign-loops=1
 FLAGS_runtime/scope/parallel.c := -fomit-frame-pointer
 
 CC_static = $(CC)

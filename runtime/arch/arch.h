@@ -54,16 +54,14 @@ SC_INLINE uintptr_t sc_arch_sp(void)
 	return sp;
 }
 
-/* The frame pointer register: the caller's frame if this function keeps none of its own. */
-SC_INLINE void *sc_arch_fp(void)
+/* Stores the frame pointer register: the caller's frame if this function keeps none. */
+SC_INLINE void sc_arch_save_fp(const void **out)
 {
-	void *fp;
 #if defined(__x86_64__)
-	__asm__ volatile("mov %%rbp, %0" : "=r"(fp));
+	__asm__ volatile("movq %%rbp, %0" : "=m"(*out));
 #else
-	__asm__ volatile("mov %0, x29" : "=r"(fp));
+	__asm__ volatile("str x29, %0" : "=m"(*out));
 #endif
-	return fp;
 }
 
 /* Tells the CPU that this is a spin loop. */

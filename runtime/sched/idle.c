@@ -196,9 +196,10 @@ static enum verdict decide(struct sc_worker *worker)
 	}
 	if (!(sc_sched.flags & SC_SCHED_VIRTUAL))
 		return SLEEP;
-	at_store_rlx(&sc_sched.virtual_now, next);
+	if (next > sc_now()) /* a deadline may have been moved into the past */
+		at_store_rlx(&sc_sched.virtual_now, next);
 	for (i = 0; i < sc_sched.count; i++)
-		sc_timers_poll(&sc_sched.workers[i].timers, next);
+		sc_timers_poll(&sc_sched.workers[i].timers, sc_now());
 	return LOOK_AGAIN;
 }
 

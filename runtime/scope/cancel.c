@@ -140,10 +140,15 @@ void sc_unregister(struct sc_scope *place)
  * cancel is what ended its wait. */
 static int claim_waiter(struct sc_scope *s, struct sc_batch *woken)
 {
+	int won;
+
 	if (!(sc_state(s) & SC_WAITER))
 		return 0;
+	/* Claim first: while WAITER is set a waiter that was woken otherwise stops at the lock
+	 * in sc_unregister, and can't be in another wait yet. */
+	won = sc_wait_claim(s->waiter, SC_WAIT_CANCEL);
 	at_and_rlx(&s->state, ~(uint32_t)SC_WAITER);
-	if (!sc_wait_claim(s->waiter, SC_WAIT_CANCEL))
+	if (!won)
 		return 0;
 	s->waiter->reason = SC_READY;
 	sc_batch_add(woken, &s->waiter->item);
@@ -179,7 +184,7 @@ static void walk(struct sc_scope *top, struct sc_batch *woken)
 	struct sc_scope *s = top, *child;
 	int cancelled = effective(sc_state(top));
 
-	if (!(sc_state(top) & SC_LINKED))
+	if (!(at_load_acq(&top->state) & SC_LINKED)) /* [scope.linked] */
 		return;
 	child = top->children;
 	for (;;) {

@@ -199,7 +199,9 @@ static void add_suppressed(struct sc_extra *extra, struct record *record)
 {
 	struct record *first = extra->first;
 
-	if (first->kept >= MOST_KEPT - 1 || record->error.next || record == first) {
+	/* A body may hand in the record of one close again and again: it is listed once. */
+	if (first->kept >= MOST_KEPT - 1 || record->error.next || record == first ||
+	    record == first->last) {
 		first->error.uncounted++;
 		put_record(record);
 		return;

@@ -20,7 +20,7 @@ void scope_open(struct scope *public)
 
 	if (SC_UNLIKELY(worker->cur == 0))
 		return;
-	sc_open_at(worker, sc_view(public), __builtin_return_address(0), sc_arch_fp());
+	sc_open_at(worker, sc_view(public), __builtin_return_address(0));
 }
 
 int scope_spawn(struct scope *public, scope_task_fn *fn, void *arg)

@@ -7,15 +7,14 @@
 
 #include "scope/tree.h"
 
-SC_INLINE void sc_open_at(struct sc_worker *worker, struct sc_scope *s, const void *site,
-			  const void *frame)
+SC_INLINE void sc_open_at(struct sc_worker *worker, struct sc_scope *s, const void *site)
 {
 	s->parent = worker->cur;
 	s->base = worker->bottom.top;
 	s->state = 0;
 	s->count = 0;
 	s->site = site;
-	s->frame = frame;
+	sc_arch_save_fp(&s->frame);
 	worker->cur = (uintptr_t)s;
 }
 
@@ -86,14 +85,29 @@ SC_INLINE void sc_join_leaks(struct sc_worker *worker)
 	sc_fiber_switch_aside(&strand->fiber, &strand->aside, &worker->native.fiber);
 }
 
+/* s as the place of its inlined children.  Hidden from the optimiser, which would keep it in
+ * a saved register for sc_child_is_odd. */
+SC_INLINE uintptr_t sc_closing(struct sc_scope *s)
+{
+#if defined(__x86_64__)
+	uintptr_t place;
+
+	__asm__ volatile("leaq 1(%1), %0" : "=r"(place) : "r"(s));
+#else
+	uintptr_t place = (uintptr_t)s + 1;
+
+	__asm__("" : "+r"(place));
+#endif
+	return place;
+}
+
 /* Whether an inlined child of s that returned rc did anything but succeed with all of its
  * scopes closed.  32 bits tell all places on one stack apart. */
 SC_INLINE int sc_child_is_odd(struct sc_worker *worker, struct sc_scope *s, int rc)
 {
 	uint32_t place = *(const uint32_t *)&worker->cur; /* the low half: little endian */
-	uint32_t off = place - (uint32_t)(uintptr_t)s - 1;
 
-	return SC_UNLIKELY((off | (uint32_t)rc) != 0);
+	return SC_UNLIKELY(((place ^ (uint32_t)sc_closing(s)) | (uint32_t)rc) != 0);
 }
 
 /* rc is not kept in a register across the switch: that would cost every child a save. */
@@ -107,22 +121,6 @@ SC_INLINE struct sc_worker *sc_child_odd(struct sc_worker *worker, struct sc_sco
 	if (rc != 0)
 		sc_child_ended(s, rc);
 	return sc_self();
-}
-
-/* s as the place of its inlined children.  Hidden from the optimiser, which would keep it in
- * a saved register for sc_child_is_odd. */
-SC_INLINE uintptr_t sc_closing(struct sc_scope *s)
-{
-#if defined(__x86_64__)
-	uintptr_t place;
-
-	__asm__("leaq 1(%1), %0" : "=r"(place) : "r"(s));
-#else
-	uintptr_t place = (uintptr_t)s + 1;
-
-	__asm__("" : "+r"(place));
-#endif
-	return place;
 }
 
 /* What runs in place of its parent now; both words of the slot at once. */

@@ -37,7 +37,7 @@ int scope_open_with(struct scope *public, const struct scope_options *options)
 	{
 		uint32_t state = s->state;
 
-		sc_open_at(worker, s, __builtin_return_address(0), sc_arch_fp());
+		sc_open_at(worker, s, __builtin_return_address(0));
 		s->state = state;
 	}
 	if (!options)

@@ -21,7 +21,7 @@ static SC_NOINLINE int both_slow(scope_task_fn *f, void *f_arg, scope_task_fn *g
 	rc = sc_check(worker);
 	if (rc < 0)
 		return rc;
-	sc_open_at(sc_self(), s, site, __builtin_frame_address(0));
+	sc_open_at(sc_self(), s, site);
 	sc_spawn_slow(s, g, g_arg, site);
 	sc_spawn_slow(s, f, f_arg, site);
 	return scope_close(&public);
@@ -37,7 +37,7 @@ int scope_both(scope_task_fn *f, void *f_arg, scope_task_fn *g, void *g_arg)
 
 	if (SC_UNLIKELY(sc_at_limit(worker, top) || sc_stack_low(worker)))
 		return both_slow(f, f_arg, g, g_arg, site);
-	sc_open_at(worker, s, site, sc_arch_fp());
+	sc_open_at(worker, s, site);
 	sc_push_at(worker, top, s, g, g_arg, site);
 	worker->cur = sc_closing(s);
 	s->running.what = (const void *)f;
@@ -102,7 +102,7 @@ static int join_range(struct sc_worker *worker, struct sc_range *range, const vo
 	if (rc < 0)
 		return rc;
 	worker = sc_self();
-	sc_open_at(worker, &s, site, __builtin_frame_address(0));
+	sc_open_at(worker, &s, site);
 	sc_range_push(worker, &s, range, site);
 	return scope_close((struct scope *)&s);
 }

@@ -179,7 +179,7 @@ static int run_share(struct sc_worker *worker, struct sc_range *range)
 		if (!mine)
 			return -ENOMEM;
 	}
-	sc_open_at(worker, &share, worker->strand->slot.site, __builtin_frame_address(0));
+	sc_open_at(worker, &share, worker->strand->slot.site);
 	at_or_rlx(&share.state, SC_BARRIER);
 	sc_range_push(worker, &share, mine, worker->strand->slot.site);
 	return scope_close((struct scope *)&share);

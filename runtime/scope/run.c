@@ -193,6 +193,7 @@ int scope_run(scope_task_fn *main_task, void *arg, const struct scope_config *gi
 		if (sc_sched.flags & SC_SCHED_SIGNALS)
 			seen = (int)(sc_sched.signals & 0xff);
 	}
+	sc_sched.flags = 0; /* whoever asks for the time now means the real clock */
 	at_store_rel(&running, 0); /* [run.one] */
 	if (seen && config.out_signal)
 		*config.out_signal = seen;

@@ -33,9 +33,13 @@ int sc_task_entry(void *arg)
 	rc = task->slot.fn(task->slot.arg);
 	worker = sc_self();
 	/* A leaked scope may still use the record: the record then outlives the join. */
-	if (SC_LIKELY((worker->cur & 1) || (sc_state((struct sc_scope *)worker->cur) & SC_TASK)))
-		free_task(task);
-	return rc;
+	if (SC_UNLIKELY(!(worker->cur & 1) && !(sc_state((struct sc_scope *)worker->cur) & SC_TASK)))
+		return rc;
+	/* The path of the error names the record, so the error is told while that lives. */
+	if (SC_UNLIKELY(rc != 0))
+		sc_failed(task->slot.scope, rc, worker->cur, task->slot.site, NULL);
+	free_task(task);
+	return 0;
 }
 
 /* ---- on a strand of its own -------------------------------------------------------------- */
