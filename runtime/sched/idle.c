@@ -8,8 +8,8 @@ enum { SEARCHING = 1, SLEEPING = 1 << 16 };
 
 void sc_poke(struct sc_worker *worker)
 {
-	at_store_rlx(&worker->bottom.lim, NULL);
 	at_store_rlx(&worker->stack_limit, UINTPTR_MAX);
+	at_store_rlx(&worker->bottom.lim, NULL);
 }
 
 void sc_poke_all(void)
@@ -65,7 +65,8 @@ void sc_notify(void)
 
 	at_fence_sc(); /* [idle.dekker] */
 	idle = at_load_rlx(&sc_sched.idle);
-	if (idle >= SLEEPING && (idle & 0xffff) == 0)
+	/* The low half may be below 0 for a moment: a waker takes its step in wake() late. */
+	if ((int32_t)idle >= SLEEPING / 2 && (int16_t)idle <= 0)
 		sc_wake_one();
 }
 
@@ -169,7 +170,36 @@ int sc_any_work(struct sc_worker *worker)
 
 /* ---- sleeping -------------------------------------------------------------------------- */
 
-enum verdict { SLEEP, LOOK_AGAIN, REFUSE_ONE };
+/* Takes one unstarted task that can't have a stack and fails it: false if none was there,
+ * because what is queued can run after all. */
+static int refuse_one(struct sc_worker *worker)
+{
+	struct sc_inbox *inbox = &sc_sched.inbox;
+	struct sc_strand *woken = NULL;
+	struct sc_batch batch;
+	struct sc_slot slot;
+	unsigned i;
+
+	for (i = 0; i < sc_sched.count; i++)
+		if (sc_deque_take(&sc_sched.workers[i].deque, &slot, 1)) {
+			woken = sc_hooks.refuse(&slot, NULL);
+			goto refused;
+		}
+	if (sc_inbox_count(&worker->pinned))
+		inbox = &worker->pinned;
+	batch = sc_inbox_get(inbox, 1);
+	if (!batch.first || batch.first->kind != SC_ITEM_TASK) {
+		sc_inbox_put(inbox, &batch);
+		return 0;
+	}
+	woken = sc_hooks.refuse(NULL, SC_CONTAINER(batch.first, struct sc_task, item));
+refused:
+	if (woken)
+		sc_ready(woken);
+	return 1;
+}
+
+enum verdict { SLEEP, LOOK_AGAIN };
 
 /* What happens when no strand can run: the virtual clock moves on, a deadlock is named, or
  * a task that can't have a stack is refused.  All workers are idle and stay so: `last_lock`
@@ -179,6 +209,11 @@ static enum verdict decide(struct sc_worker *worker)
 	int64_t next = sc_timers_next(1);
 	unsigned i;
 
+	for (i = 0; i < sc_sched.count; i++)
+		if (i != worker->index && sc_inbox_count(&sc_sched.workers[i].pinned) &&
+		    wake(&sc_sched.workers[i]))
+			return LOOK_AGAIN;
+
 	if (sc_any_work(worker)) {
 		/* Unstarted work, which needs a stack: whoever has one in reserve shall run it. */
 		for (i = 0; i < sc_sched.count; i++)
@@ -186,8 +221,8 @@ static enum verdict decide(struct sc_worker *worker)
 				wake(&sc_sched.workers[i]);
 				return LOOK_AGAIN;
 			}
-		if (next == SC_NEVER)
-			return REFUSE_ONE; /* and nobody is left to give one back */
+		if (next == SC_NEVER) /* and nobody is left to give one back */
+			return refuse_one(worker) ? LOOK_AGAIN : SLEEP;
 	} else if (next == SC_NEVER) {
 		if (!(sc_sched.flags & SC_SCHED_DETECT))
 			return SLEEP;
@@ -256,31 +291,6 @@ static void drop_time(struct sc_worker *worker)
 		sc_wake_one();
 }
 
-/* Takes one unstarted task that can't have a stack and fails it. */
-static void refuse_one(struct sc_worker *worker)
-{
-	struct sc_strand *woken = NULL;
-	struct sc_item *item;
-	struct sc_slot slot;
-	unsigned i;
-
-	for (i = 0; i < sc_sched.count; i++) {
-		if (sc_deque_take(&sc_sched.workers[i].deque, &slot, 1)) {
-			woken = sc_hooks.refuse(&slot, NULL);
-			break;
-		}
-	}
-	if (i == sc_sched.count) {
-		item = sc_inbox_get(&worker->pinned, 1).first;
-		if (!item)
-			item = sc_inbox_get(&sc_sched.inbox, 1).first;
-		if (item)
-			woken = sc_hooks.refuse(NULL, SC_CONTAINER(item, struct sc_task, item));
-	}
-	if (woken)
-		sc_ready(woken);
-}
-
 static void block(struct sc_worker *worker, int64_t until)
 {
 	while (at_load_acq(&worker->parker) == SC_ASLEEP && !at_load_acq(&sc_sched.stop)) { /* [parker.wake] [sched.stop] */
@@ -312,9 +322,8 @@ void sc_idle_sleep(struct sc_worker *worker)
 		at_sub_sc(&sc_sched.idle, SLEEPING - SEARCHING); /* [idle.dekker] */
 	else
 		at_store_rlx(&worker->parker, SC_AWAKE);
+	at_fence_sc(); /* [monitor.nudge] */
 	if (at_load_rlx(&sc_sched.monitor_asleep))
 		sc_monitor_nudge();
 	drop_time(worker);
-	if (verdict == REFUSE_ONE)
-		refuse_one(worker);
 }

@@ -1,0 +1,1134 @@
+/* tests/api/test_time.c: sleeping, deadlines and timeouts: rules T1 to T6.
+ *
+ * What happens when is checked on the virtual clock, to the nanosecond; how late the runtime
+ * is, on the real one, beside a thread that sleeps in the kernel: a busy machine delays both.
+ */
+#include "harness.h"
+
+#include <pthread.h>
+#include <scope.h>
+#include <scope_observe.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+TestSuite(time, .timeout = 60);
+
+/* The first wrong value that a task met; the harness reports only from its own stack. */
+static struct {
+	int line;
+	long long got, want;
+} wrong;
+
+static void compare(int line, long long got, long long want)
+{
+	int none = 0;
+
+	if (got != want && __atomic_compare_exchange_n(&wrong.line, &none, line, 0,
+						       __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
+		wrong.got = got;
+		wrong.want = want;
+	}
+}
+
+#define MUST_BE(got, want) compare(__LINE__, (long long)(got), (long long)(want))
+#define MUST(condition)    compare(__LINE__, !!(condition), 1)
+
+static void run_with(scope_task_fn *fn, void *arg, unsigned flags)
+{
+	struct scope_config config = {.flags = flags | SCOPE_NO_SIGNALS};
+	int rc = scope_run(fn, arg, &config);
+
+	cr_assert_eq(wrong.line, 0, "line %d: %lld instead of %lld", wrong.line, wrong.got,
+		     wrong.want);
+	cr_assert_eq(rc, 0, "the run gave %d", rc);
+}
+
+static void run(scope_task_fn *fn)
+{
+	run_with(fn, NULL, SCOPE_VIRTUAL_CLOCK | SCOPE_DETECT_DEADLOCK);
+}
+
+static void run_real(scope_task_fn *fn, void *arg)
+{
+	run_with(fn, arg, 0);
+}
+
+static const struct scope_spawn_options concurrent = {.flags = SCOPE_CONCURRENT};
+
+static void open_until(struct scope *s, int64_t deadline_ns, unsigned on_timeout)
+{
+	struct scope_options options = {.deadline_ns = deadline_ns, .on_timeout = on_timeout};
+
+	MUST_BE(scope_open_with(s, &options), 0);
+}
+
+static int sleep_for_ever(void *arg)
+{
+	(void)arg;
+	MUST_BE(scope_sleep_until(SCOPE_NEVER), -ECANCELED);
+	return 0;
+}
+
+static int64_t real_now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * SCOPE_SEC + t.tv_nsec;
+}
+
+/* ---- the clock ----------------------------------------------------------------------------- */
+
+static int clock_is_monotonic(void *arg)
+{
+	int64_t before = real_now(), now = scope_now();
+
+	(void)arg;
+	MUST(before <= now && now <= real_now());
+	return 0;
+}
+
+static int clock_is_virtual(void *arg)
+{
+	int64_t start = scope_now(), real = real_now();
+
+	(void)arg;
+	while (real_now() - real < 2 * SCOPE_MS)
+		MUST_BE(scope_now(), start);
+	MUST_BE(scope_sleep_for(1), 0);
+	MUST_BE(scope_now(), start + 1);
+	return 0;
+}
+
+Test(time, T1_now_is_the_monotonic_clock)
+{
+	clock_is_monotonic(NULL);
+	run_real(clock_is_monotonic, NULL);
+	run(clock_is_virtual);
+	run_real(clock_is_monotonic, NULL);
+}
+
+Test(time, T1_now_is_real_again_after_a_virtual_run)
+{
+	int64_t before = real_now();
+
+	run(clock_is_virtual);
+	cr_assert(before <= scope_now() && scope_now() <= real_now());
+}
+
+/* ---- sleeping --------------------------------------------------------------------------------- */
+
+static int sleeps(void *arg)
+{
+	static const int64_t duration[] = {1,        2,         63,            64,
+					   65,       1000,      4095,          4096,
+					   SCOPE_MS, SCOPE_SEC, 3600 * SCOPE_SEC, 1};
+	int64_t now;
+	size_t i;
+
+	(void)arg;
+	for (i = 0; i < sizeof(duration) / sizeof(duration[0]); i++) {
+		now = scope_now();
+		MUST_BE(scope_sleep_for(duration[i]), 0);
+		MUST_BE(scope_now(), now + duration[i]);
+		now = scope_now();
+		MUST_BE(scope_sleep_until(now + duration[i]), 0);
+		MUST_BE(scope_now(), now + duration[i]);
+	}
+	now = scope_now();
+	MUST_BE(scope_sleep_for(0), 0);
+	MUST_BE(scope_sleep_for(-1), 0);
+	MUST_BE(scope_sleep_for(INT64_MIN), 0);
+	MUST_BE(scope_sleep_until(0), 0);
+	MUST_BE(scope_sleep_until(-1), 0);
+	MUST_BE(scope_sleep_until(now), 0);
+	MUST_BE(scope_sleep_until(now - 1), 0);
+	MUST_BE(scope_now(), now);
+	return 0;
+}
+
+Test(time, T1_sleeps_take_exactly_their_time)
+{
+	run(sleeps);
+}
+
+static int saturated_sums(void *arg)
+{
+	struct scope s;
+
+	(void)arg;
+	open_until(&s, scope_now() + SCOPE_SEC, SCOPE_FAIL_ON_TIMEOUT);
+	MUST_BE(scope_sleep_for(INT64_MAX), -ECANCELED);
+	MUST_BE(scope_sleep_for(INT64_MAX - 1), -ECANCELED);
+	MUST_BE(scope_close(&s), -ETIMEDOUT);
+	open_until(&s, SCOPE_NEVER, SCOPE_FAIL_ON_TIMEOUT);
+	MUST_BE(scope_sleep_for(1000 * 86400 * SCOPE_SEC), 0);
+	MUST_BE(scope_close(&s), 0);
+	MUST(!scope_timed_out(&s));
+	return 0;
+}
+
+Test(time, T1_sums_saturate)
+{
+	run(saturated_sums);
+}
+
+enum { SLEEPERS = 500 };
+
+struct sleeper {
+	int64_t until;
+	struct order *order;
+};
+
+struct order {
+	int64_t last;
+	int woken;
+};
+
+static int wake_in_order(void *arg)
+{
+	struct sleeper *sleeper = arg;
+	int64_t last;
+
+	MUST_BE(scope_sleep_until(sleeper->until), 0);
+	MUST_BE(scope_now(), sleeper->until);
+	last = __atomic_exchange_n(&sleeper->order->last, sleeper->until, __ATOMIC_RELAXED);
+	MUST(last <= sleeper->until);
+	__atomic_add_fetch(&sleeper->order->woken, 1, __ATOMIC_RELAXED);
+	return 0;
+}
+
+static int many_sleepers(void *arg)
+{
+	static struct sleeper sleeper[SLEEPERS];
+	struct order order = {0, 0};
+	int64_t now = scope_now();
+	uint64_t random = 1;
+	struct scope s;
+	int i;
+
+	(void)arg;
+	scope_open(&s);
+	for (i = 0; i < SLEEPERS; i++) {
+		random = random * 6364136223846793005u + 1442695040888963407u;
+		sleeper[i].until = now + (int64_t)(random >> (24 + random % 16));
+		sleeper[i].order = &order;
+		MUST_BE(scope_spawn_with(&s, wake_in_order, &sleeper[i], i % 2 ? &concurrent : NULL),
+			0);
+	}
+	MUST_BE(scope_close(&s), 0);
+	MUST_BE(order.woken, SLEEPERS);
+	return 0;
+}
+
+Test(time, T6_sleepers_wake_in_the_order_of_time)
+{
+	run(many_sleepers);
+}
+
+/* ---- how late on the real clock ------------------------------------------------------------- */
+
+enum { TRIES = 60 };
+
+/* What a thread meets that does the same by the kernel's means at the same time. */
+struct neighbour {
+	pthread_t thread;
+	int64_t duration;
+	int64_t late[TRIES];
+};
+
+static void *sleep_in_kernel(void *arg)
+{
+	struct neighbour *n = arg;
+	int i;
+
+	for (i = 0; i < TRIES; i++) {
+		struct timespec t = {n->duration / SCOPE_SEC, n->duration % SCOPE_SEC};
+		int64_t end = real_now() + n->duration;
+
+		nanosleep(&t, NULL);
+		n->late[i] = real_now() - end;
+	}
+	return NULL;
+}
+
+static int compare_times(const void *a, const void *b)
+{
+	int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+static int64_t median(int64_t *late, size_t count)
+{
+	qsort(late, count, sizeof(*late), compare_times);
+	return late[count / 2];
+}
+
+static int sleep_often(void *arg)
+{
+	int64_t *late = arg;
+	int i;
+
+	for (i = 0; i < TRIES; i++) {
+		int64_t end = real_now() + 300 * SCOPE_US;
+
+		MUST_BE(scope_sleep_for(300 * SCOPE_US), 0);
+		late[i] = real_now() - end;
+		MUST(late[i] >= 0);
+	}
+	return 0;
+}
+
+Test(time, T1_sleeps_are_finer_than_a_millisecond)
+{
+	struct neighbour n = {.duration = 300 * SCOPE_US};
+	int64_t late[TRIES], ours, theirs;
+
+	cr_assert_eq(pthread_create(&n.thread, NULL, sleep_in_kernel, &n), 0);
+	run_real(sleep_often, late);
+	pthread_join(n.thread, NULL);
+	ours = median(late, TRIES);
+	theirs = median(n.late, TRIES);
+	cr_assert_lt(ours, 700 * SCOPE_US + 4 * theirs, "late by %lld ns, the kernel by %lld ns",
+		     (long long)ours, (long long)theirs);
+}
+
+static int timeouts_often(void *arg)
+{
+	int64_t *late = arg;
+	struct scope s;
+	int i;
+
+	for (i = 0; i < TRIES; i++) {
+		int64_t end = scope_now() + 300 * SCOPE_US;
+
+		open_until(&s, end, SCOPE_FAIL_ON_TIMEOUT);
+		MUST_BE(scope_sleep_until(SCOPE_NEVER), -ECANCELED);
+		late[i] = scope_now() - end;
+		MUST(late[i] >= 0);
+		MUST_BE(scope_close(&s), -ETIMEDOUT);
+	}
+	return 0;
+}
+
+Test(time, T1_deadlines_are_finer_than_a_millisecond)
+{
+	struct neighbour n = {.duration = 300 * SCOPE_US};
+	int64_t late[TRIES], ours, theirs;
+
+	cr_assert_eq(pthread_create(&n.thread, NULL, sleep_in_kernel, &n), 0);
+	run_real(timeouts_often, late);
+	pthread_join(n.thread, NULL);
+	ours = median(late, TRIES);
+	theirs = median(n.late, TRIES);
+	cr_assert_lt(ours, 700 * SCOPE_US + 4 * theirs, "late by %lld ns, the kernel by %lld ns",
+		     (long long)ours, (long long)theirs);
+}
+
+/* ---- code that never parks ---------------------------------------------------------------------- */
+
+enum { COMPUTE_TRIES = 20 };
+
+/* How late each of some deadlines was seen. */
+struct lateness {
+	int (*until_told)(int64_t give_up);
+	int inside; /* a scope without a deadline in between */
+	int64_t late[COMPUTE_TRIES];
+};
+
+static int by_checkpoint(int64_t give_up)
+{
+	int rc;
+
+	while ((rc = scope_checkpoint()) == 0 && real_now() < give_up)
+		;
+	return rc;
+}
+
+static int by_question(int64_t give_up)
+{
+	while (!scope_cancelled())
+		if (real_now() > give_up)
+			return 0;
+	return -ECANCELED;
+}
+
+static int nothing(void *arg)
+{
+	(void)arg;
+	return 0;
+}
+
+/* Spawns and closes are no checkpoints, but a refused spawn tells. */
+static int by_spawn(int64_t give_up)
+{
+	struct scope s;
+	int rc = 0;
+
+	while (rc == 0 && real_now() < give_up) {
+		scope_open(&s);
+		rc = scope_spawn(&s, nothing, NULL);
+		MUST_BE(scope_close(&s), rc);
+	}
+	return rc;
+}
+
+static int compute_until_told(void *arg)
+{
+	struct lateness *l = arg;
+	int i;
+
+	for (i = 0; i < COMPUTE_TRIES; i++) {
+		int64_t end = scope_now() + 3 * SCOPE_MS;
+		struct scope s, inner;
+
+		open_until(&s, end, SCOPE_FAIL_ON_TIMEOUT);
+		if (l->inside)
+			scope_open(&inner);
+		MUST_BE(l->until_told(end + SCOPE_SEC), -ECANCELED);
+		l->late[i] = scope_now() - end;
+		MUST(l->late[i] >= 0);
+		if (l->inside)
+			MUST_BE(scope_close(&inner), -ECANCELED);
+		MUST_BE(scope_close(&s), -ETIMEDOUT);
+	}
+	return 0;
+}
+
+/* The same with nothing but threads: one that ticks, one that computes and looks. */
+static void *tick(void *arg)
+{
+	uint32_t *ticks = arg;
+	struct timespec t = {0, 10 * SCOPE_MS};
+
+	while (!(__atomic_add_fetch(ticks, 2, __ATOMIC_RELAXED) & 1))
+		nanosleep(&t, NULL);
+	return NULL;
+}
+
+static int64_t lateness_of_threads(void)
+{
+	int64_t late[COMPUTE_TRIES];
+	pthread_t thread;
+	uint32_t ticks = 0;
+	int i;
+
+	cr_assert_eq(pthread_create(&thread, NULL, tick, &ticks), 0);
+	for (i = 0; i < COMPUTE_TRIES; i++) {
+		int64_t end = real_now() + 3 * SCOPE_MS;
+		uint32_t seen = __atomic_load_n(&ticks, __ATOMIC_RELAXED), now;
+
+		for (;;) {
+			now = __atomic_load_n(&ticks, __ATOMIC_RELAXED);
+			if (now != seen && real_now() >= end)
+				break;
+			seen = now;
+		}
+		late[i] = real_now() - end;
+	}
+	__atomic_or_fetch(&ticks, 1, __ATOMIC_RELAXED);
+	pthread_join(thread, NULL);
+	return median(late, COMPUTE_TRIES);
+}
+
+/* 10 ms, and what this machine makes of that for threads; the best of three, for who else
+ * computes here comes and goes. */
+static void told_in_time(scope_task_fn *main_task, struct lateness *l)
+{
+	int64_t ours = 0, theirs = 0;
+	int round;
+
+	for (round = 0; round < 3; round++) {
+		run_real(main_task, l);
+		ours = median(l->late, COMPUTE_TRIES);
+		theirs = lateness_of_threads();
+		if (ours <= 11 * SCOPE_MS + theirs)
+			return;
+	}
+	cr_assert_fail("deadlines were seen %lld ns late, by threads %lld ns late",
+		       (long long)ours, (long long)theirs);
+}
+
+static void computing_code_is_told(int (*until_told)(int64_t give_up), int inside)
+{
+	struct lateness l = {.until_told = until_told, .inside = inside};
+
+	told_in_time(compute_until_told, &l);
+}
+
+Test(time, T1_code_with_checkpoints_sees_a_deadline_within_10_ms)
+{
+	computing_code_is_told(by_checkpoint, 0);
+	computing_code_is_told(by_checkpoint, 1);
+}
+
+Test(time, T1_code_that_asks_sees_a_deadline_within_10_ms)
+{
+	computing_code_is_told(by_question, 0);
+	computing_code_is_told(by_question, 1);
+}
+
+Test(time, T1_code_that_spawns_sees_a_deadline_within_10_ms)
+{
+	computing_code_is_told(by_spawn, 0);
+	computing_code_is_told(by_spawn, 1);
+}
+
+/* The deadline belongs to another task; this one computes far below it. */
+static int compute_below(void *arg)
+{
+	int64_t end = *(int64_t *)arg;
+	struct scope a, b;
+
+	scope_open(&a);
+	scope_open(&b);
+	MUST_BE(by_checkpoint(end + SCOPE_SEC), -ECANCELED);
+	MUST_BE(scope_close(&b), -ECANCELED);
+	MUST_BE(scope_close(&a), -ECANCELED);
+	return 0;
+}
+
+static int deadline_of_another_task(void *arg)
+{
+	struct lateness *l = arg;
+	int i;
+
+	for (i = 0; i < COMPUTE_TRIES; i++) {
+		int64_t end = scope_now() + 3 * SCOPE_MS;
+		struct scope s, between;
+
+		open_until(&s, end, SCOPE_FAIL_ON_TIMEOUT);
+		scope_open(&between);
+		MUST_BE(scope_spawn_with(&between, compute_below, &end, &concurrent), 0);
+		MUST_BE(scope_close(&between), -ECANCELED);
+		MUST_BE(scope_close(&s), -ETIMEDOUT);
+		l->late[i] = scope_now() - end;
+	}
+	return 0;
+}
+
+Test(time, T1_deadline_of_another_task_is_seen_within_10_ms)
+{
+	struct lateness l = {.until_told = NULL};
+
+	told_in_time(deadline_of_another_task, &l);
+}
+
+/* ---- T1: the effective deadline --------------------------------------------------------------------- */
+
+static int smallest_counts(void *arg)
+{
+	int64_t start = scope_now();
+	struct scope outer, s, shield;
+	struct scope_options shielded = {.shield = true};
+
+	(void)arg;
+	/* The child can't prolong ... */
+	open_until(&outer, start + SCOPE_MS, SCOPE_FAIL_ON_TIMEOUT);
+	open_until(&s, start + SCOPE_SEC, SCOPE_FAIL_ON_TIMEOUT);
+	MUST_BE(scope_sleep_until(SCOPE_NEVER), -ECANCELED);
+	MUST_BE(scope_now(), start + SCOPE_MS);
+	MUST_BE(scope_close(&s), -ECANCELED);
+	MUST(!scope_timed_out(&s));
+	MUST_BE(scope_close(&outer), -ETIMEDOUT);
+	/* ... but shorten; ... */
+	start = scope_now();
+	open_until(&outer, start + SCOPE_SEC, SCOPE_FAIL_ON_TIMEOUT);
+	open_until(&s, start + SCOPE_MS, SCOPE_FAIL_ON_TIMEOUT);
+	MUST_BE(scope_sleep_until(SCOPE_NEVER), -ECANCELED);
+	MUST_BE(scope_now(), start + SCOPE_MS);
+	MUST_BE(scope_close(&s), -ETIMEDOUT);
+	MUST_BE(scope_checkpoint(), 0);
+	/* ... behind a shield the deadlines above do not count. */
+	MUST_BE(scope_open_with(&shield, &shielded), 0);
+	open_until(&s, start + 2 * SCOPE_SEC, SCOPE_FAIL_ON_TIMEOUT);
+	MUST_BE(scope_sleep_until(SCOPE_NEVER), -ECANCELED);
+	MUST_BE(scope_now(), start + 2 * SCOPE_SEC);
+	MUST_BE(scope_close(&s), -ETIMEDOUT);
+	MUST_BE(scope_close(&shield), 0);
+	MUST_BE(scope_checkpoint(), -ECANCELED);
+	MUST_BE(scope_close(&outer), -ETIMEDOUT);
+	return 0;
+}
+
+Test(time, T1_the_smallest_unshielded_deadline_counts)
+{
+	run(smallest_counts);
+}
+
+static int already_past(void *arg)
+{
+	struct scope s;
+
+	(void)arg;
+	MUST_BE(scope_sleep_for(SCOPE_SEC), 0);
+	open_until(&s, scope_now() - 1, SCOPE_FAIL_ON_TIMEOUT);
+	MUST_BE(scope_checkpoint(), -ECANCELED);
+	MUST_BE(scope_close(&s), -ETIMEDOUT);
+	open_until(&s, 1, SCOPE_FAIL_ON_TIMEOUT);
+	MUST_BE(scope_sleep_for(SCOPE_SEC), -ECANCELED);
+	MUST_BE(scope_close(&s), -ETIMEDOUT);
+	open_until(&s, scope_now(), SCOPE_FAIL_ON_TIMEOUT);
+	MUST_BE(scope_yield(), -ECANCELED);
+	MUST_BE(scope_close(&s), -ETIMEDOUT);
+	open_until(&s, 1, SCOPE_FAIL_ON_TIMEOUT);
+	MUST_BE(scope_close(&s), 0);
+	MUST(!scope_timed_out(&s));
+	return 0;
+}
+
+Test(time, T1_deadline_already_past_cancels_at_the_first_checkpoint)
+{
+	run(already_past);
+	run_real(already_past, NULL);
+}
+
+/* ---- T2, T3 ----------------------------------------------------------------------------------------- */
+
+static int owner_reports(void *arg)
+{
+	struct scope s[5];
+	unsigned i, owner, policy;
+
+	(void)arg;
+	for (owner = 0; owner < 5; owner++) {
+		for (policy = SCOPE_FAIL_ON_TIMEOUT; policy <= SCOPE_MOVE_ON; policy++) {
+			int64_t now = scope_now();
+
+			for (i = 0; i < 5; i++)
+				open_until(&s[i], now + (i == owner ? 1 : 2 + i) * SCOPE_MS,
+					   policy);
+			MUST_BE(scope_sleep_until(SCOPE_NEVER), -ECANCELED);
+			for (i = 4; i > owner; i--)
+				MUST_BE(scope_close(&s[i]), -ECANCELED);
+			MUST_BE(scope_close(&s[owner]), policy == SCOPE_MOVE_ON ? 0 : -ETIMEDOUT);
+			MUST(scope_timed_out(&s[owner]));
+			MUST_BE(scope_checkpoint(), 0);
+			for (i = owner; i > 0; i--)
+				MUST_BE(scope_close(&s[i - 1]), 0);
+		}
+	}
+	return 0;
+}
+
+Test(time, T2_only_the_owner_of_the_deadline_reports_it)
+{
+	run(owner_reports);
+}
+
+static int fail_late(void *arg)
+{
+	(void)arg;
+	MUST_BE(scope_sleep_until(SCOPE_NEVER), -ECANCELED);
+	return -EIO;
+}
+
+static int error_goes_before(void *arg)
+{
+	struct scope s;
+
+	(void)arg;
+	open_until(&s, scope_now() + SCOPE_MS, SCOPE_FAIL_ON_TIMEOUT);
+	MUST_BE(scope_spawn(&s, fail_late, NULL), 0);
+	MUST_BE(scope_close(&s), -EIO);
+	MUST(scope_timed_out(&s));
+	open_until(&s, scope_now() + SCOPE_MS, SCOPE_MOVE_ON);
+	MUST_BE(scope_spawn(&s, fail_late, NULL), 0);
+	MUST_BE(scope_close(&s), -EIO);
+	return 0;
+}
+
+Test(time, T2_an_error_goes_before_the_timeout)
+{
+	run(error_goes_before);
+}
+
+static int finish_in_shield(void *arg)
+{
+	struct scope_options options = {.shield = true};
+	struct scope s;
+
+	(void)arg;
+	MUST_BE(scope_open_with(&s, &options), 0);
+	MUST_BE(scope_sleep_for(SCOPE_SEC), 0);
+	MUST_BE(scope_close(&s), 0);
+	return 0;
+}
+
+static int finished_in_spite(void *arg)
+{
+	struct scope s;
+
+	(void)arg;
+	open_until(&s, scope_now() + SCOPE_MS, SCOPE_FAIL_ON_TIMEOUT);
+	MUST_BE(scope_spawn(&s, finish_in_shield, NULL), 0);
+	MUST_BE(scope_close(&s), 0);
+	MUST(!scope_timed_out(&s));
+	MUST(scope_cancel_called(&s));
+	return 0;
+}
+
+Test(time, T3_work_that_finished_in_spite_gives_0)
+{
+	run(finished_in_spite);
+}
+
+static int cancelled_before(void *arg)
+{
+	struct scope s;
+
+	(void)arg;
+	open_until(&s, scope_now() + SCOPE_MS, SCOPE_FAIL_ON_TIMEOUT);
+	MUST_BE(scope_spawn(&s, finish_in_shield, NULL), 0);
+	MUST_BE(scope_spawn(&s, sleep_for_ever, NULL), 0);
+	scope_cancel(&s);
+	MUST_BE(scope_checkpoint(), -ECANCELED);
+	MUST_BE(scope_close(&s), 0);
+	MUST(!scope_timed_out(&s));
+	return 0;
+}
+
+Test(time, T3_explicit_cancel_before_is_never_a_timeout)
+{
+	run(cancelled_before);
+}
+
+/* ---- T4 ------------------------------------------------------------------------------------------------ */
+
+static int sleep_1ms(void *arg)
+{
+	(void)arg;
+	scope_sleep_for(SCOPE_MS);
+	return 0;
+}
+
+static int waits(void *arg)
+{
+	int64_t start = scope_now();
+	struct scope outer, s;
+
+	(void)arg;
+	scope_open(&outer);
+	scope_open(&s);
+	MUST_BE(scope_wait_until(&s, 0), 0);
+	MUST_BE(scope_spawn(&s, sleep_1ms, NULL), 0);
+	MUST_BE(scope_wait_until(&s, 0), -ETIMEDOUT);
+	MUST_BE(scope_wait_until(&s, start), -ETIMEDOUT);
+	MUST_BE(scope_wait_until(&s, start + SCOPE_US), -ETIMEDOUT);
+	MUST_BE(scope_now(), start + SCOPE_US);
+	MUST_BE(scope_wait_until(&s, start + SCOPE_SEC), 0);
+	MUST_BE(scope_spawn(&s, sleep_1ms, NULL), 0);
+	MUST_BE(scope_wait_until(&s, SCOPE_NEVER), 0);
+	/* A cancelled place goes before a time that is past. */
+	MUST_BE(scope_spawn(&s, sleep_1ms, NULL), 0);
+	scope_cancel(&outer);
+	MUST_BE(scope_wait_until(&s, 0), -ECANCELED);
+	MUST_BE(scope_close(&s), -ECANCELED);
+	MUST_BE(scope_close(&outer), 0);
+	return 0;
+}
+
+Test(time, T4_wait_until_times_out_polls_and_tells_of_a_cancel)
+{
+	run(waits);
+}
+
+/* ---- T5 ------------------------------------------------------------------------------------------------ */
+
+struct move {
+	struct scope *s;
+	int64_t after, to;
+	int result;
+};
+
+static int move_deadline(void *arg)
+{
+	struct move *move = arg;
+
+	scope_sleep_for(move->after);
+	move->result = scope_set_deadline(move->s, move->to);
+	return 0;
+}
+
+/* Another task moves the deadline of a sleeper from 10 ms to `to`. */
+static void move_and_see(int64_t to, int64_t sleep, int want, int64_t took)
+{
+	int64_t start = scope_now();
+	struct scope outer, s;
+	struct move move = {&s, SCOPE_MS, to == SCOPE_NEVER ? to : start + to, -1};
+
+	scope_open(&outer);
+	open_until(&s, start + 10 * SCOPE_MS, SCOPE_FAIL_ON_TIMEOUT);
+	MUST_BE(scope_spawn(&outer, move_deadline, &move), 0);
+	MUST_BE(scope_sleep_for(sleep), want);
+	MUST_BE(scope_now(), start + took);
+	MUST_BE(move.result, 0);
+	MUST_BE(scope_close(&s), want ? -ETIMEDOUT : 0);
+	MUST_BE(scope_close(&outer), 0);
+}
+
+static int moved_both_ways(void *arg)
+{
+	(void)arg;
+	move_and_see(5 * SCOPE_MS, SCOPE_SEC, -ECANCELED, 5 * SCOPE_MS);
+	move_and_see(50 * SCOPE_MS, SCOPE_SEC, -ECANCELED, 50 * SCOPE_MS);
+	move_and_see(50 * SCOPE_MS, 20 * SCOPE_MS, 0, 20 * SCOPE_MS);
+	move_and_see(SCOPE_NEVER, SCOPE_SEC, 0, SCOPE_SEC);
+	/* Past: it wakes who sleeps. */
+	move_and_see(0, SCOPE_SEC, -ECANCELED, SCOPE_MS);
+	return 0;
+}
+
+Test(time, T5_deadline_of_a_sleeper_moves_both_ways)
+{
+	run(moved_both_ways);
+}
+
+static int moved_by_owner(void *arg)
+{
+	int64_t start = scope_now();
+	struct scope s;
+	int i;
+
+	(void)arg;
+	scope_open(&s);
+	for (i = 1; i <= 100; i++) {
+		MUST_BE(scope_set_deadline(&s, scope_now() + SCOPE_SEC), 0);
+		MUST_BE(scope_sleep_for(999 * SCOPE_MS), 0);
+	}
+	MUST_BE(scope_set_deadline(&s, SCOPE_NEVER), 0);
+	MUST_BE(scope_sleep_for(10 * SCOPE_SEC), 0);
+	MUST_BE(scope_set_deadline(&s, scope_now() + SCOPE_SEC), 0);
+	MUST_BE(scope_set_deadline(&s, scope_now() + SCOPE_MS), 0);
+	MUST_BE(scope_sleep_for(SCOPE_SEC), -ECANCELED);
+	MUST_BE(scope_now(), start + 100 * 999 * SCOPE_MS + 10 * SCOPE_SEC + SCOPE_MS);
+	MUST_BE(scope_close(&s), -ETIMEDOUT);
+	scope_open(&s);
+	MUST_BE(scope_set_deadline(&s, 0), 0);
+	MUST_BE(scope_checkpoint(), -ECANCELED);
+	MUST_BE(scope_close(&s), -ETIMEDOUT);
+	return 0;
+}
+
+Test(time, T5_owner_moves_its_deadline)
+{
+	run(moved_by_owner);
+}
+
+static int move_after_it_fired(void *arg)
+{
+	struct scope s;
+
+	(void)arg;
+	open_until(&s, scope_now() + SCOPE_MS, SCOPE_FAIL_ON_TIMEOUT);
+	MUST_BE(scope_sleep_for(SCOPE_SEC), -ECANCELED);
+	MUST_BE(scope_set_deadline(&s, scope_now() + SCOPE_SEC), -EALREADY);
+	MUST_BE(scope_set_deadline(&s, SCOPE_NEVER), -EALREADY);
+	MUST_BE(scope_checkpoint(), -ECANCELED);
+	MUST_BE(scope_close(&s), -ETIMEDOUT);
+	/* Noticed by a checkpoint, not by a timer. */
+	open_until(&s, 1, SCOPE_FAIL_ON_TIMEOUT);
+	MUST_BE(scope_checkpoint(), -ECANCELED);
+	MUST_BE(scope_set_deadline(&s, SCOPE_NEVER), -EALREADY);
+	MUST_BE(scope_close(&s), -ETIMEDOUT);
+	return 0;
+}
+
+Test(time, T5_set_deadline_ealready)
+{
+	run(move_after_it_fired);
+}
+
+static int move_wrongly(void *arg)
+{
+	struct scope s;
+
+	(void)arg;
+	open_until(&s, scope_now() + SCOPE_MS, SCOPE_FAIL_ON_TIMEOUT);
+	MUST_BE(scope_set_deadline(&s, -1), -EINVAL);
+	MUST_BE(scope_set_deadline(&s, INT64_MIN), -EINVAL);
+	/* The old one stays. */
+	MUST_BE(scope_sleep_for(SCOPE_SEC), -ECANCELED);
+	MUST_BE(scope_close(&s), -ETIMEDOUT);
+	return 0;
+}
+
+Test(time, T5_set_deadline_einval)
+{
+	run(move_wrongly);
+}
+
+static int move_after_close(void *arg)
+{
+	struct scope s;
+
+	(void)arg;
+	scope_open(&s);
+	MUST_BE(scope_close(&s), 0);
+	MUST_BE(scope_set_deadline(&s, SCOPE_NEVER), -ESTALE);
+	MUST_BE(scope_set_deadline(&s, 1), -ESTALE);
+	MUST_BE(scope_checkpoint(), 0);
+	return 0;
+}
+
+Test(time, T5_set_deadline_estale)
+{
+	run(move_after_close);
+}
+
+Test(time, T5_set_deadline_enotconn)
+{
+	struct scope s;
+
+	memset(&s, 0, sizeof(s));
+	cr_assert_eq(scope_set_deadline(&s, 1), -ENOTCONN);
+	run(move_after_close);
+	cr_assert_eq(scope_set_deadline(&s, 1), -ENOTCONN);
+}
+
+/* Deadlines are moved by several tasks while they fire: either it was moved, and then nobody
+ * is told before, or it had fired. */
+static int move_against_fire(void *arg)
+{
+	struct scope outer, s;
+	int round, i;
+
+	(void)arg;
+	for (round = 0; round < 200; round++) {
+		int64_t start = scope_now(), end;
+		struct move move[4];
+
+		scope_open(&outer);
+		open_until(&s, start + SCOPE_MS, SCOPE_FAIL_ON_TIMEOUT);
+		for (i = 0; i < 4; i++) {
+			move[i] = (struct move){&s, SCOPE_MS, start + 2 * SCOPE_MS, -1};
+			MUST_BE(scope_spawn_with(&outer, move_deadline, &move[i], &concurrent), 0);
+		}
+		MUST_BE(scope_sleep_until(SCOPE_NEVER), -ECANCELED);
+		end = scope_now();
+		MUST(end == start + SCOPE_MS || end == start + 2 * SCOPE_MS);
+		MUST_BE(scope_close(&s), -ETIMEDOUT);
+		MUST_BE(scope_close(&outer), 0);
+		for (i = 0; i < 4; i++)
+			MUST(move[i].result == 0 || move[i].result == -EALREADY ||
+			     move[i].result == -ESTALE);
+	}
+	return 0;
+}
+
+Test(time, T5_move_races_fire)
+{
+	run(move_against_fire);
+}
+
+/* ---- T6 ------------------------------------------------------------------------------------------------ */
+
+enum { LOAD = 16, DEADLINES = 64 };
+
+struct load {
+	int64_t end;
+	struct scope *late[DEADLINES]; /* opened by tasks, NULL when closed */
+	int missed;
+};
+
+static int keep_busy(void *arg)
+{
+	struct load *load = arg;
+
+	while (scope_now() < load->end)
+		if (scope_yield() < 0)
+			break;
+	return 0;
+}
+
+struct due {
+	struct load *load;
+	int number;
+};
+
+static int wait_for_deadline(void *arg)
+{
+	struct due *due = arg;
+	struct scope s;
+
+	open_until(&s, due->load->end - 60 * SCOPE_MS + due->number * 100 * SCOPE_US,
+		   SCOPE_FAIL_ON_TIMEOUT);
+	__atomic_store_n(&due->load->late[due->number], &s, __ATOMIC_RELEASE);
+	MUST_BE(scope_sleep_until(SCOPE_NEVER), -ECANCELED);
+	__atomic_store_n(&due->load->late[due->number], NULL, __ATOMIC_RELEASE);
+	MUST_BE(scope_close(&s), -ETIMEDOUT);
+	return 0;
+}
+
+/* Wakes when all the deadlines lie 20 ms and more back. */
+static int count_missed(void *arg)
+{
+	struct load *load = arg;
+	int i;
+
+	MUST_BE(scope_sleep_until(load->end - 30 * SCOPE_MS), 0);
+	for (i = 0; i < DEADLINES; i++) {
+		struct scope *s = __atomic_load_n(&load->late[i], __ATOMIC_ACQUIRE);
+
+		load->missed += s && !scope_cancel_called(s);
+	}
+	return 0;
+}
+
+static int full_load(void *arg)
+{
+	struct load *load = arg;
+	struct due due[DEADLINES];
+	struct scope s;
+	int i;
+
+	load->end = scope_now() + 120 * SCOPE_MS;
+	scope_open(&s);
+	for (i = 0; i < DEADLINES; i++) {
+		due[i] = (struct due){load, i};
+		MUST_BE(scope_spawn_with(&s, wait_for_deadline, &due[i], &concurrent), 0);
+	}
+	MUST_BE(scope_spawn_with(&s, count_missed, load, &concurrent), 0);
+	for (i = 0; i < LOAD; i++)
+		MUST_BE(scope_spawn_with(&s, keep_busy, load, &concurrent), 0);
+	MUST_BE(scope_close(&s), 0);
+	return 0;
+}
+
+/* One try of five may meet a machine that is busy with something else. */
+Test(time, T6_under_load_deadlines_fire_before_sleeps_that_end_later)
+{
+	int i, bad = 0;
+
+	for (i = 0; i < 5; i++) {
+		struct load load = {.missed = 0};
+
+		run_real(full_load, &load);
+		bad += load.missed != 0;
+	}
+	cr_assert_leq(bad, 2, "deadlines were late in %d of 5 tries", bad);
+}
+
+/* ---- scope_within ------------------------------------------------------------------------------------- */
+
+static int give_result(void *arg)
+{
+	return *(int *)arg;
+}
+
+static int sleep_too_long(void *arg)
+{
+	int *slept = arg;
+
+	*slept = scope_sleep_for(SCOPE_SEC);
+	return *slept;
+}
+
+static int within(void *arg)
+{
+	int64_t start = scope_now();
+	int value, slept = 0;
+
+	(void)arg;
+	for (value = -1000; value <= 1000; value += 500)
+		MUST_BE(scope_within(SCOPE_SEC, give_result, &value), value);
+	MUST_BE(scope_within(SCOPE_NEVER, sleep_too_long, &slept), 0);
+	MUST_BE(scope_within(2 * SCOPE_SEC, sleep_too_long, &slept), 0);
+	MUST_BE(scope_now(), start + 2 * SCOPE_SEC);
+	value = 0;
+	MUST_BE(scope_within(0, give_result, &value), 0);
+	MUST_BE(scope_within(-1, give_result, &value), 0);
+	return 0;
+}
+
+Test(time, T2_within_hands_the_result_on)
+{
+	run(within);
+}
+
+static int within_times_out(void *arg)
+{
+	int64_t start = scope_now();
+	int slept = 0;
+
+	(void)arg;
+	MUST_BE(scope_within(SCOPE_MS, sleep_too_long, &slept), -ETIMEDOUT);
+	MUST_BE(slept, -ECANCELED);
+	MUST_BE(scope_now(), start + SCOPE_MS);
+	MUST_BE(scope_within(0, sleep_too_long, &slept), -ETIMEDOUT);
+	MUST_BE(scope_within(-5, sleep_too_long, &slept), -ETIMEDOUT);
+	MUST_BE(scope_within(INT64_MIN, sleep_too_long, &slept), -ETIMEDOUT);
+	MUST_BE(scope_now(), start + SCOPE_MS);
+	MUST_BE(scope_checkpoint(), 0);
+	return 0;
+}
+
+Test(time, T2_within_etimedout)
+{
+	run(within_times_out);
+}
+
+static int longer_inside(void *arg)
+{
+	int slept = 0;
+
+	*(int *)arg = scope_within(10 * SCOPE_MS, sleep_too_long, &slept);
+	MUST_BE(slept, -ECANCELED);
+	return 0;
+}
+
+static int within_cancelled(void *arg)
+{
+	struct scope s;
+	int inner = 0, slept;
+
+	(void)arg;
+	/* The outer timeout is the shorter one: the inner scope does not take it for its own. */
+	MUST_BE(scope_within(SCOPE_MS, longer_inside, &inner), -ETIMEDOUT);
+	MUST_BE(inner, -ECANCELED);
+	scope_open(&s);
+	scope_cancel(&s);
+	MUST_BE(scope_within(SCOPE_SEC, sleep_too_long, &slept), -ECANCELED);
+	MUST_BE(scope_within(0, sleep_too_long, &slept), -ECANCELED);
+	MUST_BE(scope_close(&s), 0);
+	return 0;
+}
+
+Test(time, T2_within_ecanceled)
+{
+	run(within_cancelled);
+}
+
+Test(time, T2_within_enotconn)
+{
+	int value = 5;
+
+	cr_assert_eq(scope_within(SCOPE_SEC, give_result, &value), -ENOTCONN);
+}
+
+/* ---- nothing is left ---------------------------------------------------------------------------------- */
+
+static int timers_return(void *arg)
+{
+	struct scope_stats before, after;
+	struct scope s;
+	int i;
+
+	(void)arg;
+	MUST_BE(scope_sleep_for(1), 0);
+	MUST_BE(scope_stats_get(&before), 0);
+	open_until(&s, scope_now() + SCOPE_MS, SCOPE_FAIL_ON_TIMEOUT);
+	for (i = 0; i < 300; i++)
+		MUST_BE(scope_spawn(&s, i % 3 ? sleep_for_ever : sleep_1ms, NULL), 0);
+	MUST_BE(scope_close(&s), -ETIMEDOUT);
+	MUST_BE(scope_stats_get(&after), 0);
+	MUST_BE(after.timers_live, before.timers_live);
+	return 0;
+}
+
+Test(time, T6_no_timer_outlives_its_scope)
+{
+	run(timers_return);
+}
