@@ -101,3 +101,29 @@ Test(record, E4_failed_copy_is_in_the_path_on_a_stack_of_its_own)
 	cr_expect_eq(seen.code, -EIO);
 	cr_expect_str_eq(seen.path, "/named_on_a_stack_of_its_own/reader");
 }
+
+/* The body hands in what one close gave it, several times, after another error. */
+static int hand_in_again(void *arg)
+{
+	struct scope_options shield = {.shield = true};
+	int code = -EINVAL, rc, i;
+	struct scope s, inner;
+
+	(void)arg;
+	scope_open(&s);
+	scope_fail(&s, -EIO, "the first");
+	scope_open_with(&inner, &shield);
+	scope_spawn(&inner, fail_with, &code);
+	rc = scope_close(&inner);
+	for (i = 0; i < 3; i++)
+		scope_fail(&s, rc, NULL);
+	look(scope_close(&s));
+	return 0;
+}
+
+Test(record, E3_one_failure_handed_in_again_is_listed_once)
+{
+	cr_assert_eq(run(hand_in_again, NULL, 1), 0);
+	cr_expect_eq(seen.code, -EIO);
+	cr_expect_eq(seen.listed, 1);
+}
