@@ -81,19 +81,34 @@ static void link_one(struct sc_worker *worker, struct sc_scope *s)
 	}
 }
 
+static size_t unlinked_depth(struct sc_scope *s)
+{
+	size_t depth = 0;
+
+	for (; !(at_load_acq(&s->state) & SC_LINKED); s = sc_untag(s->parent)) /* [scope.linked] */
+		depth++;
+	return depth;
+}
+
+/* Top-down without allocating: up to MOST scopes at once; of a longer chain each MOST-th part
+ * by itself, which recurses log(depth) deep. */
 void sc_link(struct sc_worker *worker, struct sc_scope *s)
 {
-	struct sc_scope *path[256];
+	enum { MOST = 256 };
+	struct sc_scope *path[MOST];
+	size_t depth = unlinked_depth(s), part = (depth + MOST - 1) / MOST, i;
+	unsigned count = 0;
 
-	/* Top-down, in pieces of 256 levels: nothing is allocated, nothing recurses. */
-	while (!(at_load_acq(&s->state) & SC_LINKED)) { /* [scope.linked] */
-		unsigned depth = 0, have;
-		struct sc_scope *at;
-
-		for (at = s; !(at_load_acq(&at->state) & SC_LINKED); at = sc_untag(at->parent)) /* [scope.linked] */
-			path[depth++ % 256] = at;
-		for (have = depth < 256 ? depth : 256; have > 0; have--)
-			link_one(worker, path[--depth % 256]);
+	/* Others may link the upper scopes meanwhile: the chain only gets shorter. */
+	for (i = 0; i < depth; i++, s = sc_untag(s->parent))
+		if (i % part == 0)
+			path[count++] = s;
+	while (count > 0) {
+		s = path[--count];
+		if (part > 1)
+			sc_link(worker, s);
+		else if (!(at_load_acq(&s->state) & SC_LINKED)) /* [scope.linked] */
+			link_one(worker, s);
 	}
 }
 
