@@ -71,12 +71,16 @@ void sc_deque_expose(struct sc_deque *deque, struct sc_bottom *bottom, uint32_t 
 	leave(deque, bottom);
 }
 
-void sc_deque_expose_async(struct sc_deque *deque, struct sc_bottom *bottom)
+int sc_deque_expose_async(struct sc_deque *deque, struct sc_bottom *bottom)
 {
-	if (deque->busy)
+	if (deque->busy) {
 		deque->asked = 1;
-	else if (bottom->top > bottom->split)
-		raise_split(deque, bottom, bottom->top);
+		return 0;
+	}
+	if (bottom->top <= bottom->split)
+		return 0;
+	raise_split(deque, bottom, bottom->top);
+	return 1;
 }
 
 int sc_deque_reclaim(struct sc_deque *deque, struct sc_bottom *bottom, struct sc_slot *floor)

@@ -65,8 +65,8 @@ void sc_deque_init(struct sc_deque *deque, struct sc_bottom *bottom, struct sc_s
 /* Owner: makes `count` of the oldest private slots stealable (all: UINT32_MAX). */
 void sc_deque_expose(struct sc_deque *deque, struct sc_bottom *bottom, uint32_t count);
 
-/* Owner's signal handler: exposes all, or leaves a note. */
-void sc_deque_expose_async(struct sc_deque *deque, struct sc_bottom *bottom);
+/* Owner's signal handler: exposes all, or leaves a note; true if it exposed something. */
+int sc_deque_expose_async(struct sc_deque *deque, struct sc_bottom *bottom);
 
 /* Owner, nothing private: takes about half of the exposed slots back, none below `floor`.
  * False if every slot at or above floor was taken by thieves. */

@@ -79,7 +79,8 @@ void sc_os_fork_install(void (*child)(void));
 int sc_os_expose_signal(void);
 
 /* Installs `handler`, which runs on the thread that thread_signal names, on the signal
- * stack if the thread has one, with SA_RESTART.  0 or -errno.  fini restores. */
+ * stack if the thread has one, with SA_RESTART; unblocks its signal in the calling thread.
+ * 0 or -errno.  uninstall restores both, and the calling thread's whole signal mask. */
 int sc_os_expose_install(void (*handler)(void));
 void sc_os_expose_uninstall(void);
 

@@ -55,6 +55,7 @@ static int take_pair(struct taken pair[2], const struct sigaction *action)
 
 static struct taken expose;
 static void (*expose_handler)(void); /* const while installed */
+static sigset_t callers_mask;        /* of the thread that installed it, as it was */
 
 int sc_os_expose_signal(void)
 {
@@ -73,17 +74,26 @@ static void on_expose(int signal)
 int sc_os_expose_install(void (*handler)(void))
 {
 	struct sigaction action = {.sa_handler = on_expose, .sa_flags = SA_RESTART | SA_ONSTACK};
+	sigset_t mine;
+	int rc;
 
 	/* Nothing may interrupt it: it works on the deque of the thread it stopped. */
 	sigfillset(&action.sa_mask);
 	expose_handler = handler;
 	expose.signal = sc_os_expose_signal();
-	return take(&expose, &action);
+	rc = take(&expose, &action);
+	if (rc == 0) {
+		sigemptyset(&mine);
+		sigaddset(&mine, expose.signal);
+		pthread_sigmask(SIG_UNBLOCK, &mine, &callers_mask);
+	}
+	return rc;
 }
 
 void sc_os_expose_uninstall(void)
 {
 	put_back(&expose);
+	pthread_sigmask(SIG_SETMASK, &callers_mask, NULL);
 }
 
 /* ---- signal stacks ---- */

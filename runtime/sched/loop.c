@@ -136,7 +136,10 @@ static struct sc_strand *search(struct sc_worker *worker)
 /* A searcher that found work hands the search on if it was the last one. */
 static void end_search(struct sc_worker *worker)
 {
-	if ((at_sub_sc(&sc_sched.idle, 1) & 0xffff) == 1 && sc_any_work(worker)) /* [idle.dekker] */
+	int16_t searching = (int16_t)at_sub_sc(&sc_sched.idle, 1); /* [idle.dekker] */
+
+	at_fence_sc(); /* [idle.dekker] */
+	if (searching <= 1 && sc_any_work(worker))
 		sc_wake_one();
 }
 

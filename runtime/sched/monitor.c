@@ -24,7 +24,8 @@ static void tick_worker(struct sc_worker *worker)
 	if (at_load_rlx(&worker->parker) != SC_AWAKE)
 		return;
 	at_store_rlx(&worker->tick, 1);
-	sc_poke_all();
+	at_fence_sc(); /* [attend.dekker] */
+	sc_poke(worker);
 	/* Work that its owner keeps while others sleep. */
 	if ((at_load_rlx(&sc_sched.idle) >> 16) != 0 &&
 	    at_load_rlx(&worker->bottom.top) > at_load_rlx(&worker->bottom.split))
@@ -38,9 +39,12 @@ static void tick(void)
 
 	for (i = 0; i < sc_sched.count; i++)
 		tick_worker(&sc_sched.workers[i]);
+	/* Nobody may decide that all is still while a strand is between wheel and queue. */
+	sc_lock_take(&sc_sched.last_lock);
 	if (!(sc_sched.flags & SC_SCHED_VIRTUAL))
 		for (i = 0; i < sc_sched.count; i++)
 			sc_timers_poll(&sc_sched.workers[i].timers, now);
+	sc_lock_drop(&sc_sched.last_lock);
 	for (i = 0; i < sc_sched.count; i++)
 		if (sc_any_work(&sc_sched.workers[i])) {
 			sc_notify();
@@ -83,7 +87,9 @@ static void deliver(uint32_t *seen)
 
 	while (*seen >> 8 != signals >> 8) {
 		*seen += 1 << 8;
+		sc_lock_take(&sc_sched.last_lock);
 		sc_hooks.signal((int)(signals & 0xff), *seen >> 8);
+		sc_lock_drop(&sc_sched.last_lock);
 	}
 }
 
@@ -134,6 +140,8 @@ int sc_monitor_start(void)
 
 	if (sc_sched.flags & SC_SCHED_SIGNALS)
 		rc = sc_os_interrupt_install(on_signal);
+	if (rc == 0 && (sc_sched.flags & SC_SCHED_SIGNALS))
+		sc_os_interrupt_block(1); /* this thread is a worker: the monitor gets them */
 	if (rc == 0)
 		rc = sc_os.thread_start(&sc_sched.monitor_thread, monitor, NULL);
 	if (rc < 0 && (sc_sched.flags & SC_SCHED_SIGNALS))

@@ -99,18 +99,55 @@ static struct sc_strand *start(struct sc_worker *worker, const struct sc_slot *s
 	return strand;
 }
 
-/* A queued item as a strand; an unstarted task without a spare goes back. */
+static struct sc_item *next_queued(struct sc_worker *worker)
+{
+	struct sc_item *item = sc_ring_pop(&worker->ring);
+
+	if (!item)
+		item = sc_inbox_get(&worker->pinned, 1).first;
+	return item ? item : sc_inbox_get(&sc_sched.inbox, 1).first;
+}
+
+/* No stack for an unstarted task: it goes back, and a strand is looked for instead, which
+ * may end and give its stack back. */
+static SC_NOINLINE struct sc_strand *pick_strand(struct sc_worker *worker, struct sc_item *item)
+{
+	struct sc_batch tasks = {NULL, NULL, 0}, own = {NULL, NULL, 0};
+	struct sc_strand *strand = NULL;
+	uint64_t left = sc_ring_count(&worker->ring) + sc_inbox_count(&sc_sched.inbox) +
+			sc_inbox_count(&worker->pinned) + 1;
+
+	for (; item; item = left-- ? next_queued(worker) : NULL) {
+		if (item->kind == SC_ITEM_STRAND) {
+			strand = strand_of(item);
+			break;
+		}
+		sc_batch_add(task_of(item)->pinned ? &own : &tasks, item);
+	}
+	sc_inbox_put(&sc_sched.inbox, &tasks);
+	sc_inbox_put(&worker->pinned, &own);
+	sc_notify(); /* somebody else may have a stack */
+	if (strand && strand->pinned && strand->pinned != worker) {
+		sc_ready(strand);
+		return NULL;
+	}
+	return strand;
+}
+
+/* A queued item as a strand that this worker may continue. */
 static struct sc_strand *strand_for(struct sc_worker *worker, struct sc_item *item)
 {
-	struct sc_batch batch = {NULL, NULL, 0};
+	if (SC_LIKELY(item->kind == SC_ITEM_STRAND)) {
+		struct sc_strand *strand = strand_of(item);
 
-	if (item->kind == SC_ITEM_STRAND)
-		return strand_of(item);
+		if (SC_LIKELY(!strand->pinned || strand->pinned == worker))
+			return strand;
+		sc_ready(strand); /* batches go to any worker: this one belongs home */
+		return NULL;
+	}
 	if (spare(worker))
 		return start(worker, &task_of(item)->slot, task_of(item));
-	sc_batch_add(&batch, item);
-	sc_inbox_put(task_of(item)->pinned ? &worker->pinned : &sc_sched.inbox, &batch);
-	return NULL;
+	return pick_strand(worker, item);
 }
 
 static SC_NOINLINE struct sc_strand *from_deque(struct sc_worker *worker)
@@ -212,7 +249,13 @@ struct sc_strand *sc_pick(struct sc_worker *worker)
 			return strand;
 		item = from_inbox(worker, &sc_sched.inbox);
 	}
-	return item ? strand_for(worker, item) : NULL;
+	while (item) {
+		strand = strand_for(worker, item);
+		if (SC_LIKELY(strand))
+			return strand;
+		item = sc_ring_pop(&worker->ring);
+	}
+	return NULL;
 }
 
 int sc_next_slot(struct sc_worker *worker, struct sc_strand *strand)

@@ -10,8 +10,8 @@ static void expose_handler(void)
 {
 	struct sc_worker *worker = sc_self();
 
-	if (worker != &sc_worker_none)
-		sc_deque_expose_async(&worker->deque, &worker->bottom);
+	if (worker != &sc_worker_none && sc_deque_expose_async(&worker->deque, &worker->bottom))
+		sc_notify();
 }
 
 /* The other workers do not exist in a forked child: it is outside the run (S2). */
@@ -22,8 +22,12 @@ static void leave_run(void)
 
 static int init_deque(struct sc_worker *worker)
 {
+	/* All deques together take at most an eighth of a limited address space. */
+	size_t share = sc_os_address_limit() / 8 / sc_sched.count / sizeof(struct sc_slot);
 	size_t slots = MOST_SLOTS;
 
+	while (slots > share && slots > LEAST_SLOTS)
+		slots /= 2;
 	for (; slots >= LEAST_SLOTS; slots /= 2) {
 		size_t size = slots * sizeof(struct sc_slot);
 		void *memory = sc_os.reserve(size);

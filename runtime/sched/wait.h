@@ -19,58 +19,37 @@
 
 #include "sched/worker.h"
 
-enum { SC_WAIT_BITS = 3, SC_WAIT_MASK = (1 << SC_WAIT_BITS) - 1 };
-
-/* Starts a wait; its generation, so that a late claimer can't hit the next one. */
-SC_INLINE uint32_t sc_wait_prepare(struct sc_strand *strand)
+SC_INLINE void sc_wait_prepare(struct sc_strand *strand)
 {
-	uint32_t generation = (at_load_rlx(&strand->wait) | SC_WAIT_MASK) + 1;
-
-	at_store_rlx(&strand->wait, generation | SC_WAIT_PREPARING);
-	return generation;
+	at_store_rlx(&strand->wait, SC_WAIT_PREPARING);
 }
 
 /* On the next stack: true if the strand is parked, false if it was claimed already and the
  * caller has to continue it. */
 SC_INLINE int sc_wait_commit(struct sc_strand *strand)
 {
-	uint32_t seen = at_load_rlx(&strand->wait);
+	uint32_t seen = SC_WAIT_PREPARING;
 
-	if ((seen & SC_WAIT_MASK) != SC_WAIT_PREPARING)
-		return 0;
-	return at_cas_acqrel(&strand->wait, &seen, (seen & ~(uint32_t)SC_WAIT_MASK) | SC_WAIT_WAITING); /* [wait.claim] */
+	return at_cas_acqrel(&strand->wait, &seen, SC_WAIT_WAITING); /* [wait.claim] */
 }
 
-enum { SC_CLAIM_LOST, SC_CLAIM_WON, SC_CLAIM_LEFT };
-
-/* WON: the caller has to continue the strand.  LEFT: it won too, the committer continues. */
-SC_INLINE int sc_wait_claim_one(struct sc_strand *strand, uint32_t generation, enum sc_wait outcome)
-{
-	uint32_t seen = generation | SC_WAIT_WAITING;
-
-	if (at_cas_acqrel(&strand->wait, &seen, generation | (uint32_t)outcome)) /* [wait.claim] */
-		return SC_CLAIM_WON;
-	while (seen == (generation | SC_WAIT_PREPARING) || seen == (generation | SC_WAIT_WAITING)) {
-		int won = seen == (generation | SC_WAIT_WAITING) ? SC_CLAIM_WON : SC_CLAIM_LEFT;
-
-		if (at_cas_acqrel(&strand->wait, &seen, generation | (uint32_t)outcome)) /* [wait.claim] */
-			return won;
-	}
-	return SC_CLAIM_LOST;
-}
-
-/* For who holds a lock that keeps the strand's present wait from ending: true if the caller
- * won and has to continue the strand. */
+/* True if the caller won and has to continue the strand. */
 SC_INLINE int sc_wait_claim(struct sc_strand *strand, enum sc_wait outcome)
 {
-	uint32_t generation = at_load_rlx(&strand->wait) & ~(uint32_t)SC_WAIT_MASK;
+	uint32_t seen = at_load_rlx(&strand->wait);
 
-	return sc_wait_claim_one(strand, generation, outcome) == SC_CLAIM_WON;
+	while (seen == SC_WAIT_PREPARING || seen == SC_WAIT_WAITING) {
+		int parked = seen == SC_WAIT_WAITING;
+
+		if (at_cas_acqrel(&strand->wait, &seen, (uint32_t)outcome)) /* [wait.claim] */
+			return parked;
+	}
+	return 0;
 }
 
 SC_INLINE enum sc_wait sc_wait_outcome(struct sc_strand *strand)
 {
-	return (enum sc_wait)(at_load_acq(&strand->wait) & SC_WAIT_MASK); /* [wait.claim] */
+	return (enum sc_wait)at_load_acq(&strand->wait); /* [wait.claim] */
 }
 
 #endif

@@ -118,7 +118,7 @@ int sc_check(struct sc_worker *worker)
 	struct sc_scope *place;
 	int due;
 
-	if (SC_LIKELY(at_load_rlx(&worker->stack_limit) != UINTPTR_MAX) && !sc_sched.seed)
+	if (SC_LIKELY(!sc_called(worker)) && !sc_sched.seed)
 		return 0;
 	due = sc_attend(worker);
 	place = sc_untag(worker->cur);
@@ -194,10 +194,10 @@ bool scope_cancelled(void)
 	struct sc_worker *worker = sc_self();
 	struct sc_scope *place;
 
-	if (SC_LIKELY(at_load_rlx(&worker->stack_limit) != UINTPTR_MAX) || worker->cur == 0)
+	if (worker->cur == 0 || SC_LIKELY(!sc_called(worker)))
 		return false;
 	if (sc_attend(worker))
-		at_store_rlx(&worker->tick, 1); /* giving way is left to the next checkpoint */
+		sc_defer_tick(worker);
 	place = sc_untag(worker->cur);
 	if (!worker->strand->cancelled || !sc_effective(place))
 		return false;

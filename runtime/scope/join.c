@@ -61,8 +61,8 @@ int sc_refused(struct sc_worker *worker, struct sc_scope *s)
 {
 	if (sc_state(s) & SC_CLOSED)
 		return -ESTALE;
-	if (at_load_rlx(&worker->stack_limit) == UINTPTR_MAX && sc_attend(worker))
-		at_store_rlx(&worker->tick, 1);
+	if (sc_called(worker) && sc_attend(worker))
+		sc_defer_tick(worker);
 	/* A place on this strand is cancelled only if the strand knows; others: walk. */
 	if ((worker->strand->cancelled || sc_untag(worker->cur) != s) && sc_effective(s)) {
 		sc_hit(s);
@@ -136,7 +136,7 @@ int sc_push(struct sc_worker *worker, const struct sc_slot *slot)
 	} else if (!worker->strand->cancelled) {
 		at_store_rlx(&worker->bottom.lim, end);
 		at_fence_sc(); /* [attend.dekker] */
-		if (sc_hungry())
+		if (sc_hungry() || sc_called(worker))
 			at_store_rlx(&worker->bottom.lim, NULL);
 	}
 	return 0;
@@ -160,27 +160,35 @@ int sc_spawn_slow(struct sc_scope *s, scope_task_fn *fn, void *arg, const void *
 
 /* ---- the end of a unit ------------------------------------------------------------------- */
 
+/* The last unit of a scope whose owner watches.  Under the lock, which stop_watching takes
+ * too: so the owner is still in this very wait when it is claimed, and s still open. */
+static int end_watched(struct sc_scope *s, struct sc_strand **out_woken)
+{
+	int64_t seen = SC_WATCHING + 1;
+	int ended;
+
+	sc_scope_lock(s);
+	ended = at_cas_acqrel(&s->count, &seen, SC_WATCHING); /* [scope.count] */
+	if (ended && sc_wait_claim(s->waiter, SC_WAIT_EVENT))
+		*out_woken = s->waiter;
+	sc_scope_unlock(s);
+	return ended;
+}
+
 struct sc_strand *sc_unit_end(struct sc_scope *s)
 {
 	int64_t seen = at_load_acq(&s->count); /* [scope.count] */
 	struct sc_strand *woken = NULL;
 
 	for (;;) {
-		if (seen == SC_WATCHING + 1 && !woken) {
-			/* The last one wakes the watcher while its own unit still keeps the
-			 * scope; the generation keeps it off the owner's later waits. */
-			struct sc_strand *watcher = at_load_rlx(&s->waiter);
-			uint32_t generation = at_load_rlx(&sc_host(watcher)->watch_generation);
-
-			if (sc_wait_claim_one(watcher, generation, SC_WAIT_EVENT) == SC_CLAIM_WON)
-				woken = watcher;
+		if (SC_UNLIKELY(seen == SC_WATCHING + 1)) {
+			if (end_watched(s, &woken))
+				return woken;
+			seen = at_load_acq(&s->count); /* [scope.count] */
+		} else if (at_cas_acqrel(&s->count, &seen, seen - 1)) { /* [scope.count] */
+			return seen == SC_WAITING + 1 ? at_load_rlx(&s->waiter) : NULL;
 		}
-		if (at_cas_acqrel(&s->count, &seen, seen - 1)) /* [scope.count] */
-			break;
 	}
-	if (seen == SC_WAITING + 1)
-		return at_load_rlx(&s->waiter);
-	return woken;
 }
 
 /* ---- closing ----------------------------------------------------------------------------- */
@@ -394,8 +402,7 @@ static void publish_watch(struct sc_worker *worker, struct sc_strand *strand)
 {
 	struct sc_scope *s = (struct sc_scope *)strand->place;
 	int64_t units = s->units;
-	uint32_t generation = sc_host(strand)->watch_generation;
-	int ended, cancelled, mine = 0;
+	int ended, cancelled;
 
 	s->units = 0;
 	at_or_rlx(&s->state, SC_SHARED); /* they are in `count` from here on */
@@ -407,19 +414,19 @@ static void publish_watch(struct sc_worker *worker, struct sc_strand *strand)
 	}
 	ended = at_add_acqrel(&s->count, units + SC_WATCHING) + units == 0; /* [scope.count] */
 	if (ended || cancelled)
-		mine = sc_wait_claim_one(strand, generation, ended ? SC_WAIT_EVENT : SC_WAIT_CANCEL) != SC_CLAIM_LOST;
-	(void)mine;
+		sc_wait_claim(strand, ended ? SC_WAIT_EVENT : SC_WAIT_CANCEL);
 	if (!sc_wait_commit(strand))
 		sc_ready(strand);
 }
 
-/* True if all had ended when it stopped watching. */
+/* True if all had ended when it stopped watching.  See end_watched for the lock. */
 static int stop_watching(struct sc_scope *s)
 {
-	int64_t seen = at_load_acq(&s->count); /* [scope.count] */
+	int64_t seen;
 
-	while (!at_cas_acqrel(&s->count, &seen, seen - SC_WATCHING)) /* [scope.count] */
-		;
+	sc_scope_lock(s);
+	seen = at_sub_acqrel(&s->count, SC_WATCHING); /* [scope.count] */
+	sc_scope_unlock(s);
 	return seen == SC_WATCHING;
 }
 
@@ -449,7 +456,7 @@ int scope_wait_until(struct scope *public, int64_t deadline_ns)
 		if (deadline_ns != SC_NEVER && deadline_ns <= sc_now())
 			return -ETIMEDOUT;
 		strand = worker->strand;
-		at_store_rlx(&sc_host(strand)->watch_generation, sc_wait_prepare(strand));
+		sc_wait_prepare(strand);
 		strand->alarm.timer.when = deadline_ns;
 		strand->alarm.timer.link = NULL;
 		sc_park(worker, SC_IN_WAIT, publish_watch);

@@ -133,14 +133,24 @@ static void finish(struct sc_range *range)
 		range->done(range);
 }
 
+void sc_range_refused(void *range)
+{
+	finish(range);
+}
+
 /* In the close of s, which popped the slot. */
 static void run_range(struct sc_worker *worker, struct sc_scope *s, struct sc_range *range)
 {
 	struct runner runner = {worker, s, worker->bottom.top, flushes(s)};
 	int64_t since = range->each ? 0 : sc_os.now();
+	scope_task_fn *fn = range->each ? range->fn : NULL;
+	const void *what = range->what;
+	size_t stride = range->stride;
+	char *base = range->base;
 
 	for (;;) {
 		size_t begin = range->low, end;
+		uintptr_t site;
 		int last, rc;
 
 		if (SC_UNLIKELY(begin == range->high || left_out(range, s)))
@@ -148,11 +158,14 @@ static void run_range(struct sc_worker *worker, struct sc_scope *s, struct sc_ra
 		last = range->high - begin <= range->step;
 		end = last ? range->high : begin + range->step;
 		range->low = end;
+		site = (uintptr_t)runner.slot->site;
 		if (!last)
 			put_back(&runner);
-		s->running.what = range->what;
-		s->running.site = (uintptr_t)runner.slot->site;
-		rc = range->part(range, begin, end);
+		/* From here on the record may be used up by a thief: nothing in it is read, but
+		 * by parts of a record that lives until close. */
+		s->running.what = what;
+		s->running.site = site;
+		rc = fn ? fn(base + begin * stride) : range->part(range, begin, end);
 		if (sc_child_is_odd(sc_self(), s, rc))
 			sc_child_odd(sc_self(), s, rc);
 		if (last)
@@ -197,31 +210,16 @@ int sc_range_entry(void *arg)
 
 /* ---- scope_spawn_n ------------------------------------------------------------------------ */
 
-struct tasks {
-	struct sc_range range;
-	scope_task_fn *fn;
-	char *base;
-	size_t stride;
-};
-
-static int run_tasks(struct sc_range *range, size_t begin, size_t end)
-{
-	struct tasks *tasks = (struct tasks *)range;
-
-	(void)end; /* parts of one */
-	return tasks->fn(tasks->base + begin * tasks->stride);
-}
-
 static struct sc_range *split_tasks(struct sc_range *range, size_t low, size_t high)
 {
-	struct tasks *right = sc_os.alloc(sizeof *right);
+	struct sc_range *right = sc_os.alloc(sizeof *right);
 
 	if (!right)
 		return NULL;
-	*right = *(struct tasks *)range;
-	right->range.low = low;
-	right->range.high = high;
-	return &right->range;
+	*right = *range;
+	right->low = low;
+	right->high = high;
+	return right;
 }
 
 static void free_tasks(struct sc_range *range)
@@ -229,27 +227,26 @@ static void free_tasks(struct sc_range *range)
 	sc_os.free(range);
 }
 
-static struct tasks *new_tasks(scope_task_fn *fn, void *base, size_t stride, size_t count)
+static struct sc_range *new_tasks(scope_task_fn *fn, void *base, size_t stride, size_t count)
 {
-	struct tasks *tasks = sc_os.alloc(sizeof *tasks);
+	struct sc_range *range = sc_os.alloc(sizeof *range);
 
-	if (tasks)
-		*tasks = (struct tasks){.range = {.high = count,
-						  .step = 1,
-						  .grain = 1,
-						  .part = run_tasks,
-						  .split = split_tasks,
-						  .done = free_tasks,
-						  .what = (const void *)fn,
-						  .each = 1},
-					.fn = fn,
-					.base = base,
-					.stride = stride};
-	return tasks;
+	if (range)
+		*range = (struct sc_range){.high = count,
+					   .step = 1,
+					   .grain = 1,
+					   .split = split_tasks,
+					   .done = free_tasks,
+					   .what = (const void *)fn,
+					   .each = 1,
+					   .fn = fn,
+					   .base = base,
+					   .stride = stride};
+	return range;
 }
 
 /* From a task that is not the owner: one queued task that runs the range. */
-static int queue_tasks(struct sc_scope *s, struct tasks *tasks, const void *site)
+static int queue_tasks(struct sc_scope *s, struct sc_range *tasks, const void *site)
 {
 	struct sc_task *task = sc_os.alloc(sizeof *task);
 
@@ -267,7 +264,7 @@ int scope_spawn_n(struct scope *public, scope_task_fn *fn, void *base, size_t st
 	struct sc_worker *worker = sc_self();
 	struct sc_scope *s = sc_view(public);
 	const void *site = __builtin_return_address(0);
-	struct tasks *tasks;
+	struct sc_range *tasks;
 	size_t bytes;
 	int rc;
 
@@ -281,7 +278,7 @@ int scope_spawn_n(struct scope *public, scope_task_fn *fn, void *base, size_t st
 	tasks = new_tasks(fn, base, stride, count);
 	if (tasks) {
 		if (sc_untag(worker->cur) == s)
-			return sc_range_push(worker, s, &tasks->range, site);
+			return sc_range_push(worker, s, tasks, site);
 		rc = queue_tasks(s, tasks, site);
 		if (rc == 0)
 			return 0;

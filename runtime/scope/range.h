@@ -20,7 +20,11 @@ struct sc_range {
 	struct sc_range *(*split)(struct sc_range *range, size_t low, size_t high);
 	void (*done)(struct sc_range *range); /* the range is used up; may be NULL */
 	const void *what; /* const: the user's function, for names */
-	uint32_t each;    /* const: parts are single tasks, and all of them run */
+	/* const, each: parts are single tasks fn(base + i * stride), and all of them run */
+	uint32_t each;
+	scope_task_fn *fn;
+	char *base;
+	size_t stride;
 };
 
 /* Puts a range into s, whose owner runs; as scope_spawn. */

@@ -106,6 +106,8 @@ struct sc_strand *sc_refuse_task(struct sc_slot *slot, struct sc_task *task)
 		task = slot->arg;
 	s = task ? task->slot.scope : slot->scope;
 	sc_failed(s, -ENOMEM, 0, task ? task->slot.site : slot->site, "no stack for a task that must not be inlined");
+	if (!task && slot->fn == sc_range_entry)
+		sc_range_refused(slot->arg);
 	if (task && task->drop)
 		task->drop(task->slot.arg);
 	free_task(task);

@@ -104,6 +104,9 @@ static void look_soon(struct sc_worker *worker)
 	sc_poke(worker);
 }
 
+/* One at a time: an alarm is off all locks between being taken out and put in. */
+static struct sc_lock moving;
+
 int scope_set_deadline(struct scope *public, int64_t deadline_ns)
 {
 	struct sc_worker *worker = sc_self();
@@ -116,6 +119,7 @@ int scope_set_deadline(struct scope *public, int64_t deadline_ns)
 		return -EINVAL;
 	if (sc_state(s) & SC_CLOSED)
 		return -ESTALE;
+	sc_lock_take(&moving);
 	sc_scope_lock(s);
 	if (sc_state(s) & SC_ARMED) {
 		/* Firing needs the lock that is held here: take the alarm off without it. */
@@ -129,6 +133,7 @@ int scope_set_deadline(struct scope *public, int64_t deadline_ns)
 	else
 		store_deadline(worker, s, deadline_ns);
 	sc_scope_unlock(s);
+	sc_lock_drop(&moving);
 	if (rc == 0)
 		look_soon(worker);
 	return rc;

@@ -103,7 +103,6 @@ struct sc_scope {
 struct sc_host {
 	struct sc_strand strand;
 	struct sc_scope node;
-	uint32_t watch_generation; /* of a wait in scope_wait_until */
 	struct sc_last *errors;    /* last error records of the tasks on this strand */
 };
 
@@ -150,6 +149,21 @@ void sc_arm_deadline(struct sc_worker *worker, struct sc_scope *s);
 
 /* ---- attend.c ---- */
 
+/* Whether a checkpoint has to look closely.  The epoch is compared too: resuming a strand
+ * resets stack_limit without a fence, which may swallow a call. */
+SC_INLINE int sc_called(struct sc_worker *worker)
+{
+	return at_load_rlx(&worker->stack_limit) == UINTPTR_MAX ||
+	       at_load_rlx(&sc_epoch) != worker->strand->epoch;
+}
+
+/* Giving way is left to the next checkpoint. */
+SC_INLINE void sc_defer_tick(struct sc_worker *worker)
+{
+	at_store_rlx(&worker->tick, 1);
+	at_store_rlx(&worker->stack_limit, UINTPTR_MAX);
+}
+
 /* Everything that an attention may ask of the running strand.  True: it is due to give way. */
 int sc_attend(struct sc_worker *worker);
 /* 0 or -ECANCELED, marking the hit; looks closely only if attention was called for. */
@@ -187,6 +201,7 @@ int sc_task_entry(void *arg); /* slot function of a spawn with a record: arg is 
 struct sc_strand *sc_run_task(struct sc_strand *strand);
 struct sc_strand *sc_refuse_task(struct sc_slot *slot, struct sc_task *task);
 int sc_range_entry(void *arg);
+void sc_range_refused(void *range); /* its tasks will not run */
 
 /* ---- time.c ---- */
 
