@@ -86,17 +86,28 @@ static struct sc_strand *run_and_stop(struct sc_strand *strand)
 	return to;
 }
 
+/* Where the running task was spawned; that of an inlined one is in the scope it runs for. */
+static const void *site_of_running(struct sc_worker *worker)
+{
+	uintptr_t task = sc_task_of(worker->cur);
+
+	if (task & 1)
+		return (const void *)(sc_untag(task)->running.site & ~SC_RUNNING_MARKS);
+	return worker->strand->slot.site;
+}
+
 static void on_overflow(const void *address)
 {
 	struct sc_fiber *fiber = sc_fiber_of_guard(address);
-	char path[1024], site[160];
+	char path[1024], site[160] = "scope_run";
 	struct sc_worker *worker = sc_self();
 
 	if (!fiber)
 		return;
 	sc_path(worker->cur, path, sizeof path);
-	sc_os_symbol(worker->strand->slot.site, 1, site, sizeof site);
-	sc_reportf("libscope: stack overflow in task %s, whose stack was started by a spawn at %s: "
+	if (site_of_running(worker))
+		sc_os_symbol(site_of_running(worker), 1, site, sizeof site);
+	sc_reportf("libscope: stack overflow in task %s, spawned at %s: "
 		   "raise stack_size in scope_config, or keep large buffers off the stack\n",
 		   path, site);
 	abort();

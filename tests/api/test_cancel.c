@@ -14,7 +14,7 @@
 
 TestSuite(cancel, .timeout = 60);
 
-/* ---- what tasks find wrong --------------------------------------------------------------- */
+/* ---- what tasks find wrong ----------------------------------------------------------- */
 
 /* The first wrong value that a task met; the harness reports only from its own stack. */
 static struct {
@@ -53,7 +53,7 @@ static void run(scope_task_fn *fn)
 	run_with(fn, NULL, 0);
 }
 
-/* ---- tasks that many tests use ----------------------------------------------------------- */
+/* ---- tasks that many tests use ------------------------------------------------------- */
 
 static const struct scope_spawn_options concurrent = {.flags = SCOPE_CONCURRENT};
 
@@ -116,7 +116,7 @@ static void open_shielded(struct scope *s)
 	MUST_BE(scope_open_with(s, &options), 0);
 }
 
-/* ---- C1, C2, C4: what a checkpoint says -------------------------------------------------- */
+/* ---- C1, C2, C4: what a checkpoint says ---------------------------------------------- */
 
 static int every_checkpoint(void *arg)
 {
@@ -407,7 +407,7 @@ Test(cancel, C4_cancel_reaches_a_computing_task_while_its_owner_waits)
 		     wrong.want);
 }
 
-/* ---- outside a run ------------------------------------------------------------------------ */
+/* ---- outside a run ------------------------------------------------------------------- */
 
 Test(cancel, S2_without_a_run_enotconn)
 {
@@ -426,7 +426,7 @@ Test(cancel, S2_without_a_run_enotconn)
 	cr_assert_not(scope_cancel_called(&s));
 }
 
-/* ---- C3: who is woken, who is not --------------------------------------------------------- */
+/* ---- C3: who is woken, who is not ---------------------------------------------------- */
 
 enum { SLEEPERS = 200 };
 
@@ -514,7 +514,7 @@ Test(cancel, C3_close_is_not_cut_short)
 	run(close_is_no_checkpoint);
 }
 
-/* ---- S6 under cancel ------------------------------------------------------------------------ */
+/* ---- S6 under cancel ----------------------------------------------------------------- */
 
 static int run_and_look(void *arg)
 {
@@ -574,7 +574,7 @@ Test(cancel, S6_cancel_races_accept)
 	run(queued_then_cancelled);
 }
 
-/* ---- C5 --------------------------------------------------------------------------------------- */
+/* ---- C5 ------------------------------------------------------------------------------ */
 
 static int cancel_from_everywhere(void *arg)
 {
@@ -663,7 +663,7 @@ Test(cancel, C5_first_cancel_fixes_the_cause)
 	run(first_cause_stays);
 }
 
-/* ---- C6 ----------------------------------------------------------------------------------------- */
+/* ---- C6 ------------------------------------------------------------------------------ */
 
 /* Wakes by its timer at the instant at which the scope is cancelled: one of both wins, and
  * the cancel is not lost. */
@@ -725,7 +725,7 @@ Test(cancel, C6_end_and_cancel_at_one_instant)
 	run(end_against_cancel);
 }
 
-/* ---- C7 ----------------------------------------------------------------------------------------- */
+/* ---- C7 ------------------------------------------------------------------------------ */
 
 static int timeout_blocks(void *arg)
 {
@@ -758,7 +758,7 @@ Test(cancel, C7_timeout_block_needs_no_task)
 	run(timeout_blocks);
 }
 
-/* ---- C8: shields ---------------------------------------------------------------------------------- */
+/* ---- C8: shields --------------------------------------------------------------------- */
 
 static int shield_after_cancel(void *arg)
 {
@@ -1000,7 +1000,7 @@ Test(cancel, C8_set_shield_enotconn)
 	cr_assert_eq(scope_set_shield(&s, true), -ENOTCONN);
 }
 
-/* ---- C9 --------------------------------------------------------------------------------------------- */
+/* ---- C9 ------------------------------------------------------------------------------ */
 
 static int spawn_site_does_not_bind(void *arg)
 {
@@ -1048,7 +1048,7 @@ Test(cancel, C9_shield_around_a_spawn_does_not_protect_the_child)
 	run(shield_of_spawn_site);
 }
 
-/* ---- C10 -------------------------------------------------------------------------------------------- */
+/* ---- C10 ----------------------------------------------------------------------------- */
 
 static int fail_when_cancelled(void *arg)
 {
@@ -1099,7 +1099,7 @@ Test(cancel, C10_cancel_carries_its_cause)
 	run(causes);
 }
 
-/* ---- C11: size -------------------------------------------------------------------------------------- */
+/* ---- C11: size ----------------------------------------------------------------------- */
 
 /* The shim is for builds that are slow and keep much for each stack. */
 #ifdef SC_TEST_SHIM
@@ -1248,7 +1248,7 @@ Test(cancel, C11_cancel_touches_its_subtree_only)
 	run(only_the_subtree);
 }
 
-/* ---- C12: the table, row by row ------------------------------------------------------------------- */
+/* ---- C12: the table, row by row ------------------------------------------------------ */
 
 static int error_before_all(void *arg)
 {
@@ -1430,7 +1430,7 @@ Test(cancel, C12_row_6_cancelled_from_above_without_a_hit)
 	run(cancelled_above_without_hit);
 }
 
-/* ---- C12: what is a hit, and whose ------------------------------------------------------------------ */
+/* ---- C12: what is a hit, and whose --------------------------------------------------- */
 
 static int count_chunk(size_t begin, size_t end, void *arg)
 {

@@ -78,7 +78,7 @@ static int64_t real_now(void)
 	return t.tv_sec * SCOPE_SEC + t.tv_nsec;
 }
 
-/* ---- the clock ----------------------------------------------------------------------------- */
+/* ---- the clock ----------------------------------------------------------------------- */
 
 static int clock_is_monotonic(void *arg)
 {
@@ -117,7 +117,7 @@ Test(time, T1_now_is_real_again_after_a_virtual_run)
 	cr_assert(before <= scope_now() && scope_now() <= real_now());
 }
 
-/* ---- sleeping --------------------------------------------------------------------------------- */
+/* ---- sleeping ------------------------------------------------------------------------ */
 
 static int sleeps(void *arg)
 {
@@ -227,7 +227,7 @@ Test(time, T6_sleepers_wake_in_the_order_of_time)
 	run(many_sleepers);
 }
 
-/* ---- how late on the real clock ------------------------------------------------------------- */
+/* ---- how late on the real clock ------------------------------------------------------ */
 
 enum { TRIES = 60 };
 
@@ -327,7 +327,7 @@ Test(time, T1_deadlines_are_finer_than_a_millisecond)
 		     (long long)ours, (long long)theirs);
 }
 
-/* ---- code that never parks ---------------------------------------------------------------------- */
+/* ---- code that never parks ----------------------------------------------------------- */
 
 enum { COMPUTE_TRIES = 20 };
 
@@ -516,7 +516,7 @@ Test(time, T1_deadline_of_another_task_is_seen_within_10_ms)
 	told_in_time(deadline_of_another_task, &l);
 }
 
-/* ---- T1: the effective deadline --------------------------------------------------------------------- */
+/* ---- T1: the effective deadline ------------------------------------------------------ */
 
 static int smallest_counts(void *arg)
 {
@@ -585,7 +585,7 @@ Test(time, T1_deadline_already_past_cancels_at_the_first_checkpoint)
 	run_real(already_past, NULL);
 }
 
-/* ---- T2, T3 ----------------------------------------------------------------------------------------- */
+/* ---- T2, T3 -------------------------------------------------------------------------- */
 
 static int owner_reports(void *arg)
 {
@@ -695,7 +695,7 @@ Test(time, T3_explicit_cancel_before_is_never_a_timeout)
 	run(cancelled_before);
 }
 
-/* ---- T4 ------------------------------------------------------------------------------------------------ */
+/* ---- T4 ------------------------------------------------------------------------------ */
 
 static int sleep_1ms(void *arg)
 {
@@ -735,7 +735,7 @@ Test(time, T4_wait_until_times_out_polls_and_tells_of_a_cancel)
 	run(waits);
 }
 
-/* ---- T5 ------------------------------------------------------------------------------------------------ */
+/* ---- T5 ------------------------------------------------------------------------------ */
 
 struct move {
 	struct scope *s;
@@ -923,7 +923,7 @@ Test(time, T5_move_races_fire)
 	run(move_against_fire);
 }
 
-/* ---- T6 ------------------------------------------------------------------------------------------------ */
+/* ---- T6 ------------------------------------------------------------------------------ */
 
 enum { LOAD = 16, DEADLINES = 64 };
 
@@ -1011,7 +1011,7 @@ Test(time, T6_under_load_deadlines_fire_before_sleeps_that_end_later)
 	cr_assert_leq(bad, 2, "deadlines were late in %d of 5 tries", bad);
 }
 
-/* ---- scope_within ------------------------------------------------------------------------------------- */
+/* ---- scope_within -------------------------------------------------------------------- */
 
 static int give_result(void *arg)
 {
@@ -1108,7 +1108,7 @@ Test(time, T2_within_enotconn)
 	cr_assert_eq(scope_within(SCOPE_SEC, give_result, &value), -ENOTCONN);
 }
 
-/* ---- nothing is left ---------------------------------------------------------------------------------- */
+/* ---- nothing is left ----------------------------------------------------------------- */
 
 static int timers_return(void *arg)
 {
