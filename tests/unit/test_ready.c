@@ -127,7 +127,7 @@ enum { ROUNDS = 5000 };
 enum { THIEVES = 2 };
 
 static struct sc_inbox inbox;
-static uint32_t stop;             /* atomic */
+static uint32_t begun, stop;      /* atomic: thieves that are there; they shall end */
 static uint32_t taken[2 * SIZE];  /* atomic: how often each item was got in this round */
 static uint32_t stolen, finished; /* atomic: by thieves; by all in this round */
 
@@ -143,6 +143,7 @@ static void *thief(void *arg)
 	struct sc_item *out[SIZE / 2], *at, *next;
 	struct sc_batch batch;
 
+	at_add_rlx(&begun, 1);
 	while (!at_load_acq(&stop)) {
 		count = sc_ring_steal(&ring, out, most);
 		at_add_rlx(&stolen, count);
@@ -176,7 +177,8 @@ static void owner_round(unsigned round)
 		if ((i * 3 + round) % 4 == 0 && (one = sc_ring_pop(&ring)))
 			got(one);
 	}
-	while ((one = sc_ring_pop(&ring)))
+	/* Now and then the thieves get the rest. */
+	while (round % 8 && (one = sc_ring_pop(&ring)))
 		got(one);
 	while (at_load_acq(&finished) != 2 * SIZE)
 		sched_yield();
@@ -189,11 +191,13 @@ Test(ready, owner_and_two_thieves_get_each_item_once)
 
 	start(UINT32_MAX - 1000, 0);
 	memset(&inbox, 0, sizeof(inbox));
-	stop = stolen = 0;
+	begun = stop = stolen = 0;
 	for (i = 0; i < THIEVES; i++)
 		cr_assert_eq(pthread_create(&thread[i], NULL, thief,
 					    (void *)(uintptr_t)(i ? SIZE / 2 : 3)),
 			     0);
+	while (at_load_rlx(&begun) != THIEVES)
+		sched_yield();
 	for (round = 0; round < ROUNDS; round++) {
 		at_store_rlx(&finished, 0);
 		owner_round(round);
