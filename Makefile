@@ -43,6 +43,7 @@ JEMALLOC := -Wl,--no-as-needed -ljemalloc
 # The spawn path reads the stack pointer itself and is shorter without frame pointers.
 FLAGS_runtime/scope/fast.c := -fomit-frame-pointer -falign-loops=1
 FLAGS_runtime/scope/parallel.c := -fomit-frame-pointer
+FLAGS_runtime/scope/range.c := -fomit-frame-pointer -falign-loops=1
 
 CC_static = $(CC)
 # The archive is for programs; a shared object links the shared library.

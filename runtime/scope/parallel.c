@@ -89,7 +89,7 @@ static struct sc_range *split_loop(struct sc_range *range, size_t low, size_t hi
 	*right = *(struct loop *)range;
 	right->range.low = low;
 	right->range.high = high;
-	right->range.done = (void (*)(struct sc_range *))sc_os.free;
+	range->next = &right->range;
 	return &right->range;
 }
 
@@ -107,6 +107,16 @@ static int join_range(struct sc_worker *worker, struct sc_range *range, const vo
 	return scope_close((struct scope *)&s);
 }
 
+static void free_records(struct sc_range *range)
+{
+	struct sc_range *rest;
+
+	for (; range; range = rest) {
+		rest = range->next;
+		sc_os.free(range);
+	}
+}
+
 int scope_for(size_t begin, size_t end, size_t grain, scope_for_fn *body, void *arg)
 {
 	struct sc_worker *worker = sc_self();
@@ -119,6 +129,7 @@ int scope_for(size_t begin, size_t end, size_t grain, scope_for_fn *body, void *
 				      .what = (const void *)body},
 			    .body = body,
 			    .arg = arg};
+	int rc;
 
 	if (worker->cur == 0)
 		return -ENOTCONN;
@@ -126,19 +137,18 @@ int scope_for(size_t begin, size_t end, size_t grain, scope_for_fn *body, void *
 		return -EINVAL;
 	if (begin == end)
 		return sc_check(worker);
-	return join_range(worker, &loop.range, __builtin_return_address(0));
+	rc = join_range(worker, &loop.range, __builtin_return_address(0));
+	free_records(loop.range.next);
+	return rc;
 }
 
 /* ---- reduce --------------------------------------------------------------------------------- */
 
 enum { MOST_ACCUMULATOR = 4096 };
 
-/* The records form a list from left to right; `next` belongs to who took the slot off, and
- * after close to the owner. */
 struct fold {
-	struct sc_range range;
+	struct sc_range range; /* next: the list from left to right, in the order of combining */
 	const struct scope_reducer *reducer;
-	struct fold *next;
 	void *accumulator;
 };
 
@@ -162,7 +172,7 @@ static struct sc_range *split_fold(struct sc_range *range, size_t low, size_t hi
 	right->range.high = high;
 	right->accumulator = (char *)right + head;
 	right->reducer->init(right->accumulator, right->reducer->arg);
-	left->next = right;
+	range->next = &right->range;
 	return &right->range;
 }
 
@@ -185,7 +195,7 @@ int scope_reduce(size_t begin, size_t end, size_t grain, const struct scope_redu
 				       .split = split_fold},
 			     .reducer = reducer,
 			     .accumulator = accumulator};
-	struct fold *right, *rest;
+	struct sc_range *right;
 	int rc;
 
 	if (worker->cur == 0)
@@ -196,12 +206,9 @@ int scope_reduce(size_t begin, size_t end, size_t grain, const struct scope_redu
 	reducer->init(accumulator, reducer->arg);
 	rc = begin == end ? sc_check(worker)
 			  : join_range(worker, &first.range, __builtin_return_address(0));
-	for (right = first.next; right; right = rest) {
-		if (rc == 0)
-			reducer->combine(accumulator, right->accumulator, reducer->arg);
-		rest = right->next;
-		sc_os.free(right);
-	}
+	for (right = first.range.next; right && rc == 0; right = right->next)
+		reducer->combine(accumulator, ((struct fold *)right)->accumulator, reducer->arg);
+	free_records(first.range.next);
 	if (rc == 0)
 		memcpy(out_result, accumulator, reducer->size);
 	return rc;

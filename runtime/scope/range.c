@@ -115,10 +115,8 @@ static struct sc_scope *counted(struct sc_scope *s)
 }
 
 /* Whether the rest may be left out (R0). */
-static int left_out(struct sc_range *range, struct sc_scope *s)
+static int left_out(struct sc_scope *s)
 {
-	if (range->each)
-		return 0;
 	if (sc_state(counted(s)) & SC_FAILED)
 		return 1;
 	if (!sc_self()->strand->cancelled || !sc_effective(s))
@@ -138,46 +136,114 @@ void sc_range_refused(void *range)
 	finish(range);
 }
 
+/* What a child of s returned; s->running was set by the caller. */
+static void look_at_result(struct sc_scope *s, int rc)
+{
+	if (sc_child_is_odd(sc_self(), s, rc))
+		sc_child_odd(sc_self(), s, rc);
+}
+
+/* The slot is off.  Runs tasks as long as nothing happens but that they return 0; returns
+ * with the slot off and at least one task left, or with 0: the slot is not the runner's any
+ * more, or was left to the loop of close.
+ *
+ * As soon as the slot is back on the deque a thief may use the record up: nothing in it is
+ * read until the slot is off again.  `quiet` is the state of s in which nobody has flushed
+ * it and no child has left an error record. */
+static int run_quiet(struct runner *runner, struct sc_range *range, uint32_t quiet)
+{
+	struct sc_worker *worker = runner->worker;
+	struct sc_slot *slot = runner->slot + 1;
+	struct sc_scope *s = runner->s;
+	scope_task_fn *fn = range->fn;
+	size_t stride = range->stride;
+	char *arg = range->base + range->low * stride;
+
+	for (; range->high - range->low > 1; arg += stride) {
+		struct sc_worker *now;
+		int rc;
+
+		range->low++;
+		at_signal_fence();
+		at_store_rlx(&worker->bottom.top, slot);
+		rc = fn(arg);
+		now = sc_self();
+		if (sc_child_is_odd(now, s, rc))
+			now = sc_child_odd(now, s, rc);
+		if (SC_UNLIKELY(now != worker || worker->bottom.top != slot ||
+				sc_state(s) != quiet || (quiet & SC_FLUSHED)) &&
+		    !unmoved(runner))
+			return 0;
+		at_store_rlx(&worker->bottom.top, slot - 1);
+		at_signal_fence();
+		if (SC_UNLIKELY(worker->bottom.split >= slot) && !take_off(runner))
+			return 0;
+		if (SC_UNLIKELY(sc_at_limit(worker, slot) || sc_stack_low(worker)) &&
+		    answer(runner, range))
+			return 0;
+		if (SC_UNLIKELY(sc_state(s) != quiet))
+			return 1;
+	}
+	return 1;
+}
+
+static void run_each(struct runner *runner, struct sc_range *range)
+{
+	struct sc_scope *s = runner->s;
+	struct sc_running running = {range->what, (uintptr_t)runner->slot->site};
+	scope_task_fn *fn = range->fn;
+
+	do {
+		/* Also takes the mark of an earlier child's error record off. */
+		s->running = running;
+		if (!run_quiet(runner, range, sc_state(s)))
+			return;
+	} while (range->high - range->low > 1);
+	{
+		char *arg = range->base + range->low * range->stride;
+
+		s->running = running;
+		finish(range);
+		look_at_result(s, fn(arg));
+	}
+}
+
+/* Parts of a loop, whose records live until close. */
+static void run_parts(struct runner *runner, struct sc_range *range)
+{
+	struct sc_scope *s = runner->s;
+	int64_t since = sc_os.now();
+
+	while (range->low != range->high && !left_out(s)) {
+		size_t begin = range->low;
+		int last = range->high - begin <= range->step;
+
+		range->low = last ? range->high : begin + range->step;
+		s->running = (struct sc_running){range->what, (uintptr_t)runner->slot->site};
+		if (last) {
+			look_at_result(s, range->part(range, begin, range->high));
+			break;
+		}
+		put_back(runner);
+		look_at_result(s, range->part(range, begin, begin + range->step));
+		if (!unmoved(runner) || !take_off(runner))
+			return;
+		next_step(range, &since);
+		if (answer(runner, range))
+			return;
+	}
+	finish(range);
+}
+
 /* In the close of s, which popped the slot. */
 static void run_range(struct sc_worker *worker, struct sc_scope *s, struct sc_range *range)
 {
 	struct runner runner = {worker, s, worker->bottom.top, flushes(s)};
-	int64_t since = range->each ? 0 : sc_os.now();
-	scope_task_fn *fn = range->each ? range->fn : NULL;
-	const void *what = range->what;
-	size_t stride = range->stride;
-	char *base = range->base;
 
-	for (;;) {
-		size_t begin = range->low, end;
-		uintptr_t site;
-		int last, rc;
-
-		if (SC_UNLIKELY(begin == range->high || left_out(range, s)))
-			break;
-		last = range->high - begin <= range->step;
-		end = last ? range->high : begin + range->step;
-		range->low = end;
-		site = (uintptr_t)runner.slot->site;
-		if (!last)
-			put_back(&runner);
-		/* From here on the record may be used up by a thief: nothing in it is read, but
-		 * by parts of a record that lives until close. */
-		s->running.what = what;
-		s->running.site = site;
-		rc = fn ? fn(base + begin * stride) : range->part(range, begin, end);
-		if (sc_child_is_odd(sc_self(), s, rc))
-			sc_child_odd(sc_self(), s, rc);
-		if (last)
-			break;
-		if (SC_UNLIKELY(!unmoved(&runner) || !take_off(&runner)))
-			return;
-		if (!range->each)
-			next_step(range, &since);
-		if (answer(&runner, range))
-			return;
-	}
-	finish(range);
+	if (range->each)
+		run_each(&runner, range);
+	else
+		run_parts(&runner, range);
 }
 
 /* A thief's share: one unit of the scope, joined in a transparent scope of its own. */

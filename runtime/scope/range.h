@@ -20,6 +20,9 @@ struct sc_range {
 	struct sc_range *(*split)(struct sc_range *range, size_t low, size_t high);
 	void (*done)(struct sc_range *range); /* the range is used up; may be NULL */
 	const void *what; /* const: the user's function, for names */
+	/* The next record to the right, for who made the first one: a thief's share and its
+	 * first runner may both still use a record until close.  Written by split. */
+	struct sc_range *next;
 	/* const, each: parts are single tasks fn(base + i * stride), and all of them run */
 	uint32_t each;
 	scope_task_fn *fn;
