@@ -1,4 +1,4 @@
-/* tests/api/test_misc.c: scope_run by itself, threads under tasks (L2), counters, start and stop. */
+/* tests/api/test_misc.c: scope_run by itself, threads under tasks (L2), counters. */
 #define _GNU_SOURCE
 #include "harness.h"
 

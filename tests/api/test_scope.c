@@ -822,17 +822,19 @@ Test(scope, S11_leaked_scopes_of_a_task_on_its_own_stack_are_joined)
 
 static int s11_copy(void *arg)
 {
+	int i, leaks = 0;
 	struct scope s;
-	int i;
 
 	(void)arg;
 	scope_open(&s);
 	CHECK(scope_spawn(&s, overwrite, NULL) == 0);
+	/* The first leak cancels the scope: with thieves about, the next may be refused. */
 	for (i = 0; i < 3; i++)
-		CHECK(scope_spawn_copy(&s, leak, &i, sizeof(i)) == 0);
-	CHECK(scope_spawn_n(&s, leak, &i, 0, 3) == 0);
+		leaks += scope_spawn_copy(&s, leak, &i, sizeof(i)) == 0;
+	leaks += 3 * (scope_spawn_n(&s, leak, &i, 0, 3) == 0);
+	CHECK(leaks > 0);
 	CHECK(scope_close(&s) == -EPROTO);
-	CHECK(ran == 1000 + 6 * VALUES);
+	CHECK(ran == 1000 + leaks * VALUES);
 	return 0;
 }
 
@@ -987,8 +989,8 @@ static int s12_error(void *arg)
 
 	(void)arg;
 	scope_open(&s);
-	CHECK(scope_spawn(&s, fail_with, &code) == 0);
 	CHECK(scope_spawn(&s, ignores_cancel, NULL) == 0);
+	CHECK(scope_spawn(&s, fail_with, &code) == 0);
 	/* The task's error cancels the place of the waiter. */
 	CHECK(scope_wait_until(&s, SCOPE_NEVER) == -ECANCELED);
 	CHECK(scope_close(&s) == -EIO);
