@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -84,7 +85,7 @@ static void run_many(struct job *job)
 		if (!most && i % 16 == 0 && i && seconds() > end)
 			break;
 		if (i % 64 == 0)
-			alarm(120);
+			alarm(60);
 		if (!run_one(job, first + i, i % 2 ? SIM_PCT : SIM_RANDOM))
 			break;
 	}
@@ -121,6 +122,7 @@ static void in_child(struct job *job, void (*work)(struct job *job, uint64_t num
 	fflush(NULL);
 	pid = getenv("SIM_NO_FORK") ? 0 : fork();
 	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		for (i = 0; i < sizeof(crashes) / sizeof(crashes[0]); i++)
 			signal(crashes[i], on_crash);
 		work(job, number);

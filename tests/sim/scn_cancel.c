@@ -305,6 +305,51 @@ Test(sim, linking_races_cancel)
 	explore("linking_races_cancel", lazy_linking, 0);
 }
 
+/* A task that computes, with checkpoints, in scopes that nobody linked: the cancel has to
+ * reach it, and before the monitor's tick. */
+static int body_compute(struct job *job)
+{
+	struct group inner;
+	unsigned turn;
+	int rc = 0;
+
+	if (job->number)
+		group_open(&inner);
+	for (turn = 0; rc == 0; turn++) {
+		sim_check(turn < 3000, "a cancel does not arrive");
+		rc = job->number > 1 ? -(int)scope_cancelled() : scope_checkpoint();
+		sc_os.relax(turn);
+	}
+	sim_check(scope_checkpoint() == -ECANCELED, "a cancel went away");
+	if (job->number)
+		sim_check(group_close(&inner) == -ECANCELED, "an outer hit is not reported");
+	sim_check(scope_checkpoint() == -ECANCELED, "a cancel went away");
+	return 0;
+}
+
+static int cancel_against_compute(void *arg)
+{
+	struct scope_spawn_options options = {.flags = SCOPE_CONCURRENT};
+	struct group g;
+	struct job computer = {.number = sim_random(3)};
+	unsigned turn;
+
+	(void)arg;
+	group_open(&g);
+	group_spawn_with(&g, &computer, body_compute, &options);
+	/* Not by yield: who yields may wait for its turn until the monitor's tick. */
+	for (turn = (unsigned)sim_random(40); turn > 0; turn--)
+		sc_os.relax(turn);
+	scope_cancel(&g.scope);
+	sim_check(group_close(&g) == 0, "an own cancel is no error");
+	return 0;
+}
+
+Test(sim, cancel_reaches_who_computes)
+{
+	explore("cancel_reaches_who_computes", cancel_against_compute, PARALLEL);
+}
+
 /* ---- ranges ---- */
 
 enum { RANGE = 12 };

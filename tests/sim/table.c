@@ -224,7 +224,7 @@ static void os_release(void *memory, size_t size)
 
 static int64_t os_now(void)
 {
-	if (sim.running && !sim.quiet) {
+	if (sim.running) {
 		sim_step(&sim.now, __builtin_return_address(0), SIM_STEP);
 		sim.now += 20;
 	}
