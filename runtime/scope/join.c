@@ -200,6 +200,15 @@ static void settle(struct sc_worker *worker, struct sc_scope *s)
 	s->base = worker->bottom.top;
 }
 
+/* What is left of s, the place, runs on stacks of its own. */
+static void hand_over(struct sc_worker *worker, struct sc_scope *s)
+{
+	sc_deque_expose(&worker->deque, &worker->bottom, UINT32_MAX);
+	sc_suspend(worker);
+	s->base = worker->bottom.top;
+	sc_notify();
+}
+
 /* fast.c popped the top slot of s and saw that it is exposed, that the stack is low or that
  * attention is called for.  Undoes the pop, deals with it, and leaves the loop there to look
  * again; under a cancel, when attention never ends, runs one child itself. */
@@ -218,11 +227,7 @@ void sc_close_step(struct sc_scope *s)
 			return;
 	}
 	if (sc_arch_sp() < low) {
-		/* P7: the rest runs on stacks of its own. */
-		sc_deque_expose(&worker->deque, &worker->bottom, UINT32_MAX);
-		sc_suspend(worker);
-		s->base = worker->bottom.top;
-		sc_notify();
+		hand_over(worker, s); /* P7 */
 		return;
 	}
 	if (worker->bottom.top == worker->bottom.split &&
@@ -369,6 +374,7 @@ void sc_leak_begin(struct sc_worker *worker, struct sc_strand *strand)
 #endif
 	sc_failed(sc_untag(task & 1 ? task : sc_untag(task)->parent), -EPROTO, task, s->site,
 		  "the task returned with a scope still open");
+	strand->left_worker = NULL; /* what it finds when it goes on is not what it left */
 	/* The slots and the chain belong to a strand that does not run now. */
 	worker->cur = strand->place;
 	sc_deque_expose(&worker->deque, &worker->bottom, UINT32_MAX);
@@ -430,11 +436,10 @@ static int stop_watching(struct sc_scope *s)
 	return seen == SC_WATCHING;
 }
 
-static int all_ended(struct sc_worker *worker, struct sc_scope *s)
+/* No slot of s is left with the owner. */
+static int all_ended(struct sc_scope *s)
 {
-	int64_t units = sc_state(s) & SC_FLUSHED ? s->units : 0;
-
-	return worker->bottom.top == s->base && at_load_acq(&s->count) == -units; /* [scope.count] */
+	return at_load_acq(&s->count) == -(sc_state(s) & SC_FLUSHED ? s->units : 0); /* [scope.count] */
 }
 
 int scope_wait_until(struct scope *public, int64_t deadline_ns)
@@ -445,13 +450,16 @@ int scope_wait_until(struct scope *public, int64_t deadline_ns)
 	int rc = owner_check(worker, s);
 
 	if (rc < 0)
-		return rc == -EDEADLK && worker->cur == ((uintptr_t)s | 1) ? -EDEADLK : rc;
+		return rc;
 	rc = sc_check(worker);
 	while (rc == 0) {
 		enum sc_wait outcome;
 
 		worker = sc_self();
-		if (all_ended(worker, s))
+		/* Never run here, so let others have them; what was taken counts only then. */
+		if (worker->bottom.top != s->base)
+			hand_over(worker, s);
+		if (all_ended(s))
 			return 0;
 		if (deadline_ns != SC_NEVER && deadline_ns <= sc_now())
 			return -ETIMEDOUT;
