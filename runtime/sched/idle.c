@@ -217,7 +217,7 @@ static enum verdict decide(struct sc_worker *worker)
 	if (sc_any_work(worker)) {
 		/* Unstarted work, which needs a stack: whoever has one in reserve shall run it. */
 		for (i = 0; i < sc_sched.count; i++)
-			if (sc_sched.workers[i].spare) {
+			if (at_load_rlx(&sc_sched.workers[i].spare)) {
 				wake(&sc_sched.workers[i]);
 				return LOOK_AGAIN;
 			}

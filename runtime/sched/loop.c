@@ -62,7 +62,7 @@ static void recycle(struct sc_worker *worker, struct sc_strand *strand)
 	if (strand->own_stack)
 		return;
 	if (!worker->spare)
-		worker->spare = strand;
+		at_store_rlx(&worker->spare, strand);
 	else
 		sc_fiber_give(&worker->pool, &strand->fiber);
 }

@@ -79,7 +79,7 @@ static struct sc_strand *spare(struct sc_worker *worker)
 		struct sc_fiber *fiber = sc_fiber_take(&worker->pool);
 
 		if (fiber)
-			worker->spare = SC_CONTAINER(fiber, struct sc_strand, fiber);
+			at_store_rlx(&worker->spare, SC_CONTAINER(fiber, struct sc_strand, fiber));
 	}
 	return worker->spare;
 }
@@ -90,7 +90,7 @@ static struct sc_strand *start(struct sc_worker *worker, const struct sc_slot *s
 {
 	struct sc_strand *strand = worker->spare;
 
-	worker->spare = NULL;
+	at_store_rlx(&worker->spare, NULL);
 	strand->slot = *slot;
 	strand->task = task;
 	strand->pinned = task ? task->pinned : NULL;
