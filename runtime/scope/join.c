@@ -374,7 +374,6 @@ void sc_leak_begin(struct sc_worker *worker, struct sc_strand *strand)
 #endif
 	sc_failed(sc_untag(task & 1 ? task : sc_untag(task)->parent), -EPROTO, task, s->site,
 		  "the task returned with a scope still open");
-	strand->left_worker = NULL; /* what it finds when it goes on is not what it left */
 	/* The slots and the chain belong to a strand that does not run now. */
 	worker->cur = strand->place;
 	sc_deque_expose(&worker->deque, &worker->bottom, UINT32_MAX);
