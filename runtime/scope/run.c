@@ -138,6 +138,16 @@ static void install(const struct scope_config *config)
 	sc_reporter(config->report, config->report_arg);
 }
 
+/* The root task: its record keeps its name, since what its strand runs is run_main. */
+static struct sc_task root_task;
+static int root_result;
+
+static int run_main(void *unused)
+{
+	(void)unused;
+	return root_result = root_task.slot.fn(root_task.slot.arg);
+}
+
 /* ---- running ------------------------------------------------------------------------------------ */
 
 static int run_root(scope_task_fn *main_task, void *arg, const struct scope_config *config)
@@ -158,7 +168,9 @@ static int run_root(scope_task_fn *main_task, void *arg, const struct scope_conf
 	}
 	root = SC_CONTAINER(fiber, struct sc_strand, fiber);
 	root->own_stack = 1;
-	root->slot = (struct sc_slot){main_task, NULL, arg, &sc_root};
+	root->slot = (struct sc_slot){run_main, NULL, NULL, &sc_root};
+	root->task = &root_task;
+	root_task = (struct sc_task){.slot = {main_task, NULL, arg, &sc_root}};
 	rc = sc_sched_run(config->workers, root);
 	sc_fiber_free(fiber);
 	sc_fiber_fini();
@@ -168,15 +180,14 @@ static int run_root(scope_task_fn *main_task, void *arg, const struct scope_conf
 static int result(void)
 {
 	struct scope_error *error = sc_root_error();
-	int rc = sc_state(&sc_root) & SC_FAILED ? sc_root.code : 0;
+	/* An interrupt is told beside the result (I2): that it was felt changes nothing here. */
+	int rc = sc_state(&sc_root) & SC_FAILED ? sc_root.code : root_result;
 
 	if (error) {
 		if (!sc_was_printed(error))
 			sc_report_error(error);
 		sc_release_error(error);
 	}
-	if (rc == 0 && (sc_state(&sc_root) & (SC_HIT_OWN | SC_HIT_OUTER)))
-		rc = -ECANCELED;
 	return deadlocked ? -EDEADLK : rc;
 }
 

@@ -469,8 +469,8 @@ static int leaf(void *arg)
 
 static int branch(void *arg)
 {
-	const struct scope_spawn_options named = {.name = "twig",
-						  .flags = *(unsigned *)arg & 2 ? SCOPE_CONCURRENT : 0};
+	unsigned flags = *(unsigned *)arg & 2 ? SCOPE_CONCURRENT : 0;
+	const struct scope_spawn_options named = {.name = "twig", .flags = flags};
 	struct scope s;
 
 	scope_open(&s);

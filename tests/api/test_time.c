@@ -214,8 +214,8 @@ static int many_sleepers(void *arg)
 		random = random * 6364136223846793005u + 1442695040888963407u;
 		sleeper[i].until = now + (int64_t)(random >> (24 + random % 16));
 		sleeper[i].order = &order;
-		MUST_BE(scope_spawn_with(&s, wake_in_order, &sleeper[i], i % 2 ? &concurrent : NULL),
-			0);
+		MUST_BE(scope_spawn_with(&s, wake_in_order, &sleeper[i],
+					 i % 2 ? &concurrent : NULL), 0);
 	}
 	MUST_BE(scope_close(&s), 0);
 	MUST_BE(order.woken, SLEEPERS);
