@@ -23,9 +23,9 @@ struct scope_stats {
 /**
  * Reads the counters of the current run; counts restart at each scope_run.
  *
- * Thread safety: any thread.
+ * Thread safety: any task of the run.
  * Returns 0, else *out_stats is untouched:
- *   -ENOTCONN  no run is under way
+ *   -ENOTCONN  not called from a task
  *   -EINVAL    out_stats is NULL
  */
 SCOPE_API int scope_stats_get(struct scope_stats *out_stats);

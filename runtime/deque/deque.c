@@ -25,6 +25,7 @@ void sc_deque_init(struct sc_deque *deque, struct sc_bottom *bottom, struct sc_s
 	deque->capacity = capacity;
 	deque->busy = 0;
 	deque->asked = 0;
+	deque->resets = 0;
 	bottom->top = slots;
 	bottom->split = slots;
 	bottom->lim = slots + capacity;
@@ -38,7 +39,7 @@ static void raise_split(struct sc_deque *deque, struct sc_bottom *bottom, struct
 	/* Only the tail can change under us. [deque.expose] */
 	while (!at_cas_acqrel(&deque->word, &word, pack(tail_of(word), index)))
 		;
-	bottom->split = to;
+	at_store_rlx(&bottom->split, to);
 }
 
 static void enter(struct sc_deque *deque)
@@ -99,7 +100,7 @@ int sc_deque_reclaim(struct sc_deque *deque, struct sc_bottom *bottom, struct sc
 			keep = lowest;
 		/* Nothing to publish: the owner wrote these slots itself. [deque.expose] */
 		if (at_cas_acqrel(&deque->word, &word, pack(tail_of(word), keep))) {
-			bottom->split = deque->slots + keep;
+			at_store_rlx(&bottom->split, deque->slots + keep);
 			got = 1;
 			break;
 		}
@@ -119,8 +120,9 @@ void sc_deque_reset(struct sc_deque *deque, struct sc_bottom *bottom)
 		/* No slot is exposed, so no thief can change the word. */
 		at_store_rlx(&deque->copied, 0);
 		at_store_rlx(&deque->word, 0);
-		bottom->split = deque->slots;
+		at_store_rlx(&bottom->split, deque->slots);
 		at_store_rlx(&bottom->top, deque->slots);
+		deque->resets++;
 	}
 	leave(deque, bottom);
 }

@@ -47,7 +47,7 @@ struct sc_slot {
 struct sc_bottom {
 	struct sc_slot *top;   /* owner; others peek, relaxed */
 	struct sc_slot *lim;   /* owner; anyone stores 0 to call for attention */
-	struct sc_slot *split; /* owner and its signal handler */
+	struct sc_slot *split; /* owner and its signal handler; others peek, relaxed */
 };
 
 struct sc_deque {
@@ -57,6 +57,7 @@ struct sc_deque {
 	uint32_t capacity;     /* const after start */
 	uint32_t busy;         /* owner: split is being moved, handler stays out */
 	uint32_t asked;        /* handler: expose when busy ends */
+	uint32_t resets;       /* owner: tells slots of now from slots of before a reset */
 };
 
 void sc_deque_init(struct sc_deque *deque, struct sc_bottom *bottom, struct sc_slot *slots,
@@ -77,6 +78,15 @@ void sc_deque_reset(struct sc_deque *deque, struct sc_bottom *bottom);
 
 /* Anyone: takes up to half of the exposed slots, at most `most`, oldest first; how many. */
 unsigned sc_deque_take(struct sc_deque *deque, struct sc_slot *out, unsigned most);
+
+/* Owner: some slot below `floor` is exposed and not taken. */
+SC_INLINE int sc_deque_exposed_below(struct sc_deque *deque, struct sc_slot *floor)
+{
+	uint64_t word = at_load_rlx(&deque->word);
+	uint32_t tail = (uint32_t)word;
+
+	return (uint32_t)(word >> 32) > tail && deque->slots + tail < floor;
+}
 
 /* Anyone: exposed slots at this moment. */
 SC_INLINE uint32_t sc_deque_exposed(struct sc_deque *deque)

@@ -104,7 +104,7 @@ static void ask(struct sc_worker *worker, int by_signal)
 		if (victim == worker || !has_private(victim))
 			continue;
 		sc_poke(victim);
-		if (by_signal)
+		if (by_signal && at_load_acq(&victim->known)) /* [thread.known] */
 			sc_os.thread_signal(victim->thread);
 	}
 }

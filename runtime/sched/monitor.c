@@ -21,13 +21,14 @@ static int all_asleep(void)
 
 static void tick_worker(struct sc_worker *worker)
 {
-	if (at_load_rlx(&worker->parker) != SC_AWAKE)
+	/* A seeded schedule depends on nothing but the seed. */
+	if (at_load_rlx(&worker->parker) != SC_AWAKE || sc_sched.seed)
 		return;
 	at_store_rlx(&worker->tick, 1);
 	at_fence_sc(); /* [attend.dekker] */
 	sc_poke(worker);
 	/* Work that its owner keeps while others sleep. */
-	if ((at_load_rlx(&sc_sched.idle) >> 16) != 0 &&
+	if ((at_load_rlx(&sc_sched.idle) >> 16) != 0 && at_load_acq(&worker->known) && /* [thread.known] */
 	    at_load_rlx(&worker->bottom.top) > at_load_rlx(&worker->bottom.split))
 		sc_os.thread_signal(worker->thread);
 }

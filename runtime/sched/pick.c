@@ -258,6 +258,13 @@ struct sc_strand *sc_pick(struct sc_worker *worker)
 	return NULL;
 }
 
+int sc_others_wait(struct sc_worker *worker)
+{
+	return worker->next || sc_ring_count(&worker->ring) || sc_inbox_count(&sc_sched.inbox) ||
+	       sc_inbox_count(&worker->pinned) ||
+	       sc_deque_exposed_below(&worker->deque, worker->floor);
+}
+
 int sc_next_slot(struct sc_worker *worker, struct sc_strand *strand)
 {
 	if (strand->own_stack || worker->next || sc_ring_count(&worker->ring) ||

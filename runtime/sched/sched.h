@@ -24,6 +24,8 @@
  *   [monitor.nudge] add_sc(monitor) after the reason -> fence_sc, load_acq(monitor) before
  *                   the monitor looks for reasons; it waits only while the word is unchanged
  *   [monitor.signal] handler cas_acqrel(signals) -> monitor load_acq(signals)
+ *   [thread.known]  creator store_rel(known) after the handle -> load_acq(known) of who
+ *                   wants to signal the thread
  *   [sched.stop]    store_rel(stop) -> load_acq(stop): a worker that leaves sees the result
  */
 #ifndef SC_SCHED_SCHED_H
@@ -90,6 +92,8 @@ void sc_park(struct sc_worker *worker, enum sc_reason reason,
 	     void (*post)(struct sc_worker *worker, struct sc_strand *strand));
 /* First thing on a stack that was continued by other means than sc_park. */
 void sc_land(void);
+/* Whether anything but the running strand's own slots waits for this worker. */
+int sc_others_wait(struct sc_worker *worker);
 /* Lets others go first; false if nobody was there. */
 int sc_give_way(struct sc_worker *worker);
 

@@ -106,6 +106,7 @@ static int start_threads(unsigned *out_started)
 		rc = sc_os.thread_start(&sc_sched.workers[i].thread, work, &sc_sched.workers[i]);
 		if (rc < 0)
 			return rc;
+		at_store_rel(&sc_sched.workers[i].known, 1); /* [thread.known] */
 		*out_started = i;
 	}
 	return 0;
@@ -138,6 +139,7 @@ int sc_sched_run(unsigned workers, struct sc_strand *root)
 	root->item.kind = SC_ITEM_STRAND;
 	sc_sched.workers[0].next = &root->item;
 	sc_sched.workers[0].thread = sc_os.thread_self();
+	sc_sched.workers[0].known = 1;
 	rc = sc_monitor_start();
 	if (rc < 0)
 		goto fail_expose;

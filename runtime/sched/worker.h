@@ -54,6 +54,10 @@ struct sc_strand {
 	struct sc_task *task; /* its record if it came by a queue, else NULL */
 	struct sc_alarm alarm;
 	struct sc_aside aside;
+	/* Where its slots ended when it was put aside: on whose deque, and in which round. */
+	struct sc_worker *left_worker;
+	struct sc_slot *left_top;
+	uint32_t left_resets;
 };
 
 enum sc_reason { SC_RUNNING, SC_READY, SC_IN_CLOSE, SC_IN_WAIT, SC_IN_SLEEP };
@@ -91,11 +95,13 @@ struct sc_worker {
 
 	/* owner only */
 	struct sc_item *next SC_ALIGNED(SC_CACHE_LINE); /* what it woke last: runs first */
+	struct sc_slot *floor; /* slots below are not the running strand's */
 	uint32_t inbox_turn; /* picks until the inbox is looked at */
 	uint32_t lifo_run; /* times in a row that `next` went first */
 	uint32_t index;    /* const after start */
 	uint32_t random;
-	struct sc_strand *spare; /* a strand in reserve: unstarted work needs it */
+	/* A strand in reserve, which unstarted work needs; the last idle worker looks. */
+	struct sc_strand *spare;
 	struct sc_fiber_pool pool;
 	uint64_t clock_ticks; /* when the clock was read last */
 	uint64_t wake_ticks;  /* when this worker last woke another for new slots */
@@ -114,7 +120,8 @@ struct sc_worker {
 	uint32_t tick;                             /* atomic: the monitor's call */
 	struct sc_inbox pinned; /* work that only this worker may run */
 	struct sc_timers timers;
-	struct sc_thread thread;
+	struct sc_thread thread; /* const once known is set */
+	uint32_t known;          /* atomic */
 	struct sc_ring ring SC_ALIGNED(SC_CACHE_LINE);
 };
 

@@ -147,6 +147,11 @@ void sc_suspend(struct sc_worker *worker)
 {
 	struct sc_slot *bound = worker->bottom.top;
 	struct sc_scope *s = sc_untag(worker->cur);
+	struct sc_strand *strand = worker->strand;
+
+	strand->left_worker = worker;
+	strand->left_top = bound;
+	strand->left_resets = worker->deque.resets;
 
 	for (; !(sc_state(s) & SC_TASK); s = sc_untag(s->parent)) {
 		int64_t own = bound - s->base;
@@ -172,8 +177,17 @@ void sc_resume(struct sc_worker *worker)
 	 * deque: it must not creep on (S13). */
 	if (worker->bottom.top != worker->deque.slots)
 		sc_deque_reset(&worker->deque, &worker->bottom);
-	if (!(sc_state(s) & SC_TASK))
-		s->base = worker->bottom.top;
+	/* If nothing was put on top of the slots of s meanwhile, they are its owner's again,
+	 * exposed as they are: those that nobody took can be inlined after all. */
+	worker->floor = worker->bottom.top;
+	if (!(sc_state(s) & SC_TASK)) {
+		if (strand->left_worker == worker && strand->left_top == worker->bottom.top &&
+		    strand->left_resets == worker->deque.resets)
+			s->units -= worker->bottom.top - s->base;
+		else
+			s->base = worker->bottom.top;
+		worker->floor = s->base;
+	}
 	if (strand->cancelled || at_load_acq(&sc_epoch) != strand->epoch) /* [cancel.epoch] */
 		sc_poke(worker);
 }

@@ -221,7 +221,7 @@ void sc_close_step(struct sc_scope *s)
 
 	at_store_rlx(&worker->bottom.top, worker->bottom.top + 1);
 	if (attention) {
-		if (sc_attend(worker) && sc_give_way(worker))
+		if (sc_attend(worker) && sc_others_wait(worker) && sc_give_way(worker))
 			return;
 		if (!worker->strand->cancelled)
 			return;
@@ -374,6 +374,7 @@ void sc_leak_begin(struct sc_worker *worker, struct sc_strand *strand)
 #endif
 	sc_failed(sc_untag(task & 1 ? task : sc_untag(task)->parent), -EPROTO, task, s->site,
 		  "the task returned with a scope still open");
+	strand->left_worker = NULL; /* what it finds when it goes on is not what it left */
 	/* The slots and the chain belong to a strand that does not run now. */
 	worker->cur = strand->place;
 	sc_deque_expose(&worker->deque, &worker->bottom, UINT32_MAX);

@@ -88,7 +88,7 @@ static int answer(struct runner *runner, struct sc_range *range)
 	      runner->slot + 2 < worker->deque.slots + worker->deque.capacity &&
 	      halve(runner, range)))
 		put_back(runner);
-	if (sc_attend(worker))
+	if (sc_attend(worker) && sc_others_wait(worker))
 		sc_give_way(worker);
 	return 1;
 }

@@ -50,6 +50,7 @@ static void begin(struct sc_worker *worker, struct sc_host *host, struct sc_scop
 	host->node.state = SC_TASK;
 	host->errors = NULL;
 	worker->cur = (uintptr_t)&host->node;
+	worker->floor = worker->bottom.top;
 	host->strand.fiber.root->frame = s->frame;
 	host->strand.fiber.root->return_address = s->site;
 	host->strand.epoch = at_load_acq(&sc_epoch); /* [cancel.epoch] */
