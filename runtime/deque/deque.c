@@ -141,7 +141,8 @@ unsigned sc_deque_take(struct sc_deque *deque, struct sc_slot *out, unsigned mos
 		count = (count + 1) / 2;
 		if (count > most)
 			count = most;
-	} while (!at_cas_acqrel(&deque->word, &word, pack(tail + count, split_of(word)))); /* [deque.expose] */
+		/* [deque.expose] */
+	} while (!at_cas_acqrel(&deque->word, &word, pack(tail + count, split_of(word))));
 	SC_POINT(deque->slots); /* the copy may come late */
 	for (i = 0; i < count; i++)
 		out[i] = deque->slots[tail + i];
