@@ -246,7 +246,8 @@ static enum verdict last_one(struct sc_worker *worker)
 	if ((at_load_rlx(&sc_sched.idle) >> 16) != sc_sched.count)
 		return SLEEP;
 	sc_lock_take(&sc_sched.last_lock);
-	if ((at_load_rlx(&sc_sched.idle) >> 16) == sc_sched.count && !at_load_acq(&sc_sched.stop)) /* [sched.stop] */
+	if ((at_load_rlx(&sc_sched.idle) >> 16) == sc_sched.count &&
+	    !at_load_acq(&sc_sched.stop)) /* [sched.stop] */
 		verdict = decide(worker);
 	sc_lock_drop(&sc_sched.last_lock);
 	return verdict;
@@ -293,7 +294,8 @@ static void drop_time(struct sc_worker *worker)
 
 static void block(struct sc_worker *worker, int64_t until)
 {
-	while (at_load_acq(&worker->parker) == SC_ASLEEP && !at_load_acq(&sc_sched.stop)) { /* [parker.wake] [sched.stop] */
+	while (at_load_acq(&worker->parker) == SC_ASLEEP && /* [parker.wake] */
+	       !at_load_acq(&sc_sched.stop)) {              /* [sched.stop] */
 		if (until != SC_NEVER && sc_os.now() >= until)
 			break;
 		sc_os.wait(&worker->parker, SC_ASLEEP, until);
