@@ -152,7 +152,8 @@ static struct sc_strand *find(struct sc_worker *worker)
 	sc_deque_reset(&worker->deque, &worker->bottom);
 	at_add_sc(&sc_sched.idle, 1); /* [idle.dekker] */
 	while (!at_load_acq(&sc_sched.stop)) { /* [sched.stop] */
-		if (sc_sched.count > 1 && (at_load_rlx(&sc_sched.idle) & 0xffff) * 2 <= sc_sched.count)
+		if (sc_sched.count > 1 &&
+		    (at_load_rlx(&sc_sched.idle) & 0xffff) * 2 <= sc_sched.count)
 			strand = search(worker);
 		else
 			strand = sc_pick(worker);
