@@ -28,7 +28,8 @@ static void tick_worker(struct sc_worker *worker)
 	at_fence_sc(); /* [attend.dekker] */
 	sc_poke(worker);
 	/* Work that its owner keeps while others sleep. */
-	if ((at_load_rlx(&sc_sched.idle) >> 16) != 0 && at_load_acq(&worker->known) && /* [thread.known] */
+	if ((at_load_rlx(&sc_sched.idle) >> 16) != 0 &&
+	    at_load_acq(&worker->known) && /* [thread.known] */
 	    at_load_rlx(&worker->bottom.top) > at_load_rlx(&worker->bottom.split))
 		sc_os.thread_signal(worker->thread);
 }
@@ -99,7 +100,8 @@ static void on_signal(int signal)
 {
 	uint32_t seen = at_load_rlx(&sc_sched.signals);
 
-	while (!at_cas_acqrel(&sc_sched.signals, &seen, (((seen >> 8) + 1) << 8) | (uint32_t)signal)) /* [monitor.signal] */
+	while (!at_cas_acqrel(&sc_sched.signals, &seen, /* [monitor.signal] */
+			      (((seen >> 8) + 1) << 8) | (uint32_t)signal))
 		;
 	sc_monitor_nudge();
 }
