@@ -123,7 +123,8 @@ int sc_sched_run(unsigned workers, struct sc_strand *root)
 		return -ENOMEM;
 	sc_relax = sc_os.relax;
 	sc_os_fork_install(leave_run);
-	sc_sched.workers = (void *)(((uintptr_t)memory + SC_CACHE_LINE - 1) & -(uintptr_t)SC_CACHE_LINE);
+	sc_sched.workers =
+		(void *)(((uintptr_t)memory + SC_CACHE_LINE - 1) & -(uintptr_t)SC_CACHE_LINE);
 	sc_sched.count = workers;
 	sc_sched.idle = sc_sched.stop = sc_sched.timekeeper = 0;
 	sc_sched.armed_until = SC_NEVER;
