@@ -129,7 +129,8 @@ struct sc_worker {
 
 /* What a thread that is no worker finds: cur is 0 and lim is 0, so every fast path leaves. */
 extern struct sc_worker sc_worker_none;
-extern __thread struct sc_worker *sc_self_tls __attribute__((tls_model("initial-exec"), visibility("hidden")));
+extern __thread struct sc_worker *sc_self_tls
+	__attribute__((tls_model("initial-exec"), visibility("hidden")));
 
 /* The worker of the calling thread.  Volatile, so that no compiler keeps it, or the address
  * of the thread-local, across a call that may switch threads.  To be read again after each. */
