@@ -102,7 +102,8 @@ int sc_attend(struct sc_worker *worker)
 		look_at_deadlines(worker);
 		due = 1;
 	}
-	if (strand->cancelled || at_load_acq(&sc_epoch) != strand->epoch) /* [cancel.epoch] [attend.dekker] */
+	/* [cancel.epoch] [attend.dekker] */
+	if (strand->cancelled || at_load_acq(&sc_epoch) != strand->epoch)
 		refresh(worker);
 	if (sc_hungry())
 		share(worker);
