@@ -101,7 +101,7 @@ static struct record *new_record(int code, enum scope_cause cause, const void *s
 	return record;
 }
 
-/* ---- last errors of the tasks on a strand -------------------------------------------------------- */
+/* ---- last errors of the tasks on a strand ---------------------------------------------------- */
 
 /* The mark in the running child's site tells an entry of this child from one of an earlier
  * child of the same scope. */
@@ -166,7 +166,7 @@ const struct scope_error *scope_last_error(void)
 	return last ? &last->record->error : NULL;
 }
 
-/* ---- the records of a scope ------------------------------------------------------------------------ */
+/* ---- the records of a scope ------------------------------------------------------------------ */
 
 struct sc_extra *sc_extra(struct sc_scope *s)
 {
@@ -214,7 +214,8 @@ static void add_suppressed(struct sc_extra *extra, struct record *record)
 	first->kept++;
 }
 
-int sc_fail(struct scope *public, int code, const char *format, ...) __attribute__((format(printf, 3, 4)));
+int sc_fail(struct scope *public, int code, const char *format, ...)
+	__attribute__((format(printf, 3, 4), visibility("hidden")));
 
 static enum scope_cause cause_at(struct sc_scope *s)
 {
@@ -314,7 +315,7 @@ void sc_keep_error(struct sc_scope *s, int code)
 }
 
 /* scope_fail comes here if code is not 0: runtime/arch/skip_<cpu>.S. */
-__attribute__((visibility("hidden"))) int sc_fail(struct scope *public, int code, const char *format, ...)
+int sc_fail(struct scope *public, int code, const char *format, ...)
 {
 	struct sc_worker *worker = sc_self();
 	struct sc_scope *s = sc_view(public);
