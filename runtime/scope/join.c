@@ -48,8 +48,8 @@ int sc_close_misused(struct sc_scope *s)
 
 #ifdef SC_DEBUG
 	if (rc == -EBUSY)
-		sc_panic("scope opened at %p is closed while the younger scope opened at %p is open: "
-			 "close scopes in the reverse order of opening",
+		sc_panic("scope opened at %p is closed while the younger scope opened at %p "
+			 "is open: close scopes in the reverse order of opening",
 			 s->site, sc_untag(worker->cur)->site);
 #endif
 	return rc;
@@ -324,7 +324,8 @@ int sc_close_finish(struct sc_scope *s)
 	pop(worker, s, state);
 	if (rc == -ECANCELED && !(state & SC_FAILED))
 		sc_hit(sc_untag(s->parent));
-	at_store_rlx(&s->state, (state & ~(uint32_t)(SC_LINKED | SC_ARMED | SC_FLUSHED | SC_EXTRA)) | SC_CLOSED);
+	state &= ~(uint32_t)(SC_LINKED | SC_ARMED | SC_FLUSHED | SC_EXTRA);
+	at_store_rlx(&s->state, state | SC_CLOSED);
 	return rc;
 }
 
@@ -351,7 +352,8 @@ static void leak_go_on(struct sc_worker *worker, struct sc_strand *strand)
 			strand->on_resume = leak_go_on;
 			strand->reason = SC_IN_CLOSE;
 			at_store_rlx(&s->waiter, strand);
-			if (at_add_acqrel(&s->count, units + SC_WAITING) + units != 0) /* [scope.count] */
+			/* [scope.count] */
+			if (at_add_acqrel(&s->count, units + SC_WAITING) + units != 0)
 				return;
 		}
 		state = detach(s);
@@ -439,7 +441,9 @@ static int stop_watching(struct sc_scope *s)
 /* No slot of s is left with the owner. */
 static int all_ended(struct sc_scope *s)
 {
-	return at_load_acq(&s->count) == -(sc_state(s) & SC_FLUSHED ? s->units : 0); /* [scope.count] */
+	int64_t units = sc_state(s) & SC_FLUSHED ? s->units : 0;
+
+	return at_load_acq(&s->count) == -units; /* [scope.count] */
 }
 
 int scope_wait_until(struct scope *public, int64_t deadline_ns)
