@@ -178,8 +178,8 @@ static struct sc_range *split_fold(struct sc_range *range, size_t low, size_t hi
 
 static int valid(const struct scope_reducer *r)
 {
-	return r && r->init && r->body && r->combine && r->size > 0 && r->size <= MOST_ACCUMULATOR &&
-	       r->reserved[0] == 0 && r->reserved[1] == 0;
+	return r && r->init && r->body && r->combine && r->size > 0 &&
+	       r->size <= MOST_ACCUMULATOR && r->reserved[0] == 0 && r->reserved[1] == 0;
 }
 
 int scope_reduce(size_t begin, size_t end, size_t grain, const struct scope_reducer *reducer,
