@@ -7,7 +7,7 @@
 
 enum { MOST_NAMES = 64, DEEPEST = 8 };
 
-/* ---- the reporter ----------------------------------------------------------------------------- */
+/* ---- the reporter ---------------------------------------------------------------------------- */
 
 static scope_report_fn *report_fn;
 static void *report_arg;
@@ -42,7 +42,7 @@ void sc_reportf(const char *format, ...)
 		sc_report(text, (size_t)length < sizeof text ? (size_t)length : sizeof text - 1);
 }
 
-/* ---- paths ------------------------------------------------------------------------------------- */
+/* ---- paths ----------------------------------------------------------------------------------- */
 
 /* Name and parent place of the task that `task` stands for (a node, or s|1). */
 static const void *what_runs(uintptr_t task, const char **out_name, uintptr_t *out_parent)
@@ -109,7 +109,7 @@ void sc_path(uintptr_t place, char *out, size_t size)
 	}
 }
 
-/* ---- printing ------------------------------------------------------------------------------------ */
+/* ---- printing -------------------------------------------------------------------------------- */
 
 struct printer {
 	char *text;
@@ -163,7 +163,8 @@ static void print_one(struct printer *printer, const struct scope_error *error, 
 {
 	char site[160];
 
-	print(printer, "%*s%s%s: ", indent, "", label, error->path[0] ? error->path : "(unknown task)");
+	print(printer, "%*s%s%s: ", indent, "", label,
+	      error->path[0] ? error->path : "(unknown task)");
 	print_code(printer, error->code);
 	if (error->text[0])
 		print(printer, ": %s", error->text);
@@ -189,10 +190,12 @@ static void print_tree(struct printer *printer, const struct scope_error *error,
 	for (each = error->suppressed; each; each = each->next)
 		print_tree(printer, each, indent + 2, "also ");
 	if (error->uncounted)
-		print(printer, "%*sand %llu more\n", indent + 2, "", (unsigned long long)error->uncounted);
+		print(printer, "%*sand %llu more\n", indent + 2, "",
+		      (unsigned long long)error->uncounted);
 }
 
-static size_t format_error(const struct scope_error *error, const char *label, char *text, size_t size)
+static size_t format_error(const struct scope_error *error, const char *label, char *text,
+			   size_t size)
 {
 	struct printer printer = {text, size, 0};
 
@@ -219,7 +222,7 @@ void sc_report_error(const struct scope_error *error)
 	sc_report(text, format_error(error, "libscope: ", text, sizeof text));
 }
 
-/* ---- the tree of what is parked ------------------------------------------------------------------ */
+/* ---- the tree of what is parked -------------------------------------------------------------- */
 
 static const char *reason_text(uint32_t reason)
 {
