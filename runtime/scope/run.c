@@ -9,7 +9,10 @@
 static uint32_t running; /* atomic: a run is under way */
 static uint32_t deadlocked; /* deadlocks seen in this run; written by the last idle worker */
 
-enum { KNOWN_FLAGS = SCOPE_VIRTUAL_CLOCK | SCOPE_NO_SIGNALS | SCOPE_DETECT_DEADLOCK | SCOPE_UNGUARDED_STACKS };
+enum {
+	KNOWN_FLAGS = SCOPE_VIRTUAL_CLOCK | SCOPE_NO_SIGNALS | SCOPE_DETECT_DEADLOCK |
+		      SCOPE_UNGUARDED_STACKS
+};
 
 /* ---- configuration -------------------------------------------------------------------------- */
 
@@ -27,10 +30,12 @@ static int check_config(struct scope_config *config)
 	for (i = 0; i < sizeof config->reserved / sizeof config->reserved[0]; i++)
 		if (config->reserved[i])
 			return -EINVAL;
-	if ((config->flags & ~(unsigned)KNOWN_FLAGS) || config->grace_ns || config->orphan_grace_ns ||
-	    config->watchdog_ns || config->kill_after_ns < 0 || config->workers > SC_MAX_WORKERS)
+	if ((config->flags & ~(unsigned)KNOWN_FLAGS) || config->grace_ns ||
+	    config->orphan_grace_ns || config->watchdog_ns || config->kill_after_ns < 0 ||
+	    config->workers > SC_MAX_WORKERS)
 		return -EINVAL;
-	if (config->stack_size && (config->stack_size < 16384 || config->stack_size > (size_t)1 << 30))
+	if (config->stack_size &&
+	    (config->stack_size < 16384 || config->stack_size > (size_t)1 << 30))
 		return -EINVAL;
 	if (config->workers == 0)
 		config->workers = (unsigned)from_environment("SCOPE_WORKERS");
@@ -47,7 +52,7 @@ static int check_config(struct scope_config *config)
 	return 0;
 }
 
-/* ---- hooks ------------------------------------------------------------------------------------- */
+/* ---- hooks ----------------------------------------------------------------------------------- */
 
 static void on_signal(int signal, unsigned count)
 {
@@ -62,8 +67,8 @@ static void on_signal(int signal, unsigned count)
 
 static void on_stuck(int signal)
 {
-	sc_report_tree("no progress after the interrupt: these tasks did not end; a task that computes "
-		       "has to call scope_checkpoint() or scope_cancelled()");
+	sc_report_tree("no progress after the interrupt: these tasks did not end; a task that "
+		       "computes has to call scope_checkpoint() or scope_cancelled()");
 	_exit(128 + signal);
 }
 
@@ -148,7 +153,7 @@ static int run_main(void *unused)
 	return root_result = root_task.slot.fn(root_task.slot.arg);
 }
 
-/* ---- running ------------------------------------------------------------------------------------ */
+/* ---- running --------------------------------------------------------------------------------- */
 
 static int run_root(scope_task_fn *main_task, void *arg, const struct scope_config *config)
 {
@@ -158,7 +163,8 @@ static int run_root(scope_task_fn *main_task, void *arg, const struct scope_conf
 	int rc;
 
 	rc = sc_fiber_init(config->stack_size, sizeof(struct sc_host) - sizeof(struct sc_fiber),
-			   sc_strand_main, config->flags & SCOPE_UNGUARDED_STACKS ? SC_FIBER_UNGUARDED : 0);
+			   sc_strand_main,
+			   config->flags & SCOPE_UNGUARDED_STACKS ? SC_FIBER_UNGUARDED : 0);
 	if (rc < 0)
 		return rc;
 	fiber = sc_fiber_new(main_size > config->stack_size ? main_size : config->stack_size);
