@@ -33,7 +33,8 @@ int sc_task_entry(void *arg)
 	rc = task->slot.fn(task->slot.arg);
 	worker = sc_self();
 	/* A leaked scope may still use the record: the record then outlives the join. */
-	if (SC_UNLIKELY(!(worker->cur & 1) && !(sc_state((struct sc_scope *)worker->cur) & SC_TASK)))
+	if (SC_UNLIKELY(!(worker->cur & 1) &&
+			!(sc_state((struct sc_scope *)worker->cur) & SC_TASK)))
 		return rc;
 	/* The path of the error names the record, so the error is told while that lives. */
 	if (SC_UNLIKELY(rc != 0))
@@ -106,7 +107,8 @@ struct sc_strand *sc_refuse_task(struct sc_slot *slot, struct sc_task *task)
 	if (!task && slot->fn == sc_task_entry)
 		task = slot->arg;
 	s = task ? task->slot.scope : slot->scope;
-	sc_failed(s, -ENOMEM, 0, task ? task->slot.site : slot->site, "no stack for a task that must not be inlined");
+	sc_failed(s, -ENOMEM, 0, task ? task->slot.site : slot->site,
+		  "no stack for a task that must not be inlined");
 	if (!task && slot->fn == sc_range_entry)
 		sc_range_refused(slot->arg);
 	if (task && task->drop)
@@ -157,7 +159,9 @@ static int spawn_with(struct sc_scope *s, scope_task_fn *fn, const void *arg, si
 	rc = sc_refused(worker, s);
 	if (rc < 0)
 		return rc;
-	task = copy_size < SIZE_MAX / 2 ? sc_os.alloc(((sizeof *task + 15) & ~(size_t)15) + copy_size) : NULL;
+	task = copy_size < SIZE_MAX / 2
+		       ? sc_os.alloc(((sizeof *task + 15) & ~(size_t)15) + copy_size)
+		       : NULL;
 	if (!task) {
 		sc_failed(s, -ENOMEM, 0, site, "no memory to spawn a task");
 		return -ENOMEM;
