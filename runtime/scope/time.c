@@ -70,7 +70,7 @@ int scope_sleep_for(int64_t duration_ns)
 	return scope_sleep_until(until);
 }
 
-/* ---- deadlines -------------------------------------------------------------------------------- */
+/* ---- deadlines ------------------------------------------------------------------------------- */
 
 /* The hook of an alarm that is due. */
 void sc_expire(struct sc_alarm *alarm)
