@@ -155,8 +155,8 @@ static struct sc_strand *find(struct sc_worker *worker)
 		if (sc_sched.count > 1 &&
 		    (at_load_rlx(&sc_sched.idle) & 0xffff) * 2 <= sc_sched.count)
 			strand = search(worker);
-		else
-			strand = sc_pick(worker);
+		else if (!(strand = sc_pick(worker)))
+			strand = sc_steal(worker); /* enough others spin */
 		if (strand)
 			break;
 		sc_idle_sleep(worker);
@@ -195,6 +195,8 @@ static void requeue(struct sc_worker *worker, struct sc_strand *strand)
 	}
 	strand->reason = SC_READY;
 	sc_enqueue(worker, &strand->item);
+	if (sc_hungry())
+		sc_offer(worker);
 }
 
 int sc_give_way(struct sc_worker *worker)

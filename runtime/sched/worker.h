@@ -69,7 +69,6 @@ struct sc_task {
 	struct sc_worker *pinned;
 	void (*drop)(void *arg);
 	const char *name;
-	size_t copy_size;
 	uint32_t owns_record; /* freed when the task ended */
 };
 

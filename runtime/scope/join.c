@@ -322,8 +322,12 @@ int sc_close_finish(struct sc_scope *s)
 	if (state & SC_EXTRA)
 		sc_drop_extra(s);
 	pop(worker, s, state);
-	if (rc == -ECANCELED && !(state & SC_FAILED))
+	if (rc == -ECANCELED && !(state & SC_FAILED)) {
 		sc_hit(sc_untag(s->parent));
+		/* Who cancelled may not have announced it yet: see it from now on. */
+		worker->strand->epoch--;
+		sc_poke(worker);
+	}
 	state &= ~(uint32_t)(SC_LINKED | SC_ARMED | SC_FLUSHED | SC_EXTRA);
 	at_store_rlx(&s->state, state | SC_CLOSED);
 	return rc;

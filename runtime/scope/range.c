@@ -260,7 +260,17 @@ static int run_share(struct sc_worker *worker, struct sc_range *range)
 	}
 	sc_open_at(worker, &share, worker->strand->slot.site);
 	at_or_rlx(&share.state, SC_BARRIER);
-	sc_range_push(worker, &share, mine, worker->strand->slot.site);
+	if (SC_UNLIKELY(worker->bottom.top == worker->deque.slots + worker->deque.capacity)) {
+		sc_range_push(worker, &share, mine, worker->strand->slot.site);
+		return scope_close((struct scope *)&share);
+	}
+	/* At least one part is run before the rest can be taken: else thieves could pass the
+	 * range on for ever, each a scope deeper. */
+	*worker->bottom.top = (struct sc_slot){sc_range_entry, worker->strand->slot.site, mine,
+					       &share};
+	worker->cur = (uintptr_t)&share | 1;
+	run_range(worker, &share, mine);
+	sc_self()->cur = (uintptr_t)&share;
 	return scope_close((struct scope *)&share);
 }
 
@@ -343,12 +353,14 @@ int scope_spawn_n(struct scope *public, scope_task_fn *fn, void *base, size_t st
 		return rc;
 	tasks = new_tasks(fn, base, stride, count);
 	if (tasks) {
-		if (sc_untag(worker->cur) == s)
-			return sc_range_push(worker, s, tasks, site);
-		rc = queue_tasks(s, tasks, site);
+		int own = sc_untag(worker->cur) == s;
+
+		rc = own ? sc_range_push(worker, s, tasks, site) : queue_tasks(s, tasks, site);
 		if (rc == 0)
 			return 0;
 		sc_os.free(tasks);
+		if (own)
+			return rc; /* which recorded it */
 	}
 	sc_failed(s, -ENOMEM, 0, site, "no memory to spawn tasks");
 	return -ENOMEM;

@@ -54,6 +54,8 @@ static int check_config(struct scope_config *config)
 
 /* ---- hooks ----------------------------------------------------------------------------------- */
 
+static int last_words; /* the exit status while the report of a third interrupt is made */
+
 static void on_signal(int signal, unsigned count)
 {
 	at_store_rlx(&sc_sched.hard_signal, (uint32_t)signal);
@@ -61,12 +63,14 @@ static void on_signal(int signal, unsigned count)
 		sc_cancel(&sc_root, SCOPE_CAUSE_INTERRUPT);
 		return;
 	}
+	last_words = 128 + signal;
 	sc_report_tree("third interrupt: these tasks did not end");
 	_exit(128 + signal);
 }
 
 static void on_stuck(int signal)
 {
+	last_words = 128 + signal;
 	sc_report_tree("no progress after the interrupt: these tasks did not end; a task that "
 		       "computes has to call scope_checkpoint() or scope_cancelled()");
 	_exit(128 + signal);
@@ -107,6 +111,9 @@ static void on_overflow(const void *address)
 	char path[1024], site[160] = "scope_run";
 	struct sc_worker *worker = sc_self();
 
+	/* The report walks a tree that lives: if it trips, the program ends all the same. */
+	if (last_words)
+		_exit(last_words);
 	if (!fiber)
 		return;
 	sc_path(worker->cur, path, sizeof path);
@@ -137,6 +144,7 @@ static void install(const struct scope_config *config)
 	sc_sched.virtual_now = SCOPE_SEC; /* not 0: that means none in options */
 	sc_epoch = 0;
 	deadlocked = 0;
+	last_words = 0;
 	memset(&sc_root, 0, sizeof sc_root);
 	sc_root.state = SC_LINKED;
 	sc_root.count = 1; /* the root task */

@@ -131,11 +131,11 @@ static int spawn_record(struct sc_worker *worker, struct sc_scope *s, struct sc_
 			unsigned flags)
 {
 	struct sc_slot slot = {sc_task_entry, task->slot.site, task, s};
+	int rc;
 
 	if (flags & SCOPE_PINNED)
 		task->pinned = worker;
 	if ((flags & (SCOPE_PINNED | SCOPE_CONCURRENT)) || sc_untag(worker->cur) != s) {
-		task->owns_record = 2; /* freed by sc_run_task */
 		sc_accept(task);
 		if ((flags & SCOPE_CONCURRENT) && !sc_hungry()) {
 			/* Nobody to take it: the next checkpoint here gives way (P9). */
@@ -144,7 +144,10 @@ static int spawn_record(struct sc_worker *worker, struct sc_scope *s, struct sc_
 		}
 		return 0;
 	}
-	return sc_push(worker, &slot);
+	rc = sc_push(worker, &slot);
+	if (rc < 0)
+		free_task(task);
+	return rc;
 }
 
 static int spawn_with(struct sc_scope *s, scope_task_fn *fn, const void *arg, size_t copy_size,
@@ -169,7 +172,6 @@ static int spawn_with(struct sc_scope *s, scope_task_fn *fn, const void *arg, si
 	memset(task, 0, sizeof *task);
 	task->slot = (struct sc_slot){fn, site, (void *)(uintptr_t)arg, s};
 	task->owns_record = 1;
-	task->copy_size = copy_size;
 	if (copy_size) {
 		memcpy(copy_of(task), arg, copy_size);
 		task->slot.arg = copy_of(task);
