@@ -58,7 +58,8 @@ CC_asan = $(CC)
 FLAGS_asan = -O1 -g -fno-optimize-sibling-calls -fsanitize=address,undefined \
 	-fno-sanitize-recover=all -DSC_TEST_SHIM
 CC_tsan = $(TSAN_CC)
-FLAGS_tsan = -O1 -g -DSC_TSAN_SWITCH_FLAGS=0 -fno-optimize-sibling-calls -fsanitize=thread -DSC_TEST_SHIM
+FLAGS_tsan = -O1 -g -DSC_TSAN_SWITCH_FLAGS=0 -fno-optimize-sibling-calls -fsanitize=thread \
+	-DSC_TEST_SHIM
 CC_sim = $(CC)
 FLAGS_sim = -O2 -g -DSC_SIM -DSC_TEST_SHIM
 CC_valgrind = $(CC)
