@@ -109,12 +109,15 @@ static int root_task(void *arg)
 	if (scope_cancelled())
 		return -ECANCELED;
 	if (ticked || (rc && !job->manifest))
-		note_errno("", "", ticked ? -ticked : -rc);
+		note_errno("", "cannot go on", ticked ? -ticked : -rc);
 	else if (!rc)
 		rc = job->manifest ? check_report() : manifest_write(sum.out_name);
 	if (sum.stats && !scope_cancelled())
 		note_stats();
-	return rc;
+	/* Whatever it was has been told; as the root's error the library would repeat it. */
+	if (rc)
+		atomic_store(&sum.failed, true);
+	return 0;
 }
 
 static int run(const struct job *job)
@@ -125,8 +128,8 @@ static int run(const struct job *job)
 
 	if (seen)
 		return 128 + seen;
-	if (rc == -EAGAIN || rc == -EBUSY || rc == -EINVAL)
-		fprintf(stderr, "scope-sum: %s\n", strerror(-rc));
+	if (rc && rc != -ECANCELED)
+		fprintf(stderr, "scope-sum: cannot start: %s\n", strerror(-rc));
 	return rc || atomic_load(&sum.failed) ? EXIT_TROUBLE : EXIT_SUCCESS;
 }
 
