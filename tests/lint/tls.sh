@@ -1,0 +1,90 @@
+#!/bin/sh
+# tests/lint/tls.sh: no compiler keeps the running worker across a call that may switch threads.
+#
+# scope_close and scope_both read the thread-local pointer to their worker at entry and again
+# after each child, which may go on in another thread.  The check follows the machine code of
+# both in both libraries: from the entry and from every call that comes back, on every way,
+# there is such a read before the next child is called, and from a child's before the return
+# too.  x86-64 only.
+cd "${1:-.}" || exit 2
+build=${BUILD:-build}
+case $(uname -m) in
+x86_64) ;;
+*) exit 0 ;;
+esac
+
+bad=0
+# Checks function $2 in library $1.
+check() {
+	objdump -d --no-show-raw-insn "$build/$1" | awk -v library="$1" -v name="$2" '
+	/^[0-9a-f]+ <.*>:$/ { inside = $2 == "<" name ">:"; next }
+	/^$/ { inside = 0 }
+	inside && match($0, /^ *[0-9a-f]+:/) {
+		at = substr($0, RSTART, RLENGTH - 1)
+		gsub(/ /, "", at)
+		text = substr($0, RSTART + RLENGTH)
+		gsub(/^[ \t]+|[ \t]+$/, "", text)
+		place[at] = ++count
+		code[count] = text
+	}
+	# Called through a pointer, but not that of the table of imported functions.
+	function is_child(i) {
+		return code[i] ~ /^call[q]? +\*/ && code[i] !~ /\(%rip\)/
+	}
+	function is_read(i) {
+		return code[i] ~ /%fs:/ && code[i] !~ /%fs:0x28/
+	}
+	# Where a jump within the function leads, 0 if it leaves it.
+	function target(i,   part) {
+		split(code[i], part, / +/)
+		return part[1] ~ /^j/ && part[2] in place ? place[part[2]] : 0
+	}
+	# Whether each way from instruction i on meets a read in time; a return may do instead.
+	function is_read_from(i, or_return) {
+		for (; i <= count && !seen[i]; i++) {
+			seen[i] = 1
+			if (is_read(i))
+				return 1
+			if (code[i] ~ /^(rep[z]? )?ret/)
+				return or_return
+			if (is_child(i))
+				return 0
+			if (code[i] ~ /^(notrack )?jmp/) {
+				if (!target(i))
+					return 1
+				i = target(i) - 1
+			} else if (target(i) && !is_read_from(target(i), or_return))
+				return 0
+		}
+		return 1
+	}
+	function complain(text) {
+		printf "%s in %s: %s\n", name, library, text
+		failed = 1
+	}
+	END {
+		if (!count)
+			complain("not found")
+		delete seen
+		if (count && !is_read_from(1, 0))
+			complain("the worker is not read at entry")
+		for (i = 1; i <= count; i++) {
+			reads += is_read(i)
+			children += is_child(i)
+			if (code[i] !~ /^(addr32 )?call/)
+				continue
+			delete seen
+			if (!is_read_from(i + 1, !is_child(i)))
+				complain("the worker is not read again after: " code[i])
+		}
+		if (count && (!children || reads < children + 1))
+			complain(reads + 0 " reads of the worker, " children + 0 " children")
+		exit failed
+	}' || bad=1
+}
+
+for library in libscope.a libscope.so.0; do
+	check $library scope_close
+	check $library scope_both
+done
+exit $bad
