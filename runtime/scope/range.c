@@ -262,7 +262,8 @@ static int run_share(struct sc_worker *worker, struct sc_range *range)
 	at_or_rlx(&share.state, SC_BARRIER);
 	if (SC_UNLIKELY(worker->bottom.top == worker->deque.slots + worker->deque.capacity)) {
 		sc_range_push(worker, &share, mine, worker->strand->slot.site);
-		return scope_close((struct scope *)&share);
+		scope_close((struct scope *)&share);
+		return 0;
 	}
 	/* At least one part is run before the rest can be taken: else thieves could pass the
 	 * range on for ever, each a scope deeper. */
@@ -271,7 +272,10 @@ static int run_share(struct sc_worker *worker, struct sc_range *range)
 	worker->cur = (uintptr_t)&share | 1;
 	run_range(worker, &share, mine);
 	sc_self()->cur = (uintptr_t)&share;
-	return scope_close((struct scope *)&share);
+	/* Errors went to the scope above, and close has noted a hit.  A share is no task: handing
+	 * on -ECANCELED would be a failure if a shield went on meanwhile. */
+	scope_close((struct scope *)&share);
+	return 0;
 }
 
 int sc_range_entry(void *arg)

@@ -1639,6 +1639,52 @@ Test(cancel, C12_shield_does_not_undo_a_hit)
 	run(shield_after_the_hit);
 }
 
+/* Parts of a range that other workers took feel a cancel from above; the shield goes on before
+ * they end.  What the runtime made of the parts is no task, so it fails nobody. */
+struct shared_range {
+	struct scope *outer, *s;
+	int left;
+};
+
+static int feel_and_shield(void *arg)
+{
+	struct shared_range *range = arg;
+	int rc = scope_sleep_for(SCOPE_MS);
+
+	MUST(rc == 0 || rc == -ECANCELED);
+	if (__atomic_sub_fetch(&range->left, 1, __ATOMIC_RELAXED) == 20)
+		scope_cancel(range->outer);
+	if (rc == -ECANCELED && range->left < 5)
+		MUST_BE(scope_set_shield(range->s, true), 0);
+	return 0;
+}
+
+static int range_and_shield(void *arg)
+{
+	struct scope outer, s;
+	int round, rc;
+
+	(void)arg;
+	for (round = 0; round < 300; round++) {
+		struct shared_range range = {&outer, &s, 60};
+
+		scope_open(&outer);
+		scope_open(&s);
+		MUST_BE(scope_spawn_n(&s, feel_and_shield, &range, 0, 60), 0);
+		rc = scope_close(&s);
+		MUST(rc == 0 || rc == -ECANCELED);
+		/* Not -ECANCELED as an error: that would have a record. */
+		MUST(scope_last_error() == NULL);
+		MUST_BE(scope_close(&outer), 0);
+	}
+	return 0;
+}
+
+Test(cancel, C12_part_of_a_range_that_felt_a_cancel_fails_nobody)
+{
+	run(range_and_shield);
+}
+
 /* Nobody looked: the first task inside finished without asking. */
 static int cancel_that_hit_nobody(void *arg)
 {
