@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "scope/tree.h"
 #include <errno.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <string.h>
 
@@ -149,8 +150,9 @@ static const char *cause_text(enum scope_cause cause)
 
 static void print_code(struct printer *printer, int code)
 {
-	const char *name = code < 0 ? strerrordesc_np(-code) : NULL;
-	const char *symbol = code < 0 ? strerrorname_np(-code) : NULL;
+	int number = code < 0 && code > INT_MIN ? -code : -1; /* -INT_MIN is no int */
+	const char *name = strerrordesc_np(number);
+	const char *symbol = strerrorname_np(number);
 
 	if (symbol)
 		print(printer, "-%s (%s)", symbol, name);
