@@ -55,7 +55,8 @@ typedef int scope_task_fn(void *arg);
 struct scope_error;
 
 /* Receives a report as whole lines of text; `length` bytes, not terminated.  May be
- * called from any thread of the runtime, one call at a time; must not call scope_*. */
+ * called from any thread of the runtime, one call at a time, for a stack overflow from a
+ * signal handler on its own stack; must not call scope_*. */
 typedef void scope_report_fn(const char *text, size_t length, void *arg);
 
 enum scope_run_flags {
@@ -67,10 +68,10 @@ enum scope_run_flags {
 
 struct scope_config {
 	unsigned workers;        /* 0: SCOPE_WORKERS, else the processors this process may use */
-	size_t stack_size;       /* usable bytes of a task's stack; 0: 256 KiB */
+	size_t stack_size;       /* usable bytes of a task's stack, 16 KiB to 1 GiB; 0: 256 KiB */
 	int64_t grace_ns;        /* must be 0: the first SIGINT or SIGTERM cancels at once */
-	int64_t kill_after_ns;   /* no progress this long after a hard cancel: dump, exit; 0: 5 s */
-	uint64_t seed;           /* nonzero: seeded schedule (0: SCOPE_SEED); needs workers == 1 */
+	int64_t kill_after_ns;   /* no progress this long after an interrupt: report, exit; 0: 5 s */
+	uint64_t seed;           /* nonzero: seeded schedule (0: SCOPE_SEED), on one worker only */
 	unsigned flags;          /* enum scope_run_flags */
 	int *out_signal;         /* set always: the interrupt that was seen, or 0 */
 	scope_report_fn *report; /* NULL: stderr */
@@ -83,15 +84,20 @@ struct scope_config {
 /**
  * Runs `main_task(arg)` as the root task and returns when it and every task below it
  * ended.  The calling thread becomes a worker; the others are started and joined here.
- * The root task's stack has the size that main() had (RLIMIT_STACK), at most 64 MiB.
- * SIGINT and SIGTERM cancel the root scope (unless SCOPE_NO_SIGNALS); a second one
- * cancels through shields' owners no further, a third one, or kill_after_ns without
- * progress, prints the tasks and exits with 128 + signal.  Without `out_signal` the
+ * The root task's stack has the size that main() had (RLIMIT_STACK), at most 64 MiB, at
+ * least stack_size.  An error of the root task that nobody printed is reported.
+ *
+ * Unless SCOPE_NO_SIGNALS is set, the first SIGINT or SIGTERM cancels the root scope.  A
+ * second one changes nothing; the third prints the tasks and ends the process with status
+ * 128 + signal.  So does the first one when no worker makes progress (continues a task,
+ * runs a checkpoint) for kill_after_ns while the run lasts.  Without `out_signal` the
  * signal that was seen is raised again, with its old disposition, before this returns.
+ * While it runs the two signals are blocked in the workers, so a task that starts a program
+ * unblocks them there.
  *
  * config   NULL: all defaults; read only during the call
  * Thread safety: one run at a time in a process.
- * Cost: one thread per worker beyond the first, about 100 us.
+ * Cost: a thread per worker beyond the first and one for time and signals: 0.2 ms and more.
  * Returns the root task's result, else
  *   -EBUSY    a run is under way in this process (also when called from a task); nothing ran
  *   -EINVAL   a field of config is out of range or a reserved one is set; nothing ran
@@ -104,7 +110,8 @@ SCOPE_API int scope_run(scope_task_fn *main_task, void *arg, const struct scope_
 
 /* ---- scopes -------------------------------------------------------------------- */
 
-/* Caller memory, no initial value needed, never copied or moved while open. */
+/* Caller memory, no initial value needed, never copied or moved while open.  That a scope
+ * was closed can be told, by -ESTALE, only as long as nothing else was written there. */
 struct scope {
 	uint64_t opaque[24];
 };
@@ -115,7 +122,7 @@ enum scope_timeout_policy {
 };
 
 struct scope_options {
-	const char *name;     /* for paths and reports; must live until close */
+	const char *name;     /* must live until close; reports name tasks only so far */
 	int64_t deadline_ns;  /* absolute; 0: none */
 	unsigned on_timeout;  /* enum scope_timeout_policy */
 	bool shield;          /* hide cancels from outside */
@@ -124,11 +131,12 @@ struct scope_options {
 
 /**
  * Opens a scope in the running task, which becomes its owner; the scope becomes the
- * task's place.  Scopes of a task are closed in the reverse order of opening.  Outside
- * scope_run this does nothing, and every later call on `s` returns -ENOTCONN.
+ * task's place.  Scopes of a task are closed in the reverse order of opening.  A task that
+ * returns with a scope open fails with -EPROTO, after that scope was cancelled and joined.
+ * Outside scope_run this does nothing, and every later call on `s` returns -ENOTCONN.
  *
  * Thread safety: `s` belongs to the caller until scope_close returned.
- * Cost: six stores.
+ * Cost: seven stores.
  */
 SCOPE_API void scope_open(struct scope *s);
 
@@ -153,24 +161,25 @@ SCOPE_API int scope_open_with(struct scope *s, const struct scope_options *optio
  * scope, what is refused with -ECANCELED makes close see the cancel.
  *
  * Thread safety: any task of the run.
- * Cost: a few stores by the owner; an allocation and two atomic operations by others.
+ * Cost: a few stores by the owner; an allocation and a few atomic operations by others.
  * Returns 0, else `fn` does not run and the argument stays with the caller:
  *   -ENOTCONN   not called from a task
  *   -ECANCELED  `s` is a cancelled place
- *   -ENOMEM     the queue is full and no memory is left; also an error of the scope
+ *   -ENOMEM     no memory, which the owner needs only when its worker's queue is full; also
+ *               an error of the scope
  */
 SCOPE_API int scope_spawn(struct scope *s, scope_task_fn *fn, void *arg);
 
 enum scope_spawn_flags {
 	SCOPE_CONCURRENT = 1u << 0, /* must progress though the parent never parks: never inlined */
-	SCOPE_PINNED = 1u << 1      /* stays on the worker that spawned it */
+	SCOPE_PINNED = 1u << 1      /* stays on the worker that spawned it; never inlined */
 };
 
 struct scope_spawn_options {
 	const char *name;        /* for paths and reports; must live until the task ended */
 	unsigned flags;          /* enum scope_spawn_flags */
 	size_t copy_size;        /* nonzero: the task gets its own copy of so many bytes at arg */
-	void (*drop)(void *arg); /* called instead of fn if the task can't run for want of a stack */
+	void (*drop)(void *arg); /* instead of fn if the task can't run for want of a stack */
 	uint64_t reserved[4];    /* must be 0 */
 };
 
@@ -231,7 +240,7 @@ SCOPE_API int scope_spawn_n(struct scope *s, scope_task_fn *fn, void *base, size
  *   -ETIMEDOUT  its own deadline was felt inside and on_timeout is the default; closed
  * or 0.  Nothing is changed by
  *   -ENOTCONN   not called from a task
- *   -EBUSY      the caller has a younger scope open (debug builds abort)
+ *   -EBUSY      the caller has a younger scope open (compiled with SC_DEBUG: an abort)
  *   -EDEADLK    the caller is a member: it would wait for itself
  *   -EPERM      the caller is neither owner nor member
  *   -ESTALE     the scope is closed
@@ -242,13 +251,14 @@ SCOPE_API int scope_close(struct scope *s);
  * Waits until no accepted task is left and leaves the scope open and usable.  Never runs
  * tasks on the caller's stack.
  *
+ * deadline_ns  absolute, monotonic; already past: polls; SCOPE_NEVER: no limit
  * Cancellation point: -ECANCELED leaves the scope open, its tasks go on until cancelled.
  * Thread safety: the owner only.
  * Returns 0, else the scope stays as it is:
  *   -ENOTCONN   not called from a task
  *   -ECANCELED  the caller's place is cancelled
  *   -ETIMEDOUT  tasks are left at deadline_ns
- *   -EBUSY      the scope is being closed, or the caller has a younger one open
+ *   -EBUSY      the caller has a younger scope open
  *   -EDEADLK    the caller is a member
  *   -EPERM      the caller is neither owner nor member
  *   -ESTALE     the scope is closed
@@ -261,7 +271,7 @@ SCOPE_API int scope_wait_until(struct scope *s, int64_t deadline_ns);
  * nothing; the first call fixes the cause.  Does nothing outside scope_run.
  *
  * Thread safety: any task that holds the scope while it is open.
- * Cost: linear in the parked tasks below.
+ * Cost: linear in the parked tasks below, and two stores to each worker.
  */
 SCOPE_API void scope_cancel(struct scope *s);
 
@@ -320,10 +330,11 @@ SCOPE_API bool scope_cancel_called(const struct scope *s);
  * close.
  *
  * timeout_ns  relative; negative counts as 0
- * Returns what scope_close does, else `fn` did not run:
- *   -ENOTCONN   not called from a task
+ * Returns what scope_close does: fn's result, without one that is an error
  *   -ETIMEDOUT  the timeout was felt inside
  *   -ECANCELED  a cancel from above was felt inside
+ * or 0; and if `fn` did not run
+ *   -ENOTCONN   not called from a task
  */
 SCOPE_API int scope_within(int64_t timeout_ns, scope_task_fn *fn, void *arg);
 
@@ -368,8 +379,10 @@ SCOPE_API int64_t scope_now(void);
 SCOPE_API int scope_sleep_for(int64_t duration_ns);
 
 /**
- * Parks the task until `deadline_ns`; SCOPE_NEVER until it is cancelled.
+ * Parks the task until `deadline_ns`; SCOPE_NEVER until it is cancelled.  A time already
+ * past makes it a checkpoint.
  *
+ * deadline_ns  absolute, monotonic
  * Cancellation point.
  * Returns 0, else
  *   -ENOTCONN   not called from a task
@@ -384,7 +397,7 @@ enum scope_cause {
 	SCOPE_CAUSE_EXPLICIT,  /* scope_cancel */
 	SCOPE_CAUSE_DEADLINE,  /* the scope's deadline */
 	SCOPE_CAUSE_ERROR,     /* a sibling's error */
-	SCOPE_CAUSE_PARENT,    /* a scope above */
+	SCOPE_CAUSE_PARENT,    /* not set in this version, nor are SHUTDOWN and JOINER */
 	SCOPE_CAUSE_INTERRUPT, /* SIGINT or SIGTERM */
 	SCOPE_CAUSE_SHUTDOWN,
 	SCOPE_CAUSE_JOINER,
@@ -392,13 +405,14 @@ enum scope_cause {
 	SCOPE_CAUSE_RUNTIME   /* a rule was broken: see the report */
 };
 
-/* One recorded error.  `text` and `path` are "" if there was no memory to keep them. */
+/* One recorded error.  Without memory for a record there is none: close still returns the
+ * code. */
 struct scope_error {
 	int code;
 	enum scope_cause cause;     /* why the failing task was being cancelled, or NONE */
 	const char *text;           /* from scope_fail */
-	const char *path;           /* "/main/server/conn#17/reader" */
-	const void *site;           /* return address of the spawn of the failing task */
+	const char *path;           /* "/main/server/conn/reader" */
+	const void *site;           /* return address of the spawn, or of scope_fail */
 	int64_t time_ns;            /* scope_now() at the record */
 	const struct scope_error *context;    /* the error that was in hand when this one came */
 	const struct scope_error *suppressed; /* later errors of the same scope, in order */
@@ -406,12 +420,13 @@ struct scope_error {
 	uint64_t uncounted;         /* errors past the 64 that a scope keeps */
 };
 
-/** The record behind the last nonzero scope_close in this task, NULL if there was none;
- * valid until the task's next nonzero close or its end. */
+/** The record behind the last nonzero scope_close in this task, NULL if there was none (a
+ * cancel from above leaves none); valid until the task's next nonzero close or its end. */
 SCOPE_API const struct scope_error *scope_last_error(void);
 
 /**
- * Prints an error as a tree: path, code, text, spawn site, contexts, suppressed errors.
+ * Prints an error as a tree: path, code, text, cause, spawn site, contexts, suppressed
+ * errors; at most eight levels and 8 KiB.
  *
  * Thread safety: any thread that may read `error`.
  * Returns 0, else
