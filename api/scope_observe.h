@@ -13,9 +13,9 @@ struct scope_stats {
 	uint64_t workers;
 	uint64_t workers_busy;  /* not searching or asleep now */
 	uint64_t tasks_stolen;  /* unstarted tasks that another worker took */
-	uint64_t tasks_started; /* tasks that ran on a stack of their own (not inlined) */
-	uint64_t parks;         /* times a stack was put aside */
-	uint64_t stacks_live;   /* stacks in use now */
+	uint64_t tasks_started; /* tasks that ended on a stack of their own (not inlined) */
+	uint64_t parks;         /* times a task parked, with its whole stack */
+	uint64_t stacks_live;   /* stacks in use now: the root task's, one in reserve a worker too */
 	uint64_t timers_live;   /* armed timers now */
 	uint64_t reserved[9];
 };
