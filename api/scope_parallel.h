@@ -12,9 +12,9 @@ extern "C" {
  * Runs f(f_arg) and g(g_arg), perhaps in parallel, and returns when both ended: a scope
  * with two children as one call.
  *
- * Not a cancellation point, but in a cancelled place it may leave out both.
+ * Not a cancellation point, but in a cancelled place it may leave out one or both.
  * Cost: about 7 ns beyond the two calls.
- * Returns 0, the first error, else
+ * Returns 0, the first error (want of memory may be one), else
  *   -ENOTCONN   not called from a task; nothing ran
  *   -ECANCELED  the place is cancelled and a part was left out or felt it
  */
@@ -28,8 +28,11 @@ typedef int scope_for_fn(size_t begin, size_t end, void *arg);
  * largest chunk; 0 finds it at run time by splitting when another worker is hungry.
  *
  * Not a cancellation point itself; in a cancelled place, and after an error, no further
- * chunk starts.
- * Returns 0, the first error, else
+ * chunk starts.  Of an empty range only the cancel is looked at.
+ *
+ * Thread safety: any task; chunks run in parallel.
+ * Cost: an allocation each time that the range is divided for another worker.
+ * Returns 0, the first error (want of memory may be one), else
  *   -ENOTCONN   not called from a task; nothing ran
  *   -EINVAL     begin > end
  *   -ECANCELED  the place is cancelled and chunks were left out or felt it
@@ -51,9 +54,14 @@ struct scope_reducer {
  * Reduces [begin, end) in parallel into *out_result, which is written only on success.
  * Chunks are combined in order: combine need be associative only.
  *
- * Returns 0, the first error, else
+ * Not a cancellation point itself; in a cancelled place, and after an error, no further
+ * chunk starts.
+ * Thread safety: any task; chunks run in parallel.
+ * Cost: an allocation each time that the range is divided; 4 KiB of the caller's stack.
+ * Returns 0, the first error (want of memory may be one), else
  *   -ENOTCONN   not called from a task; nothing ran
- *   -EINVAL     begin > end, size 0 or over 4,096, a NULL function, a reserved field set
+ *   -EINVAL     begin > end, size 0 or over 4,096, a NULL function or out_result, a reserved
+ *               field set
  *   -ECANCELED  the place is cancelled and chunks were left out or felt it
  */
 SCOPE_API int scope_reduce(size_t begin, size_t end, size_t grain,
