@@ -70,7 +70,7 @@ struct scope_config {
 	unsigned workers;        /* 0: SCOPE_WORKERS, else the processors this process may use */
 	size_t stack_size;       /* usable bytes of a task's stack, 16 KiB to 1 GiB; 0: 256 KiB */
 	int64_t grace_ns;        /* must be 0: the first SIGINT or SIGTERM cancels at once */
-	int64_t kill_after_ns;   /* no progress this long after an interrupt: report, exit; 0: 5 s */
+	int64_t kill_after_ns;   /* no progress so long after an interrupt: report, exit; 0: 5 s */
 	uint64_t seed;           /* nonzero: seeded schedule (0: SCOPE_SEED), on one worker only */
 	unsigned flags;          /* enum scope_run_flags */
 	int *out_signal;         /* set always: the interrupt that was seen, or 0 */
