@@ -15,7 +15,7 @@ struct scope_stats {
 	uint64_t tasks_stolen;  /* unstarted tasks that another worker took */
 	uint64_t tasks_started; /* tasks that ended on a stack of their own (not inlined) */
 	uint64_t parks;         /* times a task parked, with its whole stack */
-	uint64_t stacks_live;   /* stacks in use now: the root task's, one in reserve a worker too */
+	uint64_t stacks_live;   /* stacks in use now, with the root task's and a spare a worker */
 	uint64_t timers_live;   /* armed timers now */
 	uint64_t reserved[9];
 };
