@@ -35,6 +35,44 @@ void sc_arch_switch(struct sc_context *save, const struct sc_context *load);
 void sc_arch_switch_aside(struct sc_context *save, struct sc_aside *area,
 			  const struct sc_context *load);
 
+/* sc_arch_switch without a call, where the CPU's return predictor would be left one entry
+ * off by a call that is never returned from: each return after a switch would go wrong. */
+SC_INLINE void sc_arch_switch_here(struct sc_context *save, const struct sc_context *load)
+{
+#if defined(__x86_64__)
+	/* The frame is that of switch_x86_64.S, below the red zone of the function around. */
+	__asm__ volatile("leaq -128(%%rsp), %%rsp\n\t"
+			 "leaq 1f(%%rip), %%rcx\n\t"
+			 "pushq %%rcx\n\t"
+			 "pushq %%rbp\n\t"
+			 "pushq %%rbx\n\t"
+			 "pushq %%r12\n\t"
+			 "pushq %%r13\n\t"
+			 "pushq %%r14\n\t"
+			 "pushq %%r15\n\t"
+			 "movq %%rsp, (%0)\n\t"
+			 "movq (%1), %%rax\n\t"
+			 "movq 0(%%rax), %%r15\n\t"
+			 "movq 8(%%rax), %%r14\n\t"
+			 "movq 16(%%rax), %%r13\n\t"
+			 "movq 24(%%rax), %%r12\n\t"
+			 "movq 32(%%rax), %%rbx\n\t"
+			 "movq 40(%%rax), %%rbp\n\t"
+			 "movq 48(%%rax), %%rcx\n\t"
+			 "leaq 56(%%rax), %%rsp\n\t"
+			 "jmp *%%rcx\n"
+			 "1:\n\t"
+			 "leaq 128(%%rsp), %%rsp"
+			 : "+D"(save), "+S"(load)
+			 :
+			 : "rax", "rcx", "rdx", "r8", "r9", "r10", "r11", "xmm0", "xmm1", "xmm2",
+			   "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11",
+			   "xmm12", "xmm13", "xmm14", "xmm15", "cc", "memory");
+#else
+	sc_arch_switch(save, load);
+#endif
+}
+
 /* Makes a context that, when first continued, calls entry(arg) on the stack that ends at
  * `top` (16-byte aligned).  entry never returns.  Returns the root link, initially {0, 0}. */
 struct sc_root_link *sc_arch_make(struct sc_context *context, void *top, void (*entry)(void *),

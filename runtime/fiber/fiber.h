@@ -70,7 +70,7 @@ void sc_fiber_switch_aside(struct sc_fiber *from, struct sc_aside *area, struct 
 #else
 SC_INLINE void sc_fiber_switch(struct sc_fiber *from, struct sc_fiber *to)
 {
-	sc_arch_switch(&from->context, &to->context);
+	sc_arch_switch_here(&from->context, &to->context);
 }
 
 SC_INLINE void sc_fiber_switch_aside(struct sc_fiber *from, struct sc_aside *area,

@@ -199,6 +199,50 @@ static void requeue(struct sc_worker *worker, struct sc_strand *strand)
 		sc_offer(worker);
 }
 
+/* The strand next in the ring if nothing else is due to be looked at: not the LIFO place,
+ * not the inbox, no timers, no slots. */
+SC_INLINE struct sc_strand *next_in_ring(struct sc_worker *worker)
+{
+	struct sc_ring *ring = &worker->ring;
+	struct sc_strand *strand;
+	struct sc_item *item;
+
+	if (worker->next || worker->inbox_turn <= 1 ||
+	    at_load_rlx(&worker->timers.next) != SC_NEVER || sc_inbox_count(&worker->pinned) ||
+	    worker->bottom.top != worker->deque.slots || sc_sched.seed)
+		return NULL;
+	item = sc_ring_pop(ring);
+	if (!item)
+		return NULL;
+	strand = SC_CONTAINER(item, struct sc_strand, item);
+	if (SC_UNLIKELY(item->kind != SC_ITEM_STRAND || strand->on_resume || strand->pinned)) {
+		worker->next = item; /* for the long way round, which the caller takes now */
+		return NULL;
+	}
+	worker->inbox_turn--;
+	return strand;
+}
+
+int sc_hand_over(struct sc_worker *worker)
+{
+	struct sc_strand *self = worker->strand, *to;
+
+	if (self->pinned || !(to = next_in_ring(worker)))
+		return 0;
+	count(&worker->progress);
+	self->reason = SC_READY;
+	to->reason = SC_RUNNING;
+	/* Without thieves it may be in the ring while it still runs; there is room. */
+	if (worker->ring.solo) {
+		sc_ring_push(&worker->ring, &self->item);
+	} else {
+		worker->post = requeue;
+		worker->post_strand = self;
+	}
+	switch_to(worker, self, to);
+	return 1;
+}
+
 int sc_give_way(struct sc_worker *worker)
 {
 	struct sc_strand *self = worker->strand, *strand;

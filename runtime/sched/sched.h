@@ -96,6 +96,9 @@ void sc_land(void);
 int sc_others_wait(struct sc_worker *worker);
 /* Lets others go first; false if nobody was there. */
 int sc_give_way(struct sc_worker *worker);
+/* The same in fewer steps, for a strand with no slots and no scope to put aside: if the next
+ * in turn is a strand in the ring.  sc_hooks.resume is left to the caller. */
+int sc_hand_over(struct sc_worker *worker);
 
 /* ---- from anywhere ---- */
 

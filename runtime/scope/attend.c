@@ -220,6 +220,29 @@ bool scope_cancelled(void)
 	return true;
 }
 
+/* Nothing to put aside: the place is a task that opened no scope, or one whose slots are all
+ * with others.  What is left of sc_suspend and sc_resume then. */
+SC_INLINE int yield_plainly(struct sc_worker *worker)
+{
+	struct sc_scope *s = sc_untag(worker->cur);
+	uint32_t state = sc_state(s);
+
+	if (!(state & SC_TASK)) {
+		if (!(state & SC_FLUSHED) || s->base != worker->bottom.top)
+			return 0;
+		worker->strand->left_worker = NULL;
+	}
+	if (!sc_hand_over(worker))
+		return 0;
+	worker = sc_self();
+	worker->floor = worker->bottom.top;
+	if (!(state & SC_TASK))
+		s->base = worker->floor;
+	if (SC_UNLIKELY(worker->strand->cancelled))
+		sc_poke(worker);
+	return 1;
+}
+
 int scope_yield(void)
 {
 	struct sc_worker *worker = sc_self();
@@ -227,6 +250,8 @@ int scope_yield(void)
 
 	if (SC_UNLIKELY(worker->cur == 0))
 		return -ENOTCONN;
+	if (SC_LIKELY(!sc_called(worker)) && yield_plainly(worker))
+		return 0;
 	rc = sc_check(worker);
 	if (rc == 0)
 		sc_give_way(sc_self());
