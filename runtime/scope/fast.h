@@ -1,6 +1,6 @@
 /* runtime/scope/fast.h: the few lines that every spawn and join runs.
  *
- * Compiled into fast.c, and by scope_fast.h's users with link-time optimisation.
+ * Inlined into fast.c, parallel.c and range.c, and into their slow paths.
  */
 #ifndef SC_SCOPE_FAST_H
 #define SC_SCOPE_FAST_H
