@@ -22,6 +22,20 @@ function trimmed(s) {
 	sub(/ $/, "", s)
 	return s
 }
+# The prototype in lines of at most 72 columns, the further ones below its first parameter.
+function folded(prototype,   text, line, indent, n, i, part) {
+	indent = sprintf("%*s", index(prototype, "("), "")
+	n = split(prototype, part, /, /)
+	line = part[1]
+	for (i = 2; i <= n; i++) {
+		if (length(line ", " part[i]) > 72) {
+			text = text ".B \"" line ",\"\n"
+			line = indent part[i]
+		} else
+			line = line ", " part[i]
+	}
+	return text ".B \"" line "\"\n"
+}
 # The page of function `name`, from comment[1..lines] and `prototype`.
 function page(   file, i, s, summary, part, text, errors, notes, parameters, open, n, body) {
 	file = directory "/" name ".3"
@@ -70,7 +84,7 @@ function page(   file, i, s, summary, part, text, errors, notes, parameters, ope
 	printf ".TH %s 3 \"\" \"libscope %s\" \"libscope\"\n", toupper(name), version >file
 	summary = tolower(substr(summary, 1, 1)) substr(summary, 2)
 	printf ".SH NAME\n%s \\- %s\n", name, summary >file
-	printf ".SH SYNOPSIS\n.nf\n.B #include <%s>\n.PP\n.B %s\n.fi\n", body[n], prototype >file
+	printf ".SH SYNOPSIS\n.nf\n.B #include <%s>\n.PP\n%s.fi\n", body[n], folded(prototype) >file
 	printf ".SH DESCRIPTION\n%s", text >file
 	if (parameters != "")
 		printf ".SH PARAMETERS\n%s", parameters >file
