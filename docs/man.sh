@@ -79,8 +79,8 @@ function page(   file, i, s, summary, part, text, errors, notes, parameters, ope
 	summary = text
 	gsub(/\n(\.PP\n)?/, " ", summary)
 	# The first clause; dots within a range end none.
-	if (match(summary, /[:;] |\. [A-Z]/))
-		summary = substr(summary, 1, RSTART - 1)
+	if (match(summary, /[:;] |[^.]\. /))
+		summary = substr(summary, 1, RSTART - (substr(summary, RSTART, 1) ~ /[:;]/))
 	printf ".TH %s 3 \"\" \"libscope %s\" \"libscope\"\n", toupper(name), version >file
 	summary = tolower(substr(summary, 1, 1)) substr(summary, 2)
 	printf ".SH NAME\n%s \\- %s\n", name, summary >file
