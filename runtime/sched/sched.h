@@ -13,7 +13,7 @@
  *
  * Memory order
  *   [idle.dekker]   producer fence_sc between publishing and load(idle) <-> sleeper add_sc
- *                   (idle) before its last look at the queues
+ *                   (idle), fence_sc (in sc_poke_all) before its last look at the queues
  *   [attend.dekker] caller add_sc(reason) or fence_sc, then store(lim) <-> owner store(lim),
  *                   fence_sc, load(reason)
  *   [timer.dekker]  inserter fence_sc between the wheel's next and load(armed_until) <->
@@ -63,7 +63,7 @@ struct sc_sched {
 	int64_t armed_until;       /* atomic: when the timekeeper wakes by itself */
 	int64_t virtual_now;       /* atomic: the virtual clock */
 	uint64_t seed;             /* owner (one worker): state of the seeded schedule, 0: none */
-	uint64_t trace;            /* owner: hash of the schedule so far */
+	uint64_t trace;            /* owner: 0 so far; for a hash of the schedule */
 	struct sc_inbox inbox;     /* for any worker */
 	struct sc_lock last_lock;  /* who decides when all are idle */
 	uint32_t monitor;          /* atomic futex: bumped to wake the monitor */
