@@ -10,6 +10,12 @@
 #define SC_NOINLINE    __attribute__((noinline))
 #define SC_INLINE      static inline __attribute__((always_inline, unused))
 #define SC_COLD        __attribute__((cold, noinline))
+/* Reads on purpose what its owner may be writing: reports about a program that stands. */
+#if defined(__clang__)
+#define SC_RACY __attribute__((no_sanitize("thread")))
+#else
+#define SC_RACY __attribute__((no_sanitize_thread))
+#endif
 #define SC_ALIGNED(n)  __attribute__((aligned(n)))
 #define SC_CACHE_LINE  64
 

@@ -101,6 +101,8 @@ void sc_os_interrupt_uninstall(void);
 void sc_os_interrupt_block(int block);
 /* Puts the kept disposition back for good and raises the signal in this process. */
 void sc_os_raise(int signal);
+/* Ends the process by SIGALRM if it is still there then: for a report that may hang. */
+void sc_os_last_seconds(unsigned seconds);
 
 /* ---- names (os/symbol.c) ---- */
 

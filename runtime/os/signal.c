@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <unistd.h>
 #include <string.h>
 
 enum {
@@ -213,4 +214,15 @@ void sc_os_raise(int signal)
 	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 	/* To this thread, so that it is delivered before raise returns. */
 	raise(signal);
+}
+
+void sc_os_last_seconds(unsigned seconds)
+{
+	sigset_t set;
+
+	signal(SIGALRM, SIG_DFL);
+	sigemptyset(&set);
+	sigaddset(&set, SIGALRM);
+	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+	alarm(seconds);
 }

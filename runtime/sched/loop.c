@@ -209,7 +209,7 @@ SC_INLINE struct sc_strand *next_in_ring(struct sc_worker *worker)
 
 	if (worker->next || worker->inbox_turn <= 1 ||
 	    at_load_rlx(&worker->timers.next) != SC_NEVER || sc_inbox_count(&worker->pinned) ||
-	    worker->bottom.top != worker->deque.slots || sc_sched.seed)
+	    worker->bottom.top != worker->deque.slots || sc_seeded())
 		return NULL;
 	item = sc_ring_pop(ring);
 	if (!item)

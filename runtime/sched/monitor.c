@@ -22,7 +22,7 @@ static int all_asleep(void)
 static void tick_worker(struct sc_worker *worker)
 {
 	/* A seeded schedule depends on nothing but the seed. */
-	if (at_load_rlx(&worker->parker) != SC_AWAKE || sc_sched.seed)
+	if (at_load_rlx(&worker->parker) != SC_AWAKE || sc_seeded())
 		return;
 	at_store_rlx(&worker->tick, 1);
 	at_fence_sc(); /* [attend.dekker] */
@@ -75,12 +75,17 @@ static void watch_progress(uint64_t *last)
 		return;
 	now_at = total_progress();
 	now = sc_os.now();
-	if (sc_sched.hard_since == 0 || now_at != *last) {
-		*last = now_at;
-		sc_sched.hard_since = now;
-	} else if (now - sc_sched.hard_since > sc_sched.kill_after) {
+	/* Only time in which the monitor itself ran counts: the process may have been stopped. */
+	if (sc_sched.looked_at == 0 || now_at != *last)
+		sc_sched.stuck_for = 0;
+	else if (now - sc_sched.looked_at < 2 * TICK_NS)
+		sc_sched.stuck_for += now - sc_sched.looked_at;
+	else
+		sc_sched.stuck_for += 2 * TICK_NS;
+	*last = now_at;
+	sc_sched.looked_at = now;
+	if (sc_sched.stuck_for > sc_sched.kill_after)
 		sc_hooks.stuck((int)signal);
-	}
 }
 
 static void deliver(uint32_t *seen)

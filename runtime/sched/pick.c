@@ -234,7 +234,7 @@ struct sc_strand *sc_pick(struct sc_worker *worker)
 
 	if (SC_UNLIKELY(at_load_rlx(&worker->timers.next) != SC_NEVER))
 		poll_timers(worker);
-	if (SC_UNLIKELY(sc_sched.seed))
+	if (SC_UNLIKELY(sc_seeded()))
 		return pick_seeded(worker);
 	if (SC_UNLIKELY(--worker->inbox_turn == 0 || sc_inbox_count(&worker->pinned)))
 		item = pick_rare(worker);
@@ -268,7 +268,7 @@ int sc_others_wait(struct sc_worker *worker)
 int sc_next_slot(struct sc_worker *worker, struct sc_strand *strand)
 {
 	if (strand->own_stack || worker->next || sc_ring_count(&worker->ring) ||
-	    --worker->inbox_turn == 0 || sc_sched.seed || at_load_rlx(&worker->tick) ||
+	    --worker->inbox_turn == 0 || sc_seeded() || at_load_rlx(&worker->tick) ||
 	    !sc_deque_exposed(&worker->deque) || !sc_deque_take(&worker->deque, &strand->slot, 1)) {
 		if (worker->inbox_turn == 0)
 			worker->inbox_turn = 1;

@@ -69,12 +69,18 @@ struct sc_sched {
 	uint32_t monitor;          /* atomic futex: bumped to wake the monitor */
 	uint32_t monitor_asleep;   /* atomic */
 	uint32_t signals;          /* atomic: signals so far << 8 | the last one */
-	int64_t hard_since;        /* monitor: last progress since the hard cancel, 0: none */
+	int64_t stuck_for;         /* monitor: time it watched without progress, hard cancel on */
+	int64_t looked_at;         /* monitor: when it looked last, 0: no hard cancel yet */
 	uint32_t hard_signal;      /* atomic: a hard cancel by this signal is under way */
 	struct sc_thread monitor_thread;
 };
 
-enum sc_sched_flags { SC_SCHED_VIRTUAL = 1, SC_SCHED_DETECT = 2, SC_SCHED_SIGNALS = 4 };
+enum sc_sched_flags {
+	SC_SCHED_VIRTUAL = 1,
+	SC_SCHED_DETECT = 2,
+	SC_SCHED_SIGNALS = 4,
+	SC_SCHED_SEEDED = 8
+};
 
 extern struct sc_sched sc_sched;
 extern struct sc_hooks sc_hooks;
@@ -115,6 +121,11 @@ void sc_poke_all(void);
 void sc_offer(struct sc_worker *worker);
 /* Owner: puts lim and stack_limit back; the reasons are to be looked at afterwards. */
 void sc_attended(struct sc_worker *worker);
+
+SC_INLINE int sc_seeded(void)
+{
+	return sc_sched.flags & SC_SCHED_SEEDED;
+}
 
 SC_INLINE int sc_hungry(void)
 {

@@ -18,7 +18,7 @@ void sc_alarm_arm(struct sc_worker *worker, struct sc_alarm *alarm, int64_t when
 {
 	struct sc_timers *timers = &worker->timers;
 
-	alarm->timer.when = when;
+	at_store_rlx(&alarm->timer.when, when);
 	alarm->wheel = worker->index;
 	sc_lock_take(&timers->lock);
 	sc_wheel_insert(&timers->wheel, &alarm->timer);

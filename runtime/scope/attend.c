@@ -119,7 +119,7 @@ int sc_check(struct sc_worker *worker)
 	struct sc_scope *place;
 	int due;
 
-	if (SC_LIKELY(!sc_called(worker)) && !sc_sched.seed)
+	if (SC_LIKELY(!sc_called(worker)) && !sc_seeded())
 		return 0;
 	due = sc_attend(worker);
 	place = sc_untag(worker->cur);
@@ -127,7 +127,7 @@ int sc_check(struct sc_worker *worker)
 		sc_hit(place);
 		return -ECANCELED;
 	}
-	if (due || sc_sched.seed)
+	if (due || sc_seeded())
 		sc_give_way(worker);
 	return 0;
 }

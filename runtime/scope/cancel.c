@@ -142,7 +142,7 @@ int sc_register(struct sc_worker *worker, struct sc_strand *strand, struct sc_sc
 
 void sc_unregister(struct sc_scope *place)
 {
-	if (!(sc_state(place) & SC_WAITER))
+	if (!(at_load_acq(&place->state) & SC_WAITER)) /* [scope.waiter] */
 		return;
 	sc_scope_lock(place);
 	at_and_rlx(&place->state, ~(uint32_t)SC_WAITER);
@@ -162,7 +162,7 @@ static int claim_waiter(struct sc_scope *s, struct sc_batch *woken)
 	/* Claim first: while WAITER is set a waiter that was woken otherwise stops at the lock
 	 * in sc_unregister, and can't be in another wait yet. */
 	won = sc_wait_claim(s->waiter, SC_WAIT_CANCEL);
-	at_and_rlx(&s->state, ~(uint32_t)SC_WAITER);
+	at_and_rel(&s->state, ~(uint32_t)SC_WAITER); /* [scope.waiter] */
 	if (!won)
 		return 0;
 	s->waiter->reason = SC_READY;

@@ -46,7 +46,7 @@ void sc_reportf(const char *format, ...)
 /* ---- paths ----------------------------------------------------------------------------------- */
 
 /* Name and parent place of the task that `task` stands for (a node, or s|1). */
-static const void *what_runs(uintptr_t task, const char **out_name, uintptr_t *out_parent)
+SC_RACY static const void *what_runs(uintptr_t task, const char **out_name, uintptr_t *out_parent)
 {
 	struct sc_scope *s = sc_untag(task);
 	struct sc_task *record = NULL;
@@ -85,7 +85,7 @@ static size_t put_name(char *out, size_t size, const void *fn, const char *name)
 	return length < 0 ? 0 : (size_t)length < size ? (size_t)length : size - 1;
 }
 
-void sc_path(uintptr_t place, char *out, size_t size)
+SC_RACY void sc_path(uintptr_t place, char *out, size_t size)
 {
 	uintptr_t tasks[MOST_NAMES];
 	unsigned count = 0, from;
@@ -233,7 +233,7 @@ static const char *reason_text(uint32_t reason)
 	return reason < sizeof text / sizeof text[0] ? text[reason] : "?";
 }
 
-static void report_task(uintptr_t place, const char *state)
+SC_RACY static void report_task(uintptr_t place, const char *state)
 {
 	char path[1024];
 
@@ -243,7 +243,7 @@ static void report_task(uintptr_t place, const char *state)
 
 /* Parked tasks are where the linked scopes have their waiters; those that run, in their
  * workers.  Reads what others may change: only for reports about a program that stands. */
-void sc_report_tree(const char *headline)
+SC_RACY void sc_report_tree(const char *headline)
 {
 	struct sc_scope *s = &sc_root, *child = sc_root.children;
 	unsigned i, lines = 0;

@@ -116,6 +116,9 @@ static void on_overflow(const void *address)
 		_exit(last_words);
 	if (!fiber)
 		return;
+	/* Names are read with malloc, in which the overflow may have happened. */
+	sc_report("libscope: stack overflow\n", 25);
+	sc_os_last_seconds(2);
 	sc_path(worker->cur, path, sizeof path);
 	if (site_of_running(worker))
 		sc_os_symbol(site_of_running(worker), 1, site, sizeof site);
@@ -137,7 +140,8 @@ static void install(const struct scope_config *config)
 				     .stuck = on_stuck};
 	sc_sched.flags = (config->flags & SCOPE_VIRTUAL_CLOCK ? SC_SCHED_VIRTUAL : 0) |
 			 (config->flags & SCOPE_DETECT_DEADLOCK ? SC_SCHED_DETECT : 0) |
-			 (config->flags & SCOPE_NO_SIGNALS ? 0 : SC_SCHED_SIGNALS);
+			 (config->flags & SCOPE_NO_SIGNALS ? 0 : SC_SCHED_SIGNALS) |
+			 (config->seed ? SC_SCHED_SEEDED : 0);
 	sc_sched.kill_after = config->kill_after_ns;
 	sc_sched.seed = config->seed;
 	sc_sched.trace = 0;

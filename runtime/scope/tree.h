@@ -24,6 +24,8 @@
  *
  * Memory order
  *   [scope.lock]   or_acq(state, LOCKED) -> and_rel(state, ~LOCKED)
+ *   [scope.waiter] and_rel(state, ~WAITER) of a walk -> load_acq(state) of the woken strand:
+ *                  it writes waiter again only after the walk has read it
  *   [scope.linked] or_rel(state, LINKED) after the list fields are set -> load_acq(state) of
  *                  a walk: who sees LINKED may use the scope's children
  *   [scope.count]  cas_acqrel(count) of each finisher -> add_acqrel/load_acq(count) of the

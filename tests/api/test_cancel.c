@@ -516,11 +516,16 @@ Test(cancel, C3_close_is_not_cut_short)
 
 /* ---- S6 under cancel ----------------------------------------------------------------- */
 
+static int told; /* atomic: scope_cancel has returned; a thief may start a task before */
+
 static int run_and_look(void *arg)
 {
+	int sure = __atomic_load_n(&told, __ATOMIC_ACQUIRE);
+	int rc = scope_checkpoint();
+
 	count_run(arg);
-	MUST_BE(scope_checkpoint(), -ECANCELED);
-	return scope_sleep_for(SCOPE_SEC);
+	MUST(rc == -ECANCELED || (rc == 0 && !sure));
+	return rc ? rc : scope_sleep_for(SCOPE_SEC);
 }
 
 static int accepted_then_cancelled(void *arg)
@@ -529,11 +534,13 @@ static int accepted_then_cancelled(void *arg)
 	int ran = 0, i;
 
 	(void)arg;
+	__atomic_store_n(&told, 0, __ATOMIC_RELAXED);
 	scope_open(&s);
 	for (i = 0; i < 100; i++)
 		MUST_BE(scope_spawn(&s, run_and_look, &ran), 0);
 	MUST_BE(scope_spawn_n(&s, run_and_look, &ran, 0, 100), 0);
 	scope_cancel(&s);
+	__atomic_store_n(&told, 1, __ATOMIC_RELEASE);
 	MUST_BE(scope_spawn(&s, run_and_look, &ran), -ECANCELED);
 	MUST_BE(scope_spawn_with(&s, run_and_look, &ran, &concurrent), -ECANCELED);
 	MUST_BE(scope_spawn_n(&s, run_and_look, &ran, 0, 5), -ECANCELED);
@@ -1654,7 +1661,7 @@ static int feel_and_shield(void *arg)
 	MUST(rc == 0 || rc == -ECANCELED);
 	if (__atomic_sub_fetch(&range->left, 1, __ATOMIC_RELAXED) == 20)
 		scope_cancel(range->outer);
-	if (rc == -ECANCELED && range->left < 5)
+	if (rc == -ECANCELED && __atomic_load_n(&range->left, __ATOMIC_RELAXED) < 5)
 		MUST_BE(scope_set_shield(range->s, true), 0);
 	return 0;
 }
