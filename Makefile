@@ -51,9 +51,11 @@ FLAGS_static = $(CFLAGS) -DSC_PROGRAM
 CC_shared = $(CC)
 FLAGS_shared = $(CFLAGS) -fPIC
 # Fat objects: whoever links without LTO gets the ordinary code.  The address of errno must
-# not be seen by the optimiser, so its file stays out.
+# not be seen by the optimiser, and what scope_fast.h names in assembly must be seen by the
+# linker, so these two files stay out.
 CC_lto = $(CC)
-FLAGS_lto = $(CFLAGS) -DSC_PROGRAM $(if $(filter %/errno.c,$<),-fno-lto,-flto -ffat-lto-objects)
+FLAGS_lto = $(CFLAGS) -DSC_PROGRAM $(if $(filter %/errno.c %/fast_leak.c,$<),-fno-lto,-flto \
+	-ffat-lto-objects)
 CC_asan = $(CC)
 FLAGS_asan = -O1 -g -fno-optimize-sibling-calls -fsanitize=address,undefined \
 	-fno-sanitize-recover=all -DSC_TEST_SHIM

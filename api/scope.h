@@ -20,8 +20,9 @@
 #include <stdint.h>
 #include <stdio.h>
 
+/* Calls note where they return to, so the link-time optimiser must not inline them. */
 #if defined(__GNUC__)
-#define SCOPE_API extern __attribute__((visibility("default")))
+#define SCOPE_API extern __attribute__((visibility("default"), noinline))
 #else
 #define SCOPE_API extern
 #endif

@@ -25,9 +25,10 @@ static int fib(void *arg)
 	}
 	left.n = f->n - 1;
 	right.n = f->n - 2;
-	scope_open(&s);
-	scope_spawn(&s, fib, &left);
-	scope_fail(&s, fib(&right), NULL);
+	scope_fast_fork(&s, fib, &left);
+	rc = fib(&right);
+	if (rc)
+		scope_fail(&s, rc, NULL);
 	rc = scope_close(&s);
 	f->result = left.result + right.result;
 	return rc;

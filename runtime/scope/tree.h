@@ -174,9 +174,9 @@ int sc_check(struct sc_worker *worker);
 void sc_suspend(struct sc_worker *worker);
 void sc_resume(struct sc_worker *worker);
 
-/* ---- join.c ---- */
+/* ---- join.c: what leaves the fast paths is kept out of the callers of a link-time build ---- */
 
-int sc_spawn_slow(struct sc_scope *s, scope_task_fn *fn, void *arg, const void *site);
+SC_NOINLINE int sc_spawn_slow(struct sc_scope *s, scope_task_fn *fn, void *arg, const void *site);
 /* Makes task, whose slot is filled, a unit of its scope and queues it. */
 void sc_accept(struct sc_task *task);
 /* Whether a spawn into s is to be refused: 0, -ECANCELED (a hit), -ESTALE. */
@@ -184,14 +184,14 @@ int sc_refused(struct sc_worker *worker, struct sc_scope *s);
 /* The end of a unit, its last access to s: a strand to continue or NULL. */
 struct sc_strand *sc_unit_end(struct sc_scope *s);
 /* Something was unusual on top of the deque or in the worker; see fast.c. */
-void sc_close_step(struct sc_scope *s);
-int sc_close_finish(struct sc_scope *s);
-int sc_close_misused(struct sc_scope *s);
+SC_NOINLINE void sc_close_step(struct sc_scope *s);
+SC_NOINLINE int sc_close_finish(struct sc_scope *s);
+SC_NOINLINE int sc_close_misused(struct sc_scope *s);
 /* The result of an inlined child of s. */
-void sc_child_ended(struct sc_scope *s, int rc);
+SC_NOINLINE void sc_child_ended(struct sc_scope *s, int rc);
 /* On the worker's own stack: cancels and joins what a task left open (S11). */
 void sc_leak_begin(struct sc_worker *worker, struct sc_strand *strand);
-int sc_leaks_joined(void);
+SC_NOINLINE int sc_leaks_joined(void);
 /* Puts an own slot on the deque; the caller owns s (place s or s|1). */
 int sc_push(struct sc_worker *worker, const struct sc_slot *slot);
 /* Queues a slot as a task of its own if the deque is full. */
