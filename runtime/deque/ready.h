@@ -23,6 +23,7 @@ enum sc_item_kind { SC_ITEM_STRAND, SC_ITEM_TASK };
 struct sc_item {
 	struct sc_item *next; /* whoever holds the item */
 	uint32_t kind;        /* const: enum sc_item_kind */
+	uint32_t packed;      /* strands that travel in this one's pack; see sc_batch_pack */
 };
 
 /* A chain of items linked by next. */

@@ -7,7 +7,7 @@
  */
 #include "sched/sched.h"
 
-enum { INBOX_EVERY = 61, BATCH = 32, STEAL_MOST = 128, LIFO_MOST = 3 };
+enum { INBOX_EVERY = 61, INBOX_MOST = 16, BATCH = 32, STEAL_MOST = 128, LIFO_MOST = 3 };
 
 /* About 20 us of ticks between two looks at the clock while timers are armed. */
 #define CLOCK_TICKS 50000u
@@ -42,18 +42,49 @@ void sc_enqueue(struct sc_worker *worker, struct sc_item *item)
 		overflow(worker, item);
 }
 
+/* Queues the strands that came in this one's pack; nobody else sees it yet. */
+static void unpack(struct sc_worker *worker, struct sc_item *item)
+{
+	struct sc_strand *strand = strand_of(item);
+	uint32_t i, count = item->kind == SC_ITEM_STRAND ? item->packed : 0;
+
+	if (count == 0)
+		return;
+	item->packed = 0;
+	for (i = 0; i < count; i++)
+		sc_enqueue(worker, strand->pack[i]);
+}
+
 static struct sc_item *from_inbox(struct sc_worker *worker, struct sc_inbox *inbox)
 {
-	struct sc_batch batch = sc_inbox_get(inbox, inbox == &sc_sched.inbox ? 128 : 1);
+	struct sc_batch batch = sc_inbox_get(inbox, inbox == &sc_sched.inbox ? INBOX_MOST : 1);
 	struct sc_item *first = batch.first, *item, *rest;
 
 	if (!first)
 		return NULL;
 	for (item = first->next; item; item = rest) {
 		rest = item->next;
+		unpack(worker, item);
 		sc_enqueue(worker, item);
 	}
+	unpack(worker, first);
 	return first;
+}
+
+/* Of many strands that were parked for long none is in the cache: fetches the control block
+ * and the last frames, which lie below it, of one that comes soon. */
+static void prefetch_ahead(struct sc_ring *ring)
+{
+	enum { AHEAD = 4, FRAMES = 6, BLOCK = 8 };
+	uint32_t head = at_load_rlx(&ring->head);
+	const char *item;
+	int line;
+
+	if (at_load_rlx(&ring->tail) - head <= AHEAD)
+		return;
+	item = (const char *)at_load_rlx(&ring->items[(head + AHEAD) % SC_RING_SIZE]);
+	for (line = -FRAMES; line < BLOCK; line++)
+		__builtin_prefetch(item + line * SC_CACHE_LINE, 1);
 }
 
 static struct sc_item *pop_queued(struct sc_worker *worker)
@@ -65,6 +96,7 @@ static struct sc_item *pop_queued(struct sc_worker *worker)
 		return item;
 	}
 	worker->lifo_run = 0;
+	prefetch_ahead(&worker->ring);
 	item = sc_ring_pop(&worker->ring);
 	if (!item) {
 		item = worker->next;
@@ -104,8 +136,8 @@ static struct sc_item *next_queued(struct sc_worker *worker)
 	struct sc_item *item = sc_ring_pop(&worker->ring);
 
 	if (!item)
-		item = sc_inbox_get(&worker->pinned, 1).first;
-	return item ? item : sc_inbox_get(&sc_sched.inbox, 1).first;
+		item = from_inbox(worker, &worker->pinned);
+	return item ? item : from_inbox(worker, &sc_sched.inbox);
 }
 
 /* No stack for an unstarted task: it goes back, and a strand is looked for instead, which

@@ -112,6 +112,17 @@ int sc_hand_over(struct sc_worker *worker);
 void sc_ready(struct sc_strand *strand);
 /* The same for many; takes them over.  They may be tasks too. */
 void sc_ready_batch(struct sc_batch *batch);
+/* Adds a strand to a batch of strands.  Most ride in the pack of another: who takes the batch
+ * over can queue them without touching each, of which none may be in the cache. */
+SC_INLINE void sc_batch_pack(struct sc_batch *batch, struct sc_strand *strand)
+{
+	struct sc_strand *last = SC_CONTAINER(batch->last, struct sc_strand, item);
+
+	if (batch->last && last->item.packed < SC_PACK)
+		last->pack[last->item.packed++] = &strand->item;
+	else
+		sc_batch_add(batch, &strand->item);
+}
 /* Queues an unstarted task. */
 void sc_submit(struct sc_task *task);
 /* Calls for the attention of one worker, or of all. */

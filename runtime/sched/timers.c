@@ -63,9 +63,18 @@ static void call(struct sc_timers *timers, struct sc_alarm *alarm)
 	timers->firing = NULL;
 }
 
+/* A worker takes what it fires into its own ring and leaves the rest in the wheel until there
+ * is room again: a million strands are not touched before their turn. */
+static int take_in(struct sc_worker *worker, struct sc_strand *strand)
+{
+	return !strand->pinned && sc_ring_push(&worker->ring, &strand->item);
+}
+
 int sc_timers_poll(struct sc_timers *timers, int64_t now)
 {
 	struct sc_batch woken = {NULL, NULL, 0};
+	struct sc_worker *worker = sc_self();
+	int mine = worker != &sc_worker_none && timers == &worker->timers;
 	struct sc_timer *timer;
 	int fired = 0;
 
@@ -73,7 +82,8 @@ int sc_timers_poll(struct sc_timers *timers, int64_t now)
 		return 0;
 	sc_lock_take(&timers->lock);
 	/* One CALL at a time: who takes its alarm off waits for it. */
-	while (!timers->firing && (timer = sc_wheel_advance(&timers->wheel, now, 1))) {
+	while (!timers->firing && !(mine && sc_ring_count(&worker->ring) >= SC_RING_SIZE / 2) &&
+	       (timer = sc_wheel_advance(&timers->wheel, now, 1))) {
 		struct sc_alarm *alarm = SC_CONTAINER(timer, struct sc_alarm, timer);
 
 		fired = 1;
@@ -85,13 +95,16 @@ int sc_timers_poll(struct sc_timers *timers, int64_t now)
 			/* The strand can't go on before this lock is free: it disarms. */
 			if (sc_wait_claim(strand, SC_WAIT_TIMEOUT)) {
 				strand->reason = SC_READY;
-				sc_batch_add(&woken, &strand->item);
+				if (!mine || !take_in(worker, strand))
+					sc_batch_add(&woken, &strand->item);
 			}
 		}
 	}
 	note_next(timers);
 	sc_lock_drop(&timers->lock);
 	sc_ready_batch(&woken);
+	if (mine && fired)
+		sc_notify();
 	return fired;
 }
 

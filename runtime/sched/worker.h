@@ -37,6 +37,8 @@ enum sc_wait {
 
 /* Fields without a mark belong to whoever runs the strand or, while it is suspended, to
  * whoever took it out of a queue or won its wait. */
+enum { SC_PACK = 15 };
+
 struct sc_strand {
 	struct sc_fiber fiber;
 	struct sc_item item;
@@ -58,6 +60,7 @@ struct sc_strand {
 	struct sc_worker *left_worker;
 	struct sc_slot *left_top;
 	uint32_t left_resets;
+	struct sc_item *pack[SC_PACK]; /* item.packed of them: strands woken together */
 };
 
 enum sc_reason { SC_RUNNING, SC_READY, SC_IN_CLOSE, SC_IN_WAIT, SC_IN_SLEEP };

@@ -166,7 +166,7 @@ static int claim_waiter(struct sc_scope *s, struct sc_batch *woken)
 	if (!won)
 		return 0;
 	s->waiter->reason = SC_READY;
-	sc_batch_add(woken, &s->waiter->item);
+	sc_batch_pack(woken, s->waiter);
 	return 1;
 }
 
