@@ -1,10 +1,10 @@
-/* scope_fast.h: open, spawn, close and both inlined into the program.
+/* scope_fast.h: open, spawn and close inlined into the program.
  *
  * Included instead of <scope.h>; the calls keep their names and contracts.  For programs that
  * link libscope.a or libscope-lto.a of the very version of this header: it knows the insides of
  * the library and makes no promise of compatibility.  A shared object, and a program that links
  * libscope.so, include <scope.h>; to them this header does not link.  On other CPUs than x86-64
- * and under sanitizers it is <scope.h> and <scope_parallel.h> and nothing more.
+ * and under sanitizers it is <scope.h> and scope_fast_fork.
  *
  * A spawn and its share of the join take about 84 instructions instead of 104; each scope_spawn
  * adds some 70 bytes of code, each scope_close 250.
@@ -16,17 +16,15 @@
 #define SCOPE_FAST_H
 
 #include "scope.h"
-#include "scope_parallel.h"
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SCOPE_FAST_SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SCOPE_FAST_SANITIZED 1
+#if defined(__has_feature)
+#define SCOPE_FAST_HAS(feature) __has_feature(feature)
+#else
+#define SCOPE_FAST_HAS(feature) 0
 #endif
-#endif
-
-#if defined(__x86_64__) && defined(__LP64__) && !defined(SCOPE_FAST_SANITIZED)
+#if defined(__x86_64__) && defined(__LP64__) && !defined(__SANITIZE_ADDRESS__) && \
+	!defined(__SANITIZE_THREAD__) && !SCOPE_FAST_HAS(address_sanitizer) && \
+	!SCOPE_FAST_HAS(thread_sanitizer)
 
 #ifdef __cplusplus
 extern "C" {
@@ -93,55 +91,41 @@ SCOPE_FAST_INLINE struct scope_fast_worker *scope_fast_self(void)
 	return self;
 }
 
-/* An address in the caller, for reports. */
+/* An address in the caller, for reports; volatile: each call has its own. */
 SCOPE_FAST_INLINE const void *scope_fast_site(void)
 {
 	const void *site;
 
-	__asm__("leaq 0(%%rip), %0" : "=r"(site));
+	__asm__ volatile("leaq 0(%%rip), %0" : "=r"(site));
 	return site;
 }
 
+/* Predicates of one comparison with memory, which a handler or another thread may change. */
+#define SCOPE_FAST_TEST(name, compare, ...)                                                        \
+	SCOPE_FAST_INLINE int name                                                                 \
+	{                                                                                          \
+		__asm__ goto(compare " %l[yes]" : : __VA_ARGS__ : "cc" : yes);                     \
+		return 0;                                                                          \
+	yes:                                                                                       \
+		return 1;                                                                          \
+	}
+
 /* No room for a slot, or attention is called for. */
-SCOPE_FAST_INLINE int scope_fast_at_limit(struct scope_fast_worker *worker,
-					  struct scope_fast_slot *top)
-{
-	__asm__ goto("cmpq %0, %1\n\tjae %l2" : : "m"(worker->lim), "r"(top) : "cc" : limit);
-	return 0;
-limit:
-	return 1;
-}
-
+SCOPE_FAST_TEST(scope_fast_at_limit(struct scope_fast_worker *worker, struct scope_fast_slot *top),
+		"cmpq %0, %1\n\tjae", "m"(worker->lim), "r"(top))
+/* The slot that was popped is exposed: others may have it. */
+SCOPE_FAST_TEST(scope_fast_exposed(struct scope_fast_worker *worker, struct scope_fast_slot *top),
+		"cmpq %0, %1\n\tjb", "m"(worker->split), "r"(top))
 /* The stack is low, or attention is called for. */
-SCOPE_FAST_INLINE int scope_fast_stack_low(struct scope_fast_worker *worker)
-{
-	__asm__ goto("cmpq %0, %%rsp\n\tjb %l1" : : "m"(worker->stack_limit) : "cc" : low);
-	return 0;
-low:
-	return 1;
-}
-
-/* A slot that was popped is exposed: others may have it. */
-SCOPE_FAST_INLINE int scope_fast_exposed(struct scope_fast_worker *worker,
-					 struct scope_fast_slot *top)
-{
-	__asm__ goto("cmpq %0, %1\n\tjb %l2" : : "m"(worker->split), "r"(top) : "cc" : exposed);
-	return 0;
-exposed:
-	return 1;
-}
-
-/* Nothing but open, spawn and inlined children happened to the scope. */
-SCOPE_FAST_INLINE int scope_fast_plain(struct scope_fast_inside *in)
-{
-	__asm__ goto("cmpl $0, %0\n\tjne %l1" : : "m"(in->state) : "cc" : special);
-	return 1;
-special:
-	return 0;
-}
+SCOPE_FAST_TEST(scope_fast_stack_low(struct scope_fast_worker *worker), "cmpq %0, %%rsp\n\tjb",
+		"m"(worker->stack_limit))
+/* More than open, spawn and inlined children happened to the scope. */
+SCOPE_FAST_TEST(scope_fast_special(struct scope_fast_inside *in), "cmpl $0, %0\n\tjne",
+		"m"(in->state))
 
 /* The scope as a place.  Volatile: the address of a local is made anew from the stack pointer,
- * for a register kept across calls would be saved and restored by each task. */
+ * for a register kept across calls would be saved and restored by each task.  It reads the
+ * scope: what opening stored stays, though the task may return and leave it open. */
 SCOPE_FAST_INLINE uintptr_t scope_fast_place(const struct scope_fast_inside *in)
 {
 	uintptr_t place;
@@ -303,49 +287,11 @@ SCOPE_FAST_INLINE int scope_fast_close(struct scope *s)
 			top = worker->top;
 		} while (SCOPE_FAST_UNLIKELY(top != in->base));
 	}
-	if (SCOPE_FAST_UNLIKELY(!scope_fast_plain(in)))
+	if (SCOPE_FAST_UNLIKELY(scope_fast_special(in)))
 		return sc_close_finish(scope_fast_view(in));
 	in->state = SCOPE_FAST_CLOSED;
 	worker->cur = in->parent;
 	return 0;
-}
-
-/* As scope_both. */
-SCOPE_FAST_INLINE int scope_fast_both(scope_task_fn *f, void *f_arg, scope_task_fn *g, void *g_arg)
-{
-	struct scope_fast_worker *worker = scope_fast_self();
-	struct scope_fast_slot *top = worker->top;
-	const void *site = scope_fast_site();
-	struct scope s;
-	struct scope_fast_inside *in = (struct scope_fast_inside *)&s;
-
-	if (SCOPE_FAST_UNLIKELY(scope_fast_at_limit(worker, top) || scope_fast_stack_low(worker)))
-		return scope_both(f, f_arg, g, g_arg);
-	scope_fast_open_at(worker, in, worker->cur, site);
-	scope_fast_push(worker, top, scope_fast_place(in), g, g_arg, site);
-	worker->cur = scope_fast_closing(in);
-	in->running_what = (const void *)(uintptr_t)f;
-	in->running_site = site;
-	worker = scope_fast_returned(in, f(f_arg));
-	top = worker->top - 1;
-	if (!SCOPE_FAST_UNLIKELY(top != in->base)) {
-		worker->top = top;
-		__atomic_signal_fence(__ATOMIC_SEQ_CST);
-		if (!SCOPE_FAST_UNLIKELY(scope_fast_exposed(worker, top) ||
-					 scope_fast_stack_low(worker))) {
-			worker = scope_fast_run(in, top);
-			if (!SCOPE_FAST_UNLIKELY(worker->top != in->base ||
-						 !scope_fast_plain(in))) {
-				worker->cur = in->parent;
-				return 0;
-			}
-		} else {
-			worker->top = top + 1;
-		}
-	}
-	/* Something came between: close as any scope is closed. */
-	scope_fast_self()->cur = (uintptr_t)in;
-	return scope_close(&s);
 }
 
 #ifdef __cplusplus
@@ -355,7 +301,6 @@ SCOPE_FAST_INLINE int scope_fast_both(scope_task_fn *f, void *f_arg, scope_task_
 #define scope_open  scope_fast_open
 #define scope_spawn scope_fast_spawn
 #define scope_close scope_fast_close
-#define scope_both  scope_fast_both
 
 #else
 
