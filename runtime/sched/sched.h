@@ -116,10 +116,10 @@ void sc_ready_batch(struct sc_batch *batch);
  * over can queue them without touching each, of which none may be in the cache. */
 SC_INLINE void sc_batch_pack(struct sc_batch *batch, struct sc_strand *strand)
 {
-	struct sc_strand *last = SC_CONTAINER(batch->last, struct sc_strand, item);
+	struct sc_item *last = batch->last;
 
-	if (batch->last && last->item.packed < SC_PACK)
-		last->pack[last->item.packed++] = &strand->item;
+	if (last && last->packed < SC_PACK)
+		SC_CONTAINER(last, struct sc_strand, item)->pack[last->packed++] = &strand->item;
 	else
 		sc_batch_add(batch, &strand->item);
 }
