@@ -203,6 +203,7 @@ void sc_os_symbol(const void *address, int with_offset, char *out, size_t size)
 	const struct function *function = NULL;
 	struct object *object;
 	uintptr_t offset;
+	int length;
 
 	if (dl_iterate_phdr(covers, &search)) {
 		sc_lock_take(&guard);
@@ -216,8 +217,12 @@ void sc_os_symbol(const void *address, int with_offset, char *out, size_t size)
 		return;
 	}
 	offset = search.address - search.base - function->start;
+	/* A compiler's clones ("name.part.0", "name.lto_priv.3") go by the name in the source. */
+	length = (int)strcspn(function->name, ".");
+	if (length == 0)
+		length = (int)strlen(function->name);
 	if (with_offset && offset)
-		snprintf(out, size, "%s+0x%zx", function->name, (size_t)offset);
+		snprintf(out, size, "%.*s+0x%zx", length, function->name, (size_t)offset);
 	else
-		snprintf(out, size, "%s", function->name);
+		snprintf(out, size, "%.*s", length, function->name);
 }

@@ -361,6 +361,9 @@ static int leak_root(void *arg)
 
 Test(fast, S11_leaked_scopes_are_joined_eproto)
 {
+#ifdef SC_TEST_SHIM
+	cr_skip("frames of a leaked scope can't be kept under checkers");
+#endif
 	ran = 0;
 	cr_assert_eq(run(leak_root, 1), 0);
 	cr_assert_eq(run(leak_root, 4), 0);

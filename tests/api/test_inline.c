@@ -800,7 +800,7 @@ static int busy_child(void *arg)
 
 	(void)arg;
 	if (atomic_load(&turns) < 3)
-		for (i = 0; i < 2000; i++)
+		for (i = 0; i < 20000; i++)
 			;
 	return count(NULL);
 }
