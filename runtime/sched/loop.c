@@ -141,6 +141,8 @@ static void end_search(struct sc_worker *worker)
 	at_fence_sc(); /* [idle.dekker] */
 	if (searching <= 1 && sc_any_work(worker))
 		sc_wake_one();
+	else if (at_load_rlx(&sc_sched.idle) >> 16)
+		ask(worker, 0); /* what others keep is for those who sleep */
 }
 
 static struct sc_strand *find(struct sc_worker *worker)

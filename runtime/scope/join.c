@@ -117,6 +117,9 @@ static void rewind_deque(struct sc_worker *worker)
 	s->base = worker->bottom.top;
 }
 
+/* Spawns between two looks at who is hungry. */
+enum { BURST = 32 };
+
 int sc_push(struct sc_worker *worker, const struct sc_slot *slot)
 {
 	struct sc_slot *end = worker->deque.slots + worker->deque.capacity;
@@ -130,13 +133,20 @@ int sc_push(struct sc_worker *worker, const struct sc_slot *slot)
 	}
 	sc_push_at(worker, top, slot->scope, slot->fn, slot->arg, slot->site);
 	if (sc_hungry()) {
-		/* Someone searches or sleeps: new slots can be taken at once. */
-		sc_deque_expose(&worker->deque, &worker->bottom, UINT32_MAX);
-		sc_offer(worker);
-	} else if (!worker->strand->cancelled) {
+		/* Someone searches or sleeps: there is always something to take; but a thief that
+		 * takes a single small task each time slows the owner down more than it helps. */
+		if (sc_deque_exposed(&worker->deque) == 0 ||
+		    worker->bottom.top - worker->bottom.split >= BURST) {
+			sc_deque_expose(&worker->deque, &worker->bottom, UINT32_MAX);
+			sc_offer(worker);
+		}
+		if (end - worker->bottom.top > BURST)
+			end = worker->bottom.top + BURST;
+	}
+	if (!worker->strand->cancelled) {
 		at_store_rlx(&worker->bottom.lim, end);
 		at_fence_sc(); /* [attend.dekker] */
-		if (sc_hungry() || sc_called(worker))
+		if (sc_called(worker))
 			at_store_rlx(&worker->bottom.lim, NULL);
 	}
 	return 0;
