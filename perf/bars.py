@@ -5,7 +5,8 @@ Times hold on the machine they were set on; ratios and instruction counts hold e
 
 # workload, workers, ns a task
 FORK_JOIN_NS = (
-    ("fib", 1, 10), ("fib", 2, 5.3), ("fib_both", 1, 8), ("fib_fast", 1, 8),
+    ("fib", 1, 10), ("fib", 2, 5.3), ("fib_bare", 1, 10), ("fib_bare", 2, 5.3),
+    ("fib_both", 1, 8), ("fib_fast", 1, 8),
     ("nqueens", 1, 15), ("uts", 1, 14), ("skynet", 1, 8), ("skynet", 2, 4.2),
     ("flat", 1, 9), ("flat", 2, 9), ("flat_n", 1, 2), ("flat_n", 2, 1.5),
 )
@@ -59,7 +60,9 @@ def judge(facts, peaks, instructions, task_rounds):
         ns = fact(workload, workers, "ns")
         yield most("%s, %s" % (workload, workers_text(workers)), ns and ns[0], limit, "ns")
     yield most("fib, instructions a spawn", instructions.get("fib"), FIB_INSTRUCTIONS)
+    yield most("fib_bare, instructions a spawn", instructions.get("fib_bare"), FIB_INSTRUCTIONS)
     yield most("fib over limit scope_call", fact("fib", 1, "limit"), FIB_OF_LIMIT)
+    yield most("fib_bare over limit scope_call", fact("fib_bare", 1, "limit"), FIB_OF_LIMIT)
     slower = fact("flat", 2, "speedup")
     yield least("flat, speed-up of the second worker", slower, 1)
     for workload, limit in PEAK_MIB:

@@ -63,7 +63,6 @@ struct sc_sched {
 	int64_t armed_until;       /* atomic: when the timekeeper wakes by itself */
 	int64_t virtual_now;       /* atomic: the virtual clock */
 	uint64_t seed;             /* owner (one worker): state of the seeded schedule, 0: none */
-	uint64_t trace;            /* owner: 0 so far; for a hash of the schedule */
 	struct sc_inbox inbox;     /* for any worker */
 	struct sc_lock last_lock;  /* who decides when all are idle */
 	uint32_t monitor;          /* atomic futex: bumped to wake the monitor */

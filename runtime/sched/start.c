@@ -48,7 +48,6 @@ static int init_worker(struct sc_worker *worker, unsigned index)
 
 	memset(worker, 0, sizeof *worker);
 	worker->index = index;
-	worker->sched = &sc_sched;
 	worker->random = index * 2654435761u + 1;
 	worker->timers.next = SC_NEVER;
 	worker->ring.solo = sc_sched.count == 1;

@@ -108,7 +108,6 @@ struct sc_worker {
 	uint64_t clock_ticks; /* when the clock was read last */
 	uint64_t wake_ticks;  /* when this worker last woke another for new slots */
 	struct sc_strand native;
-	struct sc_sched *sched; /* const after start */
 
 	/* owner writes, relaxed; anyone reads */
 	uint64_t started SC_ALIGNED(SC_CACHE_LINE);

@@ -253,20 +253,13 @@ static struct record *record_for(int code, struct sc_scope *s, uintptr_t place, 
 	return record;
 }
 
-static struct sc_scope *counted(struct sc_scope *s)
-{
-	while (sc_state(s) & SC_BARRIER)
-		s = sc_untag(sc_untag(s->parent)->parent);
-	return s;
-}
-
 void sc_failed(struct sc_scope *s, int code, uintptr_t place, const void *site, const char *text)
 {
 	struct sc_extra *extra;
 	struct record *record;
 	int first;
 
-	s = counted(s);
+	s = sc_counted(s);
 	if (code == -ECANCELED && sc_effective(s)) {
 		sc_hit(s);
 		return;

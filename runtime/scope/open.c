@@ -51,7 +51,7 @@ int scope_open_with(struct scope *public, const struct scope_options *options)
 	if (options->on_timeout == SCOPE_MOVE_ON)
 		s->state |= SC_MOVE_ON;
 	if (options->deadline_ns && options->deadline_ns != SC_NEVER)
-		sc_open_deadline(worker, s, options->deadline_ns, options->on_timeout);
+		sc_open_deadline(worker, s, options->deadline_ns);
 	return 0;
 }
 

@@ -106,18 +106,10 @@ static void next_step(struct sc_range *range, int64_t *since)
 	*since = now;
 }
 
-/* The scope whose tasks a thief's part of a range are. */
-static struct sc_scope *counted(struct sc_scope *s)
-{
-	while (sc_state(s) & SC_BARRIER)
-		s = sc_untag(sc_untag(s->parent)->parent);
-	return s;
-}
-
 /* Whether the rest may be left out (R0). */
 static int left_out(struct sc_scope *s)
 {
-	if (sc_state(counted(s)) & SC_FAILED)
+	if (sc_state(sc_counted(s)) & SC_FAILED)
 		return 1;
 	if (!sc_self()->strand->cancelled || !sc_effective(s))
 		return 0;

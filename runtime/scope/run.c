@@ -144,7 +144,6 @@ static void install(const struct scope_config *config)
 			 (config->seed ? SC_SCHED_SEEDED : 0);
 	sc_sched.kill_after = config->kill_after_ns;
 	sc_sched.seed = config->seed;
-	sc_sched.trace = 0;
 	sc_sched.virtual_now = SCOPE_SEC; /* not 0: that means none in options */
 	sc_epoch = 0;
 	deadlocked = 0;

@@ -140,11 +140,11 @@ int scope_set_deadline(struct scope *public, int64_t deadline_ns)
 }
 
 /* The part of scope_open_with that is about time; s is not shared yet. */
-void sc_open_deadline(struct sc_worker *worker, struct sc_scope *s, int64_t when, int move_on)
+void sc_open_deadline(struct sc_worker *worker, struct sc_scope *s, int64_t when)
 {
 	at_store_rlx(&s->alarm.timer.when, when);
 	s->alarm.timer.link = NULL;
-	at_store_rlx(&s->state, sc_state(s) | SC_DEADLINE | (move_on ? SC_MOVE_ON : 0));
+	at_store_rlx(&s->state, sc_state(s) | SC_DEADLINE);
 	look_soon(worker);
 }
 

@@ -207,7 +207,7 @@ void sc_range_refused(void *range); /* its tasks will not run */
 
 /* ---- time.c ---- */
 
-void sc_open_deadline(struct sc_worker *worker, struct sc_scope *s, int64_t when, int move_on);
+void sc_open_deadline(struct sc_worker *worker, struct sc_scope *s, int64_t when);
 void sc_expire(struct sc_alarm *alarm);
 
 /* ---- error.c ---- */
@@ -238,6 +238,15 @@ void sc_report_tree(const char *headline);
 /* ---- run.c ---- */
 
 int sc_is_running(void);
+
+/* The scope whose task a part of a range is: a thief's share is a scope of its own, which
+ * passes errors on. */
+SC_INLINE struct sc_scope *sc_counted(struct sc_scope *s)
+{
+	while (sc_state(s) & SC_BARRIER)
+		s = sc_untag(sc_untag(s->parent)->parent);
+	return s;
+}
 
 /* The place that names the running task: its node, or s|1 of the scope it is inlined in. */
 SC_INLINE uintptr_t sc_task_of(uintptr_t place)
