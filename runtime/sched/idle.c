@@ -292,6 +292,19 @@ static void drop_time(struct sc_worker *worker)
 		sc_wake_one();
 }
 
+/* Until when the announced sleeper may sleep.  While a waker stands between its two steps the
+ * count of sleepers is one too high, so the last one may not have seen that it was: where
+ * something hangs on that decision it looks again. */
+static int64_t patience(struct sc_worker *worker)
+{
+	if (sc_sched.flags & (SC_SCHED_VIRTUAL | SC_SCHED_DETECT)) {
+		int64_t until = keep_time(worker), soon = sc_os.now() + 10000000;
+
+		return until < soon ? until : soon;
+	}
+	return keep_time(worker);
+}
+
 static void block(struct sc_worker *worker, int64_t until)
 {
 	while (at_load_acq(&worker->parker) == SC_ASLEEP && /* [parker.wake] */
@@ -318,7 +331,7 @@ void sc_idle_sleep(struct sc_worker *worker)
 		/* Without a spare it can't tell work it could do from work it can't: look
 		 * again soon, somebody may give a stack back. */
 		if (verdict == SLEEP)
-			block(worker, starved ? sc_os.now() + 1000000 : keep_time(worker));
+			block(worker, starved ? sc_os.now() + 1000000 : patience(worker));
 	}
 	if (at_cas_acqrel(&worker->parker, &expected, SC_AWAKE)) /* [parker.wake] */
 		at_sub_sc(&sc_sched.idle, SLEEPING - SEARCHING); /* [idle.dekker] */
