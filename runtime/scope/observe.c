@@ -11,7 +11,7 @@ int scope_stats_get(struct scope_stats *out_stats)
 
 	if (!out_stats)
 		return -EINVAL;
-	if (!sc_is_running() || sc_self()->cur == 0)
+	if (sc_self()->cur == 0)
 		return -ENOTCONN;
 	memset(&sum, 0, sizeof sum);
 	for (i = 0; i < sc_sched.count; i++) {

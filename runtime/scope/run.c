@@ -240,8 +240,3 @@ int scope_run(scope_task_fn *main_task, void *arg, const struct scope_config *gi
 		sc_os_raise(seen);
 	return rc;
 }
-
-int sc_is_running(void)
-{
-	return at_load_acq(&running) != 0; /* [run.one] */
-}

@@ -235,10 +235,6 @@ void sc_reportf(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void sc_report_error(const struct scope_error *error);
 void sc_report_tree(const char *headline);
 
-/* ---- run.c ---- */
-
-int sc_is_running(void);
-
 /* The scope whose task a part of a range is: a thief's share is a scope of its own, which
  * passes errors on. */
 SC_INLINE struct sc_scope *sc_counted(struct sc_scope *s)
