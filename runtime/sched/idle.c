@@ -1,8 +1,6 @@
 /* runtime/sched/idle.c: sleeping and waking workers without losing a wake-up; see sched.h. */
 #include "sched/sched.h"
 
-enum { SEARCHING = 1, SLEEPING = 1 << 16 };
-
 /* A producer of slots wakes another worker at most once in about 50 us. */
 #define OFFER_TICKS 125000u
 
@@ -35,8 +33,7 @@ static int wake(struct sc_worker *worker)
 	if (at_load_rlx(&worker->parker) != SC_ASLEEP ||
 	    !at_cas_acqrel(&worker->parker, &expected, SC_NOTIFIED)) /* [parker.wake] */
 		return 0;
-	/* It counts as searching from now on, so that no second one is woken. */
-	at_sub_sc(&sc_sched.idle, SLEEPING - SEARCHING); /* [idle.dekker] */
+	at_add_sc(&sc_sched.idle, SC_SEARCHING); /* [idle.dekker]: so that no second one is woken */
 	sc_os.wake(&worker->parker, 1);
 	return 1;
 }
@@ -65,8 +62,7 @@ void sc_notify(void)
 
 	at_fence_sc(); /* [idle.dekker] */
 	idle = at_load_rlx(&sc_sched.idle);
-	/* The low half may be below 0 for a moment: a waker takes its step in wake() late. */
-	if ((int32_t)idle >= SLEEPING / 2 && (int16_t)idle <= 0)
+	if (sc_sleepers(idle) && sc_searchers(idle) <= 0)
 		sc_wake_one();
 }
 
@@ -74,7 +70,7 @@ void sc_offer(struct sc_worker *worker)
 {
 	uint64_t ticks;
 
-	if (at_load_rlx(&sc_sched.idle) < SLEEPING)
+	if (!sc_sleepers(at_load_rlx(&sc_sched.idle)))
 		return;
 	ticks = sc_ticks();
 	if (ticks - worker->wake_ticks < OFFER_TICKS)
@@ -238,16 +234,29 @@ static enum verdict decide(struct sc_worker *worker)
 	return LOOK_AGAIN;
 }
 
+/* Whether nobody runs or is about to: who was notified is counted as a sleeper until it runs,
+ * so the count is never too low, and whoever is the last to announce itself sees it. */
+static int all_asleep(void)
+{
+	unsigned i;
+
+	if (sc_sleepers(at_load_rlx(&sc_sched.idle)) != sc_sched.count)
+		return 0;
+	for (i = 0; i < sc_sched.count; i++)
+		if (at_load_rlx(&sc_sched.workers[i].parker) != SC_ASLEEP)
+			return 0;
+	return !at_load_acq(&sc_sched.stop); /* [sched.stop] */
+}
+
 /* The caller has announced itself as asleep. */
 static enum verdict last_one(struct sc_worker *worker)
 {
 	enum verdict verdict = SLEEP;
 
-	if ((at_load_rlx(&sc_sched.idle) >> 16) != sc_sched.count)
+	if (!all_asleep())
 		return SLEEP;
 	sc_lock_take(&sc_sched.last_lock);
-	if ((at_load_rlx(&sc_sched.idle) >> 16) == sc_sched.count &&
-	    !at_load_acq(&sc_sched.stop)) /* [sched.stop] */
+	if (all_asleep())
 		verdict = decide(worker);
 	sc_lock_drop(&sc_sched.last_lock);
 	return verdict;
@@ -288,21 +297,8 @@ static void drop_time(struct sc_worker *worker)
 		for (i = 0; i < sc_sched.count; i++)
 			sc_timers_poll(&sc_sched.workers[i].timers, sc_now());
 	/* This worker goes to work: another sleeper has to watch the clock. */
-	if (at_load_rlx(&sc_sched.idle) >= SLEEPING && sc_any_work(worker))
+	if (sc_sleepers(at_load_rlx(&sc_sched.idle)) && sc_any_work(worker))
 		sc_wake_one();
-}
-
-/* Until when the announced sleeper may sleep.  While a waker stands between its two steps the
- * count of sleepers is one too high, so the last one may not have seen that it was: where
- * something hangs on that decision it looks again. */
-static int64_t patience(struct sc_worker *worker)
-{
-	if (sc_sched.flags & (SC_SCHED_VIRTUAL | SC_SCHED_DETECT)) {
-		int64_t until = keep_time(worker), soon = sc_os.now() + 10000000;
-
-		return until < soon ? until : soon;
-	}
-	return keep_time(worker);
 }
 
 static void block(struct sc_worker *worker, int64_t until)
@@ -323,7 +319,7 @@ void sc_idle_sleep(struct sc_worker *worker)
 	int starved;
 
 	at_store_rlx(&worker->parker, SC_ASLEEP);
-	at_add_sc(&sc_sched.idle, SLEEPING - SEARCHING); /* [idle.dekker] */
+	at_add_sc(&sc_sched.idle, SC_SLEEPING - SC_SEARCHING); /* [idle.dekker] */
 	sc_poke_all(); /* from now on who spawns exposes at once */
 	starved = sc_any_work(worker) && !worker->spare;
 	if (starved || !sc_any_work(worker)) {
@@ -331,12 +327,14 @@ void sc_idle_sleep(struct sc_worker *worker)
 		/* Without a spare it can't tell work it could do from work it can't: look
 		 * again soon, somebody may give a stack back. */
 		if (verdict == SLEEP)
-			block(worker, starved ? sc_os.now() + 1000000 : patience(worker));
+			block(worker, starved ? sc_os.now() + 1000000 : keep_time(worker));
 	}
-	if (at_cas_acqrel(&worker->parker, &expected, SC_AWAKE)) /* [parker.wake] */
-		at_sub_sc(&sc_sched.idle, SLEEPING - SEARCHING); /* [idle.dekker] */
-	else
+	if (at_cas_acqrel(&worker->parker, &expected, SC_AWAKE)) { /* [parker.wake] */
+		at_sub_sc(&sc_sched.idle, SC_SLEEPING - SC_SEARCHING); /* [idle.dekker] */
+	} else { /* the waker counts it as searching */
 		at_store_rlx(&worker->parker, SC_AWAKE);
+		at_sub_sc(&sc_sched.idle, SC_SLEEPING); /* [idle.dekker] */
+	}
 	at_fence_sc(); /* [monitor.nudge] */
 	if (at_load_rlx(&sc_sched.monitor_asleep))
 		sc_monitor_nudge();

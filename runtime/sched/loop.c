@@ -136,12 +136,12 @@ static struct sc_strand *search(struct sc_worker *worker)
 /* A searcher that found work hands the search on if it was the last one. */
 static void end_search(struct sc_worker *worker)
 {
-	int16_t searching = (int16_t)at_sub_sc(&sc_sched.idle, 1); /* [idle.dekker] */
+	uint32_t before = at_sub_sc(&sc_sched.idle, SC_SEARCHING); /* [idle.dekker] */
 
 	at_fence_sc(); /* [idle.dekker] */
-	if (searching <= 1 && sc_any_work(worker))
+	if (sc_searchers(before) <= 1 && sc_any_work(worker))
 		sc_wake_one();
-	else if (at_load_rlx(&sc_sched.idle) >> 16)
+	else if (sc_sleepers(at_load_rlx(&sc_sched.idle)))
 		ask(worker, 0); /* what others keep is for those who sleep */
 }
 
@@ -152,10 +152,10 @@ static struct sc_strand *find(struct sc_worker *worker)
 	if (strand)
 		return strand;
 	sc_deque_reset(&worker->deque, &worker->bottom);
-	at_add_sc(&sc_sched.idle, 1); /* [idle.dekker] */
+	at_add_sc(&sc_sched.idle, SC_SEARCHING); /* [idle.dekker] */
 	while (!at_load_acq(&sc_sched.stop)) { /* [sched.stop] */
 		if (sc_sched.count > 1 &&
-		    (at_load_rlx(&sc_sched.idle) & 0xffff) * 2 <= sc_sched.count)
+		    sc_searchers(at_load_rlx(&sc_sched.idle)) * 2 <= (int)sc_sched.count)
 			strand = search(worker);
 		else if (!(strand = sc_pick(worker)))
 			strand = sc_steal(worker); /* enough others spin */

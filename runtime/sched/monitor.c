@@ -16,7 +16,7 @@ void sc_monitor_nudge(void)
 
 static int all_asleep(void)
 {
-	return (at_load_rlx(&sc_sched.idle) >> 16) == sc_sched.count;
+	return sc_sleepers(at_load_rlx(&sc_sched.idle)) == sc_sched.count;
 }
 
 static void tick_worker(struct sc_worker *worker)
@@ -28,7 +28,7 @@ static void tick_worker(struct sc_worker *worker)
 	at_fence_sc(); /* [attend.dekker] */
 	sc_poke(worker);
 	/* Work that its owner keeps while others sleep. */
-	if ((at_load_rlx(&sc_sched.idle) >> 16) != 0 &&
+	if (sc_sleepers(at_load_rlx(&sc_sched.idle)) &&
 	    at_load_acq(&worker->known) && /* [thread.known] */
 	    at_load_rlx(&worker->bottom.top) > at_load_rlx(&worker->bottom.split))
 		sc_os.thread_signal(worker->thread);

@@ -137,6 +137,21 @@ SC_INLINE int sc_seeded(void)
 	return sc_sched.flags & SC_SCHED_SEEDED;
 }
 
+/* The halves of sc_sched.idle.  A waker counts the one it woke as searching right after it
+ * woke it; the woken one takes itself off the sleepers.  So searchers may be too few for a
+ * moment, even below 0, and sleepers too many, never too few. */
+enum { SC_SEARCHING = 1, SC_SLEEPING = 1 << 16 };
+
+SC_INLINE int sc_searchers(uint32_t idle)
+{
+	return (int16_t)idle;
+}
+
+SC_INLINE unsigned sc_sleepers(uint32_t idle)
+{
+	return (idle + SC_SLEEPING / 2) >> 16;
+}
+
 SC_INLINE int sc_hungry(void)
 {
 	return at_load_rlx(&sc_sched.idle) != 0;

@@ -25,9 +25,9 @@ int scope_stats_get(struct scope_stats *out_stats)
 	sum.workers = sc_sched.count;
 	{
 		uint32_t idle = at_load_rlx(&sc_sched.idle);
-		uint32_t away = (idle & 0xffff) + (idle >> 16);
+		int away = sc_searchers(idle) + (int)sc_sleepers(idle), busy = (int)sum.workers - away;
 
-		sum.workers_busy = away < sum.workers ? sum.workers - away : 0;
+		sum.workers_busy = busy > 0 ? (unsigned)busy : 0;
 	}
 	sum.stacks_live = sc_fiber_live();
 	*out_stats = sum;
