@@ -140,41 +140,37 @@ static void look_at_result(struct sc_scope *s, int rc)
  * more, or was left to the loop of close.
  *
  * As soon as the slot is back on the deque a thief may use the record up: nothing in it is
- * read until the slot is off again.  `quiet` is the state of s in which nobody has flushed
- * it and no child has left an error record. */
-static int run_quiet(struct runner *runner, struct sc_range *range, uint32_t quiet)
+ * read until the slot is off again.  `plain` is a state of s in which nobody has flushed it:
+ * then the runner never parked and is still on this worker. */
+static SC_NOINLINE int run_quiet(struct runner *runner, struct sc_range *range)
 {
 	struct sc_worker *worker = runner->worker;
-	struct sc_slot *slot = runner->slot + 1;
+	struct sc_slot *slot = runner->slot;
 	struct sc_scope *s = runner->s;
 	scope_task_fn *fn = range->fn;
-	size_t stride = range->stride;
-	char *arg = range->base + range->low * stride;
+	size_t low = range->low, last = range->high - 1, stride = range->stride;
+	char *arg = range->base + low * stride;
+	uint32_t plain = sc_state(s) & ~(uint32_t)SC_FLUSHED;
 
-	for (; range->high - range->low > 1; arg += stride) {
-		struct sc_worker *now;
+	for (; low != last; arg += stride) {
 		int rc;
 
-		range->low++;
+		range->low = ++low;
 		at_signal_fence();
-		at_store_rlx(&worker->bottom.top, slot);
+		at_store_rlx(&worker->bottom.top, slot + 1);
 		rc = fn(arg);
-		now = sc_self();
-		if (sc_child_is_odd(now, s, rc))
-			now = sc_child_odd(now, s, rc);
-		if (SC_UNLIKELY(now != worker || worker->bottom.top != slot ||
-				sc_state(s) != quiet || (quiet & SC_FLUSHED)) &&
-		    !unmoved(runner))
-			return 0;
-		at_store_rlx(&worker->bottom.top, slot - 1);
+		if (SC_UNLIKELY(sc_state(s) != plain || worker->bottom.top != slot + 1) ||
+		    sc_child_is_odd(worker, s, rc)) {
+			look_at_result(s, rc);
+			return unmoved(runner) && take_off(runner);
+		}
+		at_store_rlx(&worker->bottom.top, slot);
 		at_signal_fence();
-		if (SC_UNLIKELY(worker->bottom.split >= slot) && !take_off(runner))
+		if (SC_UNLIKELY(worker->bottom.split > slot) && !take_off(runner))
 			return 0;
-		if (SC_UNLIKELY(sc_at_limit(worker, slot) || sc_stack_low(worker)) &&
-		    answer(runner, range))
+		/* What calls for attention leaves lim at 0. */
+		if (SC_UNLIKELY(sc_at_limit(worker, slot + 1)) && answer(runner, range))
 			return 0;
-		if (SC_UNLIKELY(sc_state(s) != quiet))
-			return 1;
 	}
 	return 1;
 }
@@ -188,7 +184,7 @@ static void run_each(struct runner *runner, struct sc_range *range)
 	do {
 		/* Also takes the mark of an earlier child's error record off. */
 		s->running = running;
-		if (!run_quiet(runner, range, sc_state(s)))
+		if (!run_quiet(runner, range))
 			return;
 	} while (range->high - range->low > 1);
 	{

@@ -163,7 +163,7 @@ SC_INLINE int sc_called(struct sc_worker *worker)
 SC_INLINE void sc_defer_tick(struct sc_worker *worker)
 {
 	at_store_rlx(&worker->tick, 1);
-	at_store_rlx(&worker->stack_limit, UINTPTR_MAX);
+	sc_poke(worker);
 }
 
 /* Everything that an attention may ask of the running strand.  True: it is due to give way. */
