@@ -3,9 +3,8 @@
  * Almost everything runs on the virtual clock: who sleeps a little goes on only when all
  * others are parked, so every order of events is chosen and none is waited for.
  */
-#include "harness.h"
+#include "task_check.h"
 
-#include <scope.h>
 #include <scope_observe.h>
 #include <scope_parallel.h>
 #include <stdlib.h>
@@ -14,48 +13,7 @@
 
 TestSuite(cancel, .timeout = 60);
 
-/* ---- what tasks find wrong ----------------------------------------------------------- */
-
-/* The first wrong value that a task met; the harness reports only from its own stack. */
-static struct {
-	int line;
-	long long got, want;
-} wrong;
-
-static void compare(int line, long long got, long long want)
-{
-	int none = 0;
-
-	if (got != want && __atomic_compare_exchange_n(&wrong.line, &none, line, 0,
-						       __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
-		wrong.got = got;
-		wrong.want = want;
-	}
-}
-
-#define MUST_BE(got, want) compare(__LINE__, (long long)(got), (long long)(want))
-#define MUST(condition)    compare(__LINE__, !!(condition), 1)
-
-static void run_with(scope_task_fn *fn, void *arg, size_t stack_size)
-{
-	struct scope_config config = {.flags = SCOPE_VIRTUAL_CLOCK | SCOPE_DETECT_DEADLOCK |
-					       SCOPE_NO_SIGNALS,
-				      .stack_size = stack_size};
-	int rc = scope_run(fn, arg, &config);
-
-	cr_assert_eq(wrong.line, 0, "line %d: %lld instead of %lld", wrong.line, wrong.got,
-		     wrong.want);
-	cr_assert_eq(rc, 0, "the run gave %d", rc);
-}
-
-static void run(scope_task_fn *fn)
-{
-	run_with(fn, NULL, 0);
-}
-
 /* ---- tasks that many tests use ------------------------------------------------------- */
-
-static const struct scope_spawn_options concurrent = {.flags = SCOPE_CONCURRENT};
 
 /* Sleeps until it is cancelled; the result of the sleep goes to *arg. */
 static int sleep_for_ever(void *arg)
@@ -76,9 +34,9 @@ static int sleep_1s_shielded(void *arg)
 	struct scope_options options = {.shield = true};
 	struct scope s;
 
-	MUST_BE(scope_open_with(&s, &options), 0);
+	CHECK_EQ(scope_open_with(&s, &options), 0);
 	*(int *)arg = scope_sleep_for(SCOPE_SEC);
-	MUST_BE(scope_close(&s), 0);
+	CHECK_EQ(scope_close(&s), 0);
 	return 0;
 }
 
@@ -90,7 +48,7 @@ static int cancel_it(void *arg)
 
 static int cancel_in_1ms(void *arg)
 {
-	MUST_BE(scope_sleep_for(SCOPE_MS), 0);
+	CHECK_EQ(scope_sleep_for(SCOPE_MS), 0);
 	scope_cancel(arg);
 	return 0;
 }
@@ -106,14 +64,14 @@ static void open_with_deadline(struct scope *s, int64_t after, unsigned on_timeo
 	struct scope_options options = {.deadline_ns = scope_now() + after,
 					.on_timeout = on_timeout};
 
-	MUST_BE(scope_open_with(s, &options), 0);
+	CHECK_EQ(scope_open_with(s, &options), 0);
 }
 
 static void open_shielded(struct scope *s)
 {
 	struct scope_options options = {.shield = true};
 
-	MUST_BE(scope_open_with(s, &options), 0);
+	CHECK_EQ(scope_open_with(s, &options), 0);
 }
 
 /* ---- C1, C2, C4: what a checkpoint says ---------------------------------------------- */
@@ -125,33 +83,33 @@ static int every_checkpoint(void *arg)
 
 	(void)arg;
 	scope_open(&s);
-	MUST_BE(scope_checkpoint(), 0);
-	MUST_BE(scope_yield(), 0);
-	MUST_BE(scope_sleep_for(0), 0);
-	MUST_BE(scope_wait_until(&s, 0), 0);
+	CHECK_EQ(scope_checkpoint(), 0);
+	CHECK_EQ(scope_yield(), 0);
+	CHECK_EQ(scope_sleep_for(0), 0);
+	CHECK_EQ(scope_wait_until(&s, 0), 0);
 	scope_cancel(&s);
 	for (i = 0; i < 3; i++) {
-		MUST_BE(scope_checkpoint(), -ECANCELED);
-		MUST_BE(scope_yield(), -ECANCELED);
-		MUST_BE(scope_sleep_for(0), -ECANCELED);
-		MUST_BE(scope_sleep_for(-1), -ECANCELED);
-		MUST_BE(scope_sleep_for(1), -ECANCELED);
-		MUST_BE(scope_sleep_until(0), -ECANCELED);
-		MUST_BE(scope_sleep_until(scope_now()), -ECANCELED);
-		MUST_BE(scope_sleep_until(SCOPE_NEVER), -ECANCELED);
-		MUST_BE(scope_wait_until(&s, 0), -ECANCELED);
-		MUST_BE(scope_wait_until(&s, SCOPE_NEVER), -ECANCELED);
-		MUST(scope_cancelled());
+		CHECK_EQ(scope_checkpoint(), -ECANCELED);
+		CHECK_EQ(scope_yield(), -ECANCELED);
+		CHECK_EQ(scope_sleep_for(0), -ECANCELED);
+		CHECK_EQ(scope_sleep_for(-1), -ECANCELED);
+		CHECK_EQ(scope_sleep_for(1), -ECANCELED);
+		CHECK_EQ(scope_sleep_until(0), -ECANCELED);
+		CHECK_EQ(scope_sleep_until(scope_now()), -ECANCELED);
+		CHECK_EQ(scope_sleep_until(SCOPE_NEVER), -ECANCELED);
+		CHECK_EQ(scope_wait_until(&s, 0), -ECANCELED);
+		CHECK_EQ(scope_wait_until(&s, SCOPE_NEVER), -ECANCELED);
+		CHECK(scope_cancelled());
 	}
-	MUST_BE(scope_close(&s), 0);
-	MUST_BE(scope_checkpoint(), 0);
-	MUST(!scope_cancelled());
+	CHECK_EQ(scope_close(&s), 0);
+	CHECK_EQ(scope_checkpoint(), 0);
+	CHECK(!scope_cancelled());
 	return 0;
 }
 
 Test(cancel, C1_every_cancellation_point_reports_on_every_call)
 {
-	run(every_checkpoint);
+	must_run(every_checkpoint, NULL);
 }
 
 /* A spawn into a scope that is not cancelled is accepted from a cancelled place. */
@@ -164,18 +122,18 @@ static int spawn_from_cancelled_place(void *arg)
 	scope_open(&outer);
 	scope_open(&inner);
 	scope_cancel(&inner);
-	MUST_BE(scope_spawn(&outer, count_run, &ran), 0);
-	MUST_BE(scope_spawn_with(&outer, count_run, &ran, &concurrent), 0);
-	MUST_BE(scope_spawn_n(&outer, count_run, &ran, 0, 3), 0);
-	MUST_BE(scope_close(&inner), 0);
-	MUST_BE(scope_close(&outer), 0);
-	MUST_BE(ran, 5);
+	CHECK_EQ(scope_spawn(&outer, count_run, &ran), 0);
+	CHECK_EQ(scope_spawn_with(&outer, count_run, &ran, &concurrent), 0);
+	CHECK_EQ(scope_spawn_n(&outer, count_run, &ran, 0, 3), 0);
+	CHECK_EQ(scope_close(&inner), 0);
+	CHECK_EQ(scope_close(&outer), 0);
+	CHECK_EQ(ran, 5);
 	return 0;
 }
 
 Test(cancel, C1_spawn_is_no_checkpoint)
 {
-	run(spawn_from_cancelled_place);
+	must_run(spawn_from_cancelled_place, NULL);
 }
 
 static int checkpoint_says_so(void *arg)
@@ -184,16 +142,16 @@ static int checkpoint_says_so(void *arg)
 
 	(void)arg;
 	scope_open(&s);
-	MUST_BE(scope_checkpoint(), 0);
+	CHECK_EQ(scope_checkpoint(), 0);
 	scope_cancel(&s);
-	MUST_BE(scope_checkpoint(), -ECANCELED);
-	MUST_BE(scope_close(&s), 0);
+	CHECK_EQ(scope_checkpoint(), -ECANCELED);
+	CHECK_EQ(scope_close(&s), 0);
 	return 0;
 }
 
 Test(cancel, C2_checkpoint_ecanceled)
 {
-	run(checkpoint_says_so);
+	must_run(checkpoint_says_so, NULL);
 }
 
 /* A yield that reports the cancel does not give way. */
@@ -206,25 +164,24 @@ static int yield_stays(void *arg)
 	scope_open(&outer);
 	scope_open(&s);
 	scope_cancel(&s);
-	MUST_BE(scope_checkpoint(), -ECANCELED);
-	MUST_BE(scope_spawn_with(&outer, count_run, &ran, &concurrent), 0);
-	MUST_BE(scope_yield(), -ECANCELED);
+	CHECK_EQ(scope_checkpoint(), -ECANCELED);
+	CHECK_EQ(scope_spawn_with(&outer, count_run, &ran, &concurrent), 0);
+	CHECK_EQ(scope_yield(), -ECANCELED);
 	if (*(int *)arg == 1)
-		MUST_BE(ran, 0);
-	MUST_BE(scope_close(&s), 0);
-	MUST_BE(scope_close(&outer), 0);
-	MUST_BE(ran, 1);
+		CHECK_EQ(ran, 0);
+	CHECK_EQ(scope_close(&s), 0);
+	CHECK_EQ(scope_close(&outer), 0);
+	CHECK_EQ(ran, 1);
 	return 0;
 }
 
 Test(cancel, C2_yield_ecanceled)
 {
-	struct scope_config config = {.workers = 1, .flags = SCOPE_NO_SIGNALS};
 	int workers = 1;
 
-	cr_assert_eq(scope_run(yield_stays, &workers, &config), 0);
+	cr_assert_eq(run_config(yield_stays, &workers, (struct scope_config){.workers = 1}), 0);
 	workers = 0;
-	run_with(yield_stays, &workers, 0);
+	must_run(yield_stays, &workers);
 }
 
 /* The first one is cancelled before it parks, the second one while it is parked. */
@@ -236,14 +193,14 @@ static int sleeps_are_cut_short(void *arg)
 
 	scope_open(&s);
 	scope_cancel(&s);
-	MUST_BE(sleep(start + 10 * SCOPE_SEC), -ECANCELED);
-	MUST_BE(scope_now(), start);
-	MUST_BE(scope_close(&s), 0);
+	CHECK_EQ(sleep(start + 10 * SCOPE_SEC), -ECANCELED);
+	CHECK_EQ(scope_now(), start);
+	CHECK_EQ(scope_close(&s), 0);
 	scope_open(&s);
-	MUST_BE(scope_spawn_with(&s, cancel_in_1ms, &s, &concurrent), 0);
-	MUST_BE(sleep(start + 10 * SCOPE_SEC), -ECANCELED);
-	MUST_BE(scope_now(), start + SCOPE_MS);
-	MUST_BE(scope_close(&s), 0);
+	CHECK_EQ(scope_spawn_with(&s, cancel_in_1ms, &s, &concurrent), 0);
+	CHECK_EQ(sleep(start + 10 * SCOPE_SEC), -ECANCELED);
+	CHECK_EQ(scope_now(), start + SCOPE_MS);
+	CHECK_EQ(scope_close(&s), 0);
 	return 0;
 }
 
@@ -252,7 +209,7 @@ Test(cancel, C3_sleep_for_ecanceled)
 	int (*sleep)(int64_t) = scope_sleep_for;
 
 	cr_assert_eq(scope_sleep_for(1), -ENOTCONN);
-	run_with(sleeps_are_cut_short, &sleep, 0);
+	must_run(sleeps_are_cut_short, &sleep);
 }
 
 Test(cancel, C3_sleep_until_ecanceled)
@@ -260,7 +217,7 @@ Test(cancel, C3_sleep_until_ecanceled)
 	int (*sleep)(int64_t) = scope_sleep_until;
 
 	cr_assert_eq(scope_sleep_until(1), -ENOTCONN);
-	run_with(sleeps_are_cut_short, &sleep, 0);
+	must_run(sleeps_are_cut_short, &sleep);
 }
 
 static int level_triggered(void *arg)
@@ -272,19 +229,19 @@ static int level_triggered(void *arg)
 	scope_open(&outer);
 	scope_cancel(&outer);
 	for (i = 0; i < 1000; i++) {
-		MUST_BE(scope_checkpoint(), -ECANCELED);
+		CHECK_EQ(scope_checkpoint(), -ECANCELED);
 		scope_open(&s);
-		MUST_BE(i % 2 ? scope_yield() : scope_sleep_for(1), -ECANCELED);
-		MUST_BE(scope_close(&s), -ECANCELED);
-		MUST(scope_cancelled());
+		CHECK_EQ(i % 2 ? scope_yield() : scope_sleep_for(1), -ECANCELED);
+		CHECK_EQ(scope_close(&s), -ECANCELED);
+		CHECK(scope_cancelled());
 	}
-	MUST_BE(scope_close(&outer), 0);
+	CHECK_EQ(scope_close(&outer), 0);
 	return 0;
 }
 
 Test(cancel, C4_level_triggered)
 {
-	run(level_triggered);
+	must_run(level_triggered, NULL);
 }
 
 /* A task that parked, moved and came back is told again. */
@@ -296,10 +253,10 @@ static int told_after_a_park(void *arg)
 	(void)arg;
 	for (i = 0; i < 100; i++) {
 		if (scope_sleep_until(SCOPE_NEVER) != -ECANCELED)
-			MUST(0);
+			CHECK(0);
 		open_shielded(&s);
-		MUST_BE(scope_sleep_for(SCOPE_US), 0);
-		MUST_BE(scope_close(&s), 0);
+		CHECK_EQ(scope_sleep_for(SCOPE_US), 0);
+		CHECK_EQ(scope_close(&s), 0);
 	}
 	return 0;
 }
@@ -312,16 +269,16 @@ static int cancel_parking_tasks(void *arg)
 	(void)arg;
 	scope_open(&s);
 	for (i = 0; i < 8; i++)
-		MUST_BE(scope_spawn_with(&s, told_after_a_park, NULL, &concurrent), 0);
-	MUST_BE(scope_sleep_for(SCOPE_MS), 0);
+		CHECK_EQ(scope_spawn_with(&s, told_after_a_park, NULL, &concurrent), 0);
+	CHECK_EQ(scope_sleep_for(SCOPE_MS), 0);
 	scope_cancel(&s);
-	MUST_BE(scope_close(&s), 0);
+	CHECK_EQ(scope_close(&s), 0);
 	return 0;
 }
 
 Test(cancel, C4_level_triggered_across_parks)
 {
-	run(cancel_parking_tasks);
+	must_run(cancel_parking_tasks, NULL);
 }
 
 struct move {
@@ -333,8 +290,8 @@ static int move_deadline_in_1ms(void *arg)
 {
 	struct move *move = arg;
 
-	MUST_BE(scope_sleep_for(SCOPE_MS), 0);
-	MUST_BE(scope_set_deadline(move->s, move->deadline), 0);
+	CHECK_EQ(scope_sleep_for(SCOPE_MS), 0);
+	CHECK_EQ(scope_set_deadline(move->s, move->deadline), 0);
 	return 0;
 }
 
@@ -353,20 +310,20 @@ static int cancel_at_the_end_of_a_sleep(void *arg)
 		scope_open(&outer);
 		open_with_deadline(&s, later ? SCOPE_SEC : 2 * SCOPE_MS, SCOPE_FAIL_ON_TIMEOUT);
 		if (later)
-			MUST_BE(scope_spawn(&outer, move_deadline_in_1ms, &move), 0);
+			CHECK_EQ(scope_spawn(&outer, move_deadline_in_1ms, &move), 0);
 		rc = scope_sleep_until(end);
-		MUST(rc == 0 || rc == -ECANCELED);
-		MUST_BE(scope_checkpoint(), -ECANCELED);
-		MUST_BE(scope_checkpoint(), -ECANCELED);
-		MUST_BE(scope_close(&s), -ETIMEDOUT);
-		MUST_BE(scope_close(&outer), 0);
+		CHECK(rc == 0 || rc == -ECANCELED);
+		CHECK_EQ(scope_checkpoint(), -ECANCELED);
+		CHECK_EQ(scope_checkpoint(), -ECANCELED);
+		CHECK_EQ(scope_close(&s), -ETIMEDOUT);
+		CHECK_EQ(scope_close(&outer), 0);
 	}
 	return 0;
 }
 
 Test(cancel, C4_cancel_at_the_end_of_a_sleep_is_seen)
 {
-	run(cancel_at_the_end_of_a_sleep);
+	must_run(cancel_at_the_end_of_a_sleep, NULL);
 }
 
 /* The owner waits for a task that never parks: both are told, the task as its scope is
@@ -388,23 +345,19 @@ static int cancel_who_computes(void *arg)
 
 	(void)arg;
 	open_with_deadline(&s, 5 * SCOPE_MS, SCOPE_FAIL_ON_TIMEOUT);
-	MUST_BE(scope_spawn(&s, compute_until_cancelled, &result), 0);
+	CHECK_EQ(scope_spawn(&s, compute_until_cancelled, &result), 0);
 	rc = scope_wait_until(&s, SCOPE_NEVER);
-	MUST(rc == 0 || rc == -ECANCELED);
-	MUST_BE(scope_checkpoint(), -ECANCELED);
-	MUST_BE(scope_close(&s), -ETIMEDOUT);
-	MUST_BE(result, -ECANCELED);
+	CHECK(rc == 0 || rc == -ECANCELED);
+	CHECK_EQ(scope_checkpoint(), -ECANCELED);
+	CHECK_EQ(scope_close(&s), -ETIMEDOUT);
+	CHECK_EQ(result, -ECANCELED);
 	return 0;
 }
 
 /* On the real clock: the virtual one stands while a task computes. */
 Test(cancel, C4_cancel_reaches_a_computing_task_while_its_owner_waits)
 {
-	struct scope_config config = {.flags = SCOPE_NO_SIGNALS};
-
-	cr_assert_eq(scope_run(cancel_who_computes, NULL, &config), 0);
-	cr_assert_eq(wrong.line, 0, "line %d: %lld instead of %lld", wrong.line, wrong.got,
-		     wrong.want);
+	cr_assert_eq(run_config(cancel_who_computes, NULL, (struct scope_config){0}), 0);
 }
 
 /* ---- outside a run ------------------------------------------------------------------- */
@@ -441,22 +394,23 @@ static int wake_all(void *arg)
 	memset(result, 0, sizeof(result));
 	scope_open(&s);
 	for (i = 0; i < SLEEPERS; i++)
-		MUST_BE(scope_spawn_with(&s, sleep_for_ever, &result[i],
-					 i % 2 ? &concurrent : NULL), 0);
-	MUST_BE(scope_sleep_for(SCOPE_MS), 0);
+		CHECK_EQ(scope_spawn_with(&s, sleep_for_ever, &result[i],
+					  i % 2 ? &concurrent : NULL),
+			 0);
+	CHECK_EQ(scope_sleep_for(SCOPE_MS), 0);
 	for (i = 0; i < SLEEPERS; i++)
-		MUST_BE(result[i], 0);
+		CHECK_EQ(result[i], 0);
 	scope_cancel(&s);
-	MUST_BE(scope_close(&s), 0);
-	MUST_BE(scope_now(), start + SCOPE_MS);
+	CHECK_EQ(scope_close(&s), 0);
+	CHECK_EQ(scope_now(), start + SCOPE_MS);
 	for (i = 0; i < SLEEPERS; i++)
-		MUST_BE(result[i], -ECANCELED);
+		CHECK_EQ(result[i], -ECANCELED);
 	return 0;
 }
 
 Test(cancel, C3_cancel_wakes_sleepers_of_every_worker)
 {
-	run(wake_all);
+	must_run(wake_all, NULL);
 }
 
 static int wake_waiter(void *arg)
@@ -467,21 +421,21 @@ static int wake_waiter(void *arg)
 
 	(void)arg;
 	scope_open(&s);
-	MUST_BE(scope_spawn(&s, sleep_1s_shielded, &slept), 0);
-	MUST_BE(scope_spawn(&s, cancel_in_1ms, &s), 0);
-	MUST_BE(scope_wait_until(&s, SCOPE_NEVER), -ECANCELED);
-	MUST_BE(scope_now(), start + SCOPE_MS);
-	MUST_BE(slept, -1);
+	CHECK_EQ(scope_spawn(&s, sleep_1s_shielded, &slept), 0);
+	CHECK_EQ(scope_spawn(&s, cancel_in_1ms, &s), 0);
+	CHECK_EQ(scope_wait_until(&s, SCOPE_NEVER), -ECANCELED);
+	CHECK_EQ(scope_now(), start + SCOPE_MS);
+	CHECK_EQ(slept, -1);
 	/* The scope stayed open. */
-	MUST_BE(scope_close(&s), 0);
-	MUST_BE(slept, 0);
-	MUST_BE(scope_now(), start + SCOPE_SEC);
+	CHECK_EQ(scope_close(&s), 0);
+	CHECK_EQ(slept, 0);
+	CHECK_EQ(scope_now(), start + SCOPE_SEC);
 	return 0;
 }
 
 Test(cancel, C3_cancel_wakes_who_waits_for_a_scope)
 {
-	run(wake_waiter);
+	must_run(wake_waiter, NULL);
 }
 
 /* The owner is parked in close, first with the cancel before, then with it meanwhile. */
@@ -495,23 +449,23 @@ static int close_is_no_checkpoint(void *arg)
 	for (early = 0; early < 2; early++) {
 		scope_open(&outer);
 		if (!early)
-			MUST_BE(scope_spawn_with(&outer, cancel_in_1ms, &outer, &concurrent), 0);
+			CHECK_EQ(scope_spawn_with(&outer, cancel_in_1ms, &outer, &concurrent), 0);
 		scope_open(&s);
-		MUST_BE(scope_spawn(&s, sleep_1s_shielded, &slept), 0);
+		CHECK_EQ(scope_spawn(&s, sleep_1s_shielded, &slept), 0);
 		if (early)
 			scope_cancel(&outer);
-		MUST_BE(scope_close(&s), 0);
-		MUST_BE(slept, 0);
-		MUST_BE(scope_now(), start + (early + 1) * SCOPE_SEC);
-		MUST_BE(scope_checkpoint(), -ECANCELED);
-		MUST_BE(scope_close(&outer), 0);
+		CHECK_EQ(scope_close(&s), 0);
+		CHECK_EQ(slept, 0);
+		CHECK_EQ(scope_now(), start + (early + 1) * SCOPE_SEC);
+		CHECK_EQ(scope_checkpoint(), -ECANCELED);
+		CHECK_EQ(scope_close(&outer), 0);
 	}
 	return 0;
 }
 
 Test(cancel, C3_close_is_not_cut_short)
 {
-	run(close_is_no_checkpoint);
+	must_run(close_is_no_checkpoint, NULL);
 }
 
 /* ---- S6 under cancel ----------------------------------------------------------------- */
@@ -524,7 +478,7 @@ static int run_and_look(void *arg)
 	int rc = scope_checkpoint();
 
 	count_run(arg);
-	MUST(rc == -ECANCELED || (rc == 0 && !sure));
+	CHECK(rc == -ECANCELED || (rc == 0 && !sure));
 	return rc ? rc : scope_sleep_for(SCOPE_SEC);
 }
 
@@ -537,22 +491,22 @@ static int accepted_then_cancelled(void *arg)
 	__atomic_store_n(&told, 0, __ATOMIC_RELAXED);
 	scope_open(&s);
 	for (i = 0; i < 100; i++)
-		MUST_BE(scope_spawn(&s, run_and_look, &ran), 0);
-	MUST_BE(scope_spawn_n(&s, run_and_look, &ran, 0, 100), 0);
+		CHECK_EQ(scope_spawn(&s, run_and_look, &ran), 0);
+	CHECK_EQ(scope_spawn_n(&s, run_and_look, &ran, 0, 100), 0);
 	scope_cancel(&s);
 	__atomic_store_n(&told, 1, __ATOMIC_RELEASE);
-	MUST_BE(scope_spawn(&s, run_and_look, &ran), -ECANCELED);
-	MUST_BE(scope_spawn_with(&s, run_and_look, &ran, &concurrent), -ECANCELED);
-	MUST_BE(scope_spawn_n(&s, run_and_look, &ran, 0, 5), -ECANCELED);
-	MUST_BE(scope_spawn_copy(&s, run_and_look, &ran, sizeof(ran)), -ECANCELED);
-	MUST_BE(scope_close(&s), 0);
-	MUST_BE(ran, 200);
+	CHECK_EQ(scope_spawn(&s, run_and_look, &ran), -ECANCELED);
+	CHECK_EQ(scope_spawn_with(&s, run_and_look, &ran, &concurrent), -ECANCELED);
+	CHECK_EQ(scope_spawn_n(&s, run_and_look, &ran, 0, 5), -ECANCELED);
+	CHECK_EQ(scope_spawn_copy(&s, run_and_look, &ran, sizeof(ran)), -ECANCELED);
+	CHECK_EQ(scope_close(&s), 0);
+	CHECK_EQ(ran, 200);
 	return 0;
 }
 
 Test(cancel, S6_cancel_before_start_still_runs_accepted_tasks)
 {
-	run(accepted_then_cancelled);
+	must_run(accepted_then_cancelled, NULL);
 }
 
 /* Queued tasks and those that thieves took race the cancel; none is lost or runs twice. */
@@ -564,21 +518,21 @@ static int queued_then_cancelled(void *arg)
 	(void)arg;
 	for (round = 0; round < 200; round++) {
 		scope_open(&s);
-		MUST_BE(scope_spawn_with(&s, cancel_it, &s, &concurrent), 0);
+		CHECK_EQ(scope_spawn_with(&s, cancel_it, &s, &concurrent), 0);
 		for (i = 0; i < 20; i++)
 			accepted += scope_spawn_with(&s, count_run, &ran,
 						     i % 2 ? &concurrent : NULL) == 0;
 		if (scope_spawn_n(&s, count_run, &ran, 0, 7) == 0)
 			accepted += 7;
-		MUST_BE(scope_close(&s), 0);
+		CHECK_EQ(scope_close(&s), 0);
 	}
-	MUST_BE(ran, accepted);
+	CHECK_EQ(ran, accepted);
 	return 0;
 }
 
 Test(cancel, S6_cancel_races_accept)
 {
-	run(queued_then_cancelled);
+	must_run(queued_then_cancelled, NULL);
 }
 
 /* ---- C5 ------------------------------------------------------------------------------ */
@@ -591,23 +545,23 @@ static int cancel_from_everywhere(void *arg)
 	(void)arg;
 	scope_open(&s);
 	for (i = 0; i < 4; i++)
-		MUST_BE(scope_spawn_with(&s, sleep_for_ever, &result[i], &concurrent), 0);
+		CHECK_EQ(scope_spawn_with(&s, sleep_for_ever, &result[i], &concurrent), 0);
 	for (i = 0; i < 64; i++)
 		scope_spawn_with(&s, cancel_it, &s, &concurrent);
 	scope_cancel(&s);
 	scope_cancel(&s);
-	MUST_BE(scope_close(&s), 0);
-	MUST(scope_cancel_called(&s));
+	CHECK_EQ(scope_close(&s), 0);
+	CHECK(scope_cancel_called(&s));
 	for (i = 0; i < 4; i++)
-		MUST_BE(result[i], -ECANCELED);
+		CHECK_EQ(result[i], -ECANCELED);
 	scope_cancel(&s); /* closed: nothing happens */
-	MUST_BE(scope_checkpoint(), 0);
+	CHECK_EQ(scope_checkpoint(), 0);
 	return 0;
 }
 
 Test(cancel, C5_cancel_is_idempotent_and_thread_safe)
 {
-	run(cancel_from_everywhere);
+	must_run(cancel_from_everywhere, NULL);
 }
 
 static int cancel_does_not_wait(void *arg)
@@ -618,19 +572,19 @@ static int cancel_does_not_wait(void *arg)
 
 	(void)arg;
 	scope_open(&s);
-	MUST_BE(scope_spawn_with(&s, sleep_1s_shielded, &slept, &concurrent), 0);
-	MUST_BE(scope_sleep_for(SCOPE_MS), 0);
+	CHECK_EQ(scope_spawn_with(&s, sleep_1s_shielded, &slept, &concurrent), 0);
+	CHECK_EQ(scope_sleep_for(SCOPE_MS), 0);
 	scope_cancel(&s);
-	MUST_BE(scope_now(), start + SCOPE_MS);
-	MUST_BE(slept, -1);
-	MUST_BE(scope_close(&s), 0);
-	MUST_BE(slept, 0);
+	CHECK_EQ(scope_now(), start + SCOPE_MS);
+	CHECK_EQ(slept, -1);
+	CHECK_EQ(scope_close(&s), 0);
+	CHECK_EQ(slept, 0);
 	return 0;
 }
 
 Test(cancel, C5_cancel_does_not_wait)
 {
-	run(cancel_does_not_wait);
+	must_run(cancel_does_not_wait, NULL);
 }
 
 /* `code`: a new one each time, for a task that fails with the code that a close gave it hands
@@ -640,9 +594,9 @@ static enum scope_cause cause_of_failure(struct scope *s, int code)
 	const struct scope_error *error;
 
 	scope_fail(s, code, NULL);
-	MUST_BE(scope_close(s), code);
+	CHECK_EQ(scope_close(s), code);
 	error = scope_last_error();
-	MUST(error != NULL);
+	CHECK(error != NULL);
 	return error ? error->cause : SCOPE_CAUSE_NONE;
 }
 
@@ -652,22 +606,22 @@ static int first_cause_stays(void *arg)
 
 	(void)arg;
 	scope_open(&s);
-	MUST_BE(cause_of_failure(&s, 1), SCOPE_CAUSE_NONE);
+	CHECK_EQ(cause_of_failure(&s, 1), SCOPE_CAUSE_NONE);
 	open_with_deadline(&s, SCOPE_MS, SCOPE_FAIL_ON_TIMEOUT);
 	scope_cancel(&s);
-	MUST_BE(scope_set_shield(&s, true), 0);
-	MUST_BE(scope_sleep_for(10 * SCOPE_MS), -ECANCELED);
-	MUST_BE(cause_of_failure(&s, 2), SCOPE_CAUSE_EXPLICIT);
+	CHECK_EQ(scope_set_shield(&s, true), 0);
+	CHECK_EQ(scope_sleep_for(10 * SCOPE_MS), -ECANCELED);
+	CHECK_EQ(cause_of_failure(&s, 2), SCOPE_CAUSE_EXPLICIT);
 	open_with_deadline(&s, SCOPE_MS, SCOPE_FAIL_ON_TIMEOUT);
-	MUST_BE(scope_sleep_for(10 * SCOPE_MS), -ECANCELED);
+	CHECK_EQ(scope_sleep_for(10 * SCOPE_MS), -ECANCELED);
 	scope_cancel(&s);
-	MUST_BE(cause_of_failure(&s, 3), SCOPE_CAUSE_DEADLINE);
+	CHECK_EQ(cause_of_failure(&s, 3), SCOPE_CAUSE_DEADLINE);
 	return 0;
 }
 
 Test(cancel, C5_first_cancel_fixes_the_cause)
 {
-	run(first_cause_stays);
+	must_run(first_cause_stays, NULL);
 }
 
 /* ---- C6 ------------------------------------------------------------------------------ */
@@ -679,8 +633,8 @@ static int sleep_1ms(void *arg)
 	int rc = scope_sleep_for(SCOPE_MS);
 
 	(void)arg;
-	MUST(rc == 0 || rc == -ECANCELED);
-	MUST_BE(scope_sleep_until(SCOPE_NEVER), -ECANCELED);
+	CHECK(rc == 0 || rc == -ECANCELED);
+	CHECK_EQ(scope_sleep_until(SCOPE_NEVER), -ECANCELED);
 	return 0;
 }
 
@@ -695,17 +649,18 @@ static int sleep_against_cancel(void *arg)
 
 		scope_open(&s);
 		for (i = 0; i < 6; i++)
-			MUST_BE(scope_spawn_with(&s, i == round % 6 ? cancel_in_1ms : sleep_1ms, &s,
-						 i % 2 ? &concurrent : NULL), 0);
-		MUST_BE(scope_close(&s), 0);
-		MUST_BE(scope_now(), start + SCOPE_MS);
+			CHECK_EQ(scope_spawn_with(&s, i == round % 6 ? cancel_in_1ms : sleep_1ms,
+						  &s, i % 2 ? &concurrent : NULL),
+				 0);
+		CHECK_EQ(scope_close(&s), 0);
+		CHECK_EQ(scope_now(), start + SCOPE_MS);
 	}
 	return 0;
 }
 
 Test(cancel, C6_sleep_and_cancel_at_one_instant)
 {
-	run(sleep_against_cancel);
+	must_run(sleep_against_cancel, NULL);
 }
 
 /* The last task cancels its scope and ends: who waits sees one or the other. */
@@ -717,19 +672,19 @@ static int end_against_cancel(void *arg)
 	(void)arg;
 	for (round = 0; round < 500; round++) {
 		scope_open(&s);
-		MUST_BE(scope_spawn_with(&s, cancel_it, &s, round % 2 ? &concurrent : NULL), 0);
+		CHECK_EQ(scope_spawn_with(&s, cancel_it, &s, round % 2 ? &concurrent : NULL), 0);
 		rc = scope_wait_until(&s, SCOPE_NEVER);
-		MUST(rc == 0 || rc == -ECANCELED);
+		CHECK(rc == 0 || rc == -ECANCELED);
 		if (rc == 0)
-			MUST_BE(scope_checkpoint(), -ECANCELED);
-		MUST_BE(scope_close(&s), 0);
+			CHECK_EQ(scope_checkpoint(), -ECANCELED);
+		CHECK_EQ(scope_close(&s), 0);
 	}
 	return 0;
 }
 
 Test(cancel, C6_end_and_cancel_at_one_instant)
 {
-	run(end_against_cancel);
+	must_run(end_against_cancel, NULL);
 }
 
 /* ---- C7 ------------------------------------------------------------------------------ */
@@ -742,27 +697,27 @@ static int timeout_blocks(void *arg)
 	int i;
 
 	(void)arg;
-	MUST_BE(scope_sleep_for(1), 0);
-	MUST_BE(scope_stats_get(&before), 0);
+	CHECK_EQ(scope_sleep_for(1), 0);
+	CHECK_EQ(scope_stats_get(&before), 0);
 	for (i = 0; i < 1000; i++) {
 		start = scope_now();
 		open_with_deadline(&s, SCOPE_MS, SCOPE_FAIL_ON_TIMEOUT);
-		MUST_BE(scope_sleep_for(SCOPE_SEC), -ECANCELED);
-		MUST_BE(scope_now(), start + SCOPE_MS);
-		MUST_BE(scope_close(&s), -ETIMEDOUT);
+		CHECK_EQ(scope_sleep_for(SCOPE_SEC), -ECANCELED);
+		CHECK_EQ(scope_now(), start + SCOPE_MS);
+		CHECK_EQ(scope_close(&s), -ETIMEDOUT);
 		open_with_deadline(&s, SCOPE_SEC, SCOPE_FAIL_ON_TIMEOUT);
-		MUST_BE(scope_sleep_for(SCOPE_US), 0);
-		MUST_BE(scope_close(&s), 0);
+		CHECK_EQ(scope_sleep_for(SCOPE_US), 0);
+		CHECK_EQ(scope_close(&s), 0);
 	}
-	MUST_BE(scope_stats_get(&after), 0);
-	MUST_BE(after.timers_live, before.timers_live);
-	MUST_BE(after.stacks_live, before.stacks_live);
+	CHECK_EQ(scope_stats_get(&after), 0);
+	CHECK_EQ(after.timers_live, before.timers_live);
+	CHECK_EQ(after.stacks_live, before.stacks_live);
 	return 0;
 }
 
 Test(cancel, C7_timeout_block_needs_no_task)
 {
-	run(timeout_blocks);
+	must_run(timeout_blocks, NULL);
 }
 
 /* ---- C8: shields --------------------------------------------------------------------- */
@@ -776,25 +731,25 @@ static int shield_after_cancel(void *arg)
 	scope_open(&outer);
 	scope_cancel(&outer);
 	open_shielded(&s);
-	MUST_BE(scope_checkpoint(), 0);
-	MUST(!scope_cancelled());
-	MUST_BE(scope_sleep_for(SCOPE_MS), 0);
-	MUST_BE(scope_spawn(&s, count_run, &ran), 0);
-	MUST_BE(scope_spawn(&s, sleep_10ms, &slept), 0);
+	CHECK_EQ(scope_checkpoint(), 0);
+	CHECK(!scope_cancelled());
+	CHECK_EQ(scope_sleep_for(SCOPE_MS), 0);
+	CHECK_EQ(scope_spawn(&s, count_run, &ran), 0);
+	CHECK_EQ(scope_spawn(&s, sleep_10ms, &slept), 0);
 	scope_open(&deeper);
-	MUST_BE(scope_yield(), 0);
-	MUST_BE(scope_close(&deeper), 0);
-	MUST_BE(scope_close(&s), 0);
-	MUST_BE(ran, 1);
-	MUST_BE(slept, 0);
-	MUST_BE(scope_checkpoint(), -ECANCELED);
-	MUST_BE(scope_close(&outer), 0);
+	CHECK_EQ(scope_yield(), 0);
+	CHECK_EQ(scope_close(&deeper), 0);
+	CHECK_EQ(scope_close(&s), 0);
+	CHECK_EQ(ran, 1);
+	CHECK_EQ(slept, 0);
+	CHECK_EQ(scope_checkpoint(), -ECANCELED);
+	CHECK_EQ(scope_close(&outer), 0);
 	return 0;
 }
 
 Test(cancel, C8_shield_hides_a_cancel_that_came_before)
 {
-	run(shield_after_cancel);
+	must_run(shield_after_cancel, NULL);
 }
 
 static int cancel_after_shield(void *arg)
@@ -804,20 +759,20 @@ static int cancel_after_shield(void *arg)
 
 	(void)arg;
 	scope_open(&outer);
-	MUST_BE(scope_spawn(&outer, cancel_in_1ms, &outer), 0);
+	CHECK_EQ(scope_spawn(&outer, cancel_in_1ms, &outer), 0);
 	open_shielded(&s);
-	MUST_BE(scope_spawn(&s, sleep_10ms, &slept), 0);
-	MUST_BE(scope_sleep_for(20 * SCOPE_MS), 0);
-	MUST_BE(scope_close(&s), 0);
-	MUST_BE(slept, 0);
-	MUST_BE(scope_sleep_for(1), -ECANCELED);
-	MUST_BE(scope_close(&outer), 0);
+	CHECK_EQ(scope_spawn(&s, sleep_10ms, &slept), 0);
+	CHECK_EQ(scope_sleep_for(20 * SCOPE_MS), 0);
+	CHECK_EQ(scope_close(&s), 0);
+	CHECK_EQ(slept, 0);
+	CHECK_EQ(scope_sleep_for(1), -ECANCELED);
+	CHECK_EQ(scope_close(&outer), 0);
 	return 0;
 }
 
 Test(cancel, C8_shield_hides_a_cancel_that_comes_later)
 {
-	run(cancel_after_shield);
+	must_run(cancel_after_shield, NULL);
 }
 
 static int own_acts(void *arg)
@@ -828,23 +783,23 @@ static int own_acts(void *arg)
 
 	(void)arg;
 	open_shielded(&s);
-	MUST_BE(scope_spawn(&s, sleep_for_ever, &result), 0);
-	MUST_BE(scope_spawn(&s, cancel_in_1ms, &s), 0);
-	MUST_BE(scope_sleep_for(SCOPE_SEC), -ECANCELED);
-	MUST_BE(scope_close(&s), 0);
-	MUST_BE(result, -ECANCELED);
+	CHECK_EQ(scope_spawn(&s, sleep_for_ever, &result), 0);
+	CHECK_EQ(scope_spawn(&s, cancel_in_1ms, &s), 0);
+	CHECK_EQ(scope_sleep_for(SCOPE_SEC), -ECANCELED);
+	CHECK_EQ(scope_close(&s), 0);
+	CHECK_EQ(result, -ECANCELED);
 	options.deadline_ns = scope_now() + SCOPE_MS;
-	MUST_BE(scope_open_with(&s, &options), 0);
-	MUST_BE(scope_spawn(&s, sleep_for_ever, &result), 0);
-	MUST_BE(scope_sleep_for(SCOPE_SEC), -ECANCELED);
-	MUST_BE(scope_now(), options.deadline_ns);
-	MUST_BE(scope_close(&s), -ETIMEDOUT);
+	CHECK_EQ(scope_open_with(&s, &options), 0);
+	CHECK_EQ(scope_spawn(&s, sleep_for_ever, &result), 0);
+	CHECK_EQ(scope_sleep_for(SCOPE_SEC), -ECANCELED);
+	CHECK_EQ(scope_now(), options.deadline_ns);
+	CHECK_EQ(scope_close(&s), -ETIMEDOUT);
 	return 0;
 }
 
 Test(cancel, C8_own_cancel_and_deadline_act_behind_the_shield)
 {
-	run(own_acts);
+	must_run(own_acts, NULL);
 }
 
 static int outer_deadline_hidden(void *arg)
@@ -854,22 +809,22 @@ static int outer_deadline_hidden(void *arg)
 	(void)arg;
 	open_with_deadline(&outer, SCOPE_MS, SCOPE_FAIL_ON_TIMEOUT);
 	open_shielded(&s);
-	MUST_BE(scope_sleep_for(SCOPE_SEC), 0);
-	MUST_BE(scope_close(&s), 0);
-	MUST_BE(scope_checkpoint(), -ECANCELED);
-	MUST_BE(scope_close(&outer), -ETIMEDOUT);
+	CHECK_EQ(scope_sleep_for(SCOPE_SEC), 0);
+	CHECK_EQ(scope_close(&s), 0);
+	CHECK_EQ(scope_checkpoint(), -ECANCELED);
+	CHECK_EQ(scope_close(&outer), -ETIMEDOUT);
 	return 0;
 }
 
 Test(cancel, C8_shield_hides_deadlines_of_outer_scopes)
 {
-	run(outer_deadline_hidden);
+	must_run(outer_deadline_hidden, NULL);
 }
 
 static int take_shield_off(void *arg)
 {
-	MUST_BE(scope_sleep_for(SCOPE_MS), 0);
-	MUST_BE(scope_set_shield(arg, false), 0);
+	CHECK_EQ(scope_sleep_for(SCOPE_MS), 0);
+	CHECK_EQ(scope_set_shield(arg, false), 0);
 	return 0;
 }
 
@@ -883,24 +838,24 @@ static int shield_off_wakes(void *arg)
 	(void)arg;
 	scope_open(&outer);
 	open_shielded(&s);
-	MUST_BE(scope_spawn(&s, sleep_for_ever, &result[0]), 0);
-	MUST_BE(scope_spawn_with(&s, take_shield_off, &s, &concurrent), 0);
+	CHECK_EQ(scope_spawn(&s, sleep_for_ever, &result[0]), 0);
+	CHECK_EQ(scope_spawn_with(&s, take_shield_off, &s, &concurrent), 0);
 	scope_open(&deeper);
-	MUST_BE(scope_spawn(&deeper, sleep_for_ever, &result[1]), 0);
+	CHECK_EQ(scope_spawn(&deeper, sleep_for_ever, &result[1]), 0);
 	scope_cancel(&outer);
-	MUST_BE(scope_sleep_for(SCOPE_SEC), -ECANCELED);
-	MUST_BE(scope_now(), start + SCOPE_MS);
-	MUST_BE(scope_close(&deeper), -ECANCELED);
-	MUST_BE(scope_close(&s), -ECANCELED);
-	MUST_BE(scope_close(&outer), 0);
-	MUST_BE(result[0], -ECANCELED);
-	MUST_BE(result[1], -ECANCELED);
+	CHECK_EQ(scope_sleep_for(SCOPE_SEC), -ECANCELED);
+	CHECK_EQ(scope_now(), start + SCOPE_MS);
+	CHECK_EQ(scope_close(&deeper), -ECANCELED);
+	CHECK_EQ(scope_close(&s), -ECANCELED);
+	CHECK_EQ(scope_close(&outer), 0);
+	CHECK_EQ(result[0], -ECANCELED);
+	CHECK_EQ(result[1], -ECANCELED);
 	return 0;
 }
 
 Test(cancel, C8_taking_the_shield_off_wakes_sleepers)
 {
-	run(shield_off_wakes);
+	must_run(shield_off_wakes, NULL);
 }
 
 static int shield_on_and_off(void *arg)
@@ -913,22 +868,22 @@ static int shield_on_and_off(void *arg)
 	scope_open(&s);
 	scope_cancel(&outer);
 	for (i = 0; i < 10; i++) {
-		MUST_BE(scope_checkpoint(), -ECANCELED);
-		MUST_BE(scope_set_shield(&s, true), 0);
-		MUST_BE(scope_checkpoint(), 0);
-		MUST_BE(scope_sleep_for(SCOPE_US), 0);
-		MUST_BE(scope_set_shield(&s, true), 0);
-		MUST_BE(scope_yield(), 0);
-		MUST_BE(scope_set_shield(&s, false), 0);
+		CHECK_EQ(scope_checkpoint(), -ECANCELED);
+		CHECK_EQ(scope_set_shield(&s, true), 0);
+		CHECK_EQ(scope_checkpoint(), 0);
+		CHECK_EQ(scope_sleep_for(SCOPE_US), 0);
+		CHECK_EQ(scope_set_shield(&s, true), 0);
+		CHECK_EQ(scope_yield(), 0);
+		CHECK_EQ(scope_set_shield(&s, false), 0);
 	}
-	MUST_BE(scope_close(&s), -ECANCELED);
-	MUST_BE(scope_close(&outer), 0);
+	CHECK_EQ(scope_close(&s), -ECANCELED);
+	CHECK_EQ(scope_close(&outer), 0);
 	return 0;
 }
 
 Test(cancel, C8_shield_goes_on_and_off_in_a_cancelled_place)
 {
-	run(shield_on_and_off);
+	must_run(shield_on_and_off, NULL);
 }
 
 static int two_shields(void *arg)
@@ -940,21 +895,21 @@ static int two_shields(void *arg)
 	open_shielded(&first);
 	open_shielded(&second);
 	scope_cancel(&outer);
-	MUST_BE(scope_set_shield(&first, false), 0);
-	MUST_BE(scope_sleep_for(SCOPE_MS), 0);
+	CHECK_EQ(scope_set_shield(&first, false), 0);
+	CHECK_EQ(scope_sleep_for(SCOPE_MS), 0);
 	scope_cancel(&first);
-	MUST_BE(scope_sleep_for(SCOPE_MS), 0);
-	MUST_BE(scope_set_shield(&second, false), 0);
-	MUST_BE(scope_sleep_for(SCOPE_MS), -ECANCELED);
-	MUST_BE(scope_close(&second), -ECANCELED);
-	MUST_BE(scope_close(&first), -ECANCELED);
-	MUST_BE(scope_close(&outer), 0);
+	CHECK_EQ(scope_sleep_for(SCOPE_MS), 0);
+	CHECK_EQ(scope_set_shield(&second, false), 0);
+	CHECK_EQ(scope_sleep_for(SCOPE_MS), -ECANCELED);
+	CHECK_EQ(scope_close(&second), -ECANCELED);
+	CHECK_EQ(scope_close(&first), -ECANCELED);
+	CHECK_EQ(scope_close(&outer), 0);
 	return 0;
 }
 
 Test(cancel, C8_each_shield_hides_by_itself)
 {
-	run(two_shields);
+	must_run(two_shields, NULL);
 }
 
 /* The shield of one task hides nothing from another task of the outer scope. */
@@ -965,19 +920,19 @@ static int shield_is_local(void *arg)
 
 	(void)arg;
 	scope_open(&s);
-	MUST_BE(scope_spawn(&s, sleep_1s_shielded, &hidden), 0);
-	MUST_BE(scope_spawn(&s, sleep_for_ever, &seen), 0);
-	MUST_BE(scope_sleep_for(SCOPE_MS), 0);
+	CHECK_EQ(scope_spawn(&s, sleep_1s_shielded, &hidden), 0);
+	CHECK_EQ(scope_spawn(&s, sleep_for_ever, &seen), 0);
+	CHECK_EQ(scope_sleep_for(SCOPE_MS), 0);
 	scope_cancel(&s);
-	MUST_BE(scope_close(&s), 0);
-	MUST_BE(hidden, 0);
-	MUST_BE(seen, -ECANCELED);
+	CHECK_EQ(scope_close(&s), 0);
+	CHECK_EQ(hidden, 0);
+	CHECK_EQ(seen, -ECANCELED);
 	return 0;
 }
 
 Test(cancel, C8_shield_protects_its_own_scope_only)
 {
-	run(shield_is_local);
+	must_run(shield_is_local, NULL);
 }
 
 static int closed_scope(void *arg)
@@ -986,15 +941,15 @@ static int closed_scope(void *arg)
 
 	(void)arg;
 	scope_open(&s);
-	MUST_BE(scope_close(&s), 0);
-	MUST_BE(scope_set_shield(&s, true), -ESTALE);
-	MUST_BE(scope_set_shield(&s, false), -ESTALE);
+	CHECK_EQ(scope_close(&s), 0);
+	CHECK_EQ(scope_set_shield(&s, true), -ESTALE);
+	CHECK_EQ(scope_set_shield(&s, false), -ESTALE);
 	return 0;
 }
 
 Test(cancel, C8_set_shield_estale)
 {
-	run(closed_scope);
+	must_run(closed_scope, NULL);
 }
 
 Test(cancel, C8_set_shield_enotconn)
@@ -1003,7 +958,7 @@ Test(cancel, C8_set_shield_enotconn)
 
 	memset(&s, 0, sizeof(s));
 	cr_assert_eq(scope_set_shield(&s, true), -ENOTCONN);
-	run(checkpoint_says_so);
+	must_run(checkpoint_says_so, NULL);
 	cr_assert_eq(scope_set_shield(&s, true), -ENOTCONN);
 }
 
@@ -1017,19 +972,19 @@ static int spawn_site_does_not_bind(void *arg)
 	(void)arg;
 	scope_open(&outer);
 	open_with_deadline(&inner, SCOPE_MS, SCOPE_FAIL_ON_TIMEOUT);
-	MUST_BE(scope_spawn(&outer, sleep_10ms, &slept), 0);
-	MUST_BE(scope_sleep_for(SCOPE_SEC), -ECANCELED);
-	MUST_BE(scope_spawn(&outer, sleep_10ms, &later), 0);
-	MUST_BE(scope_close(&inner), -ETIMEDOUT);
-	MUST_BE(scope_close(&outer), 0);
-	MUST_BE(slept, 0);
-	MUST_BE(later, 0);
+	CHECK_EQ(scope_spawn(&outer, sleep_10ms, &slept), 0);
+	CHECK_EQ(scope_sleep_for(SCOPE_SEC), -ECANCELED);
+	CHECK_EQ(scope_spawn(&outer, sleep_10ms, &later), 0);
+	CHECK_EQ(scope_close(&inner), -ETIMEDOUT);
+	CHECK_EQ(scope_close(&outer), 0);
+	CHECK_EQ(slept, 0);
+	CHECK_EQ(later, 0);
 	return 0;
 }
 
 Test(cancel, C9_timeout_around_a_spawn_does_not_bind_the_child)
 {
-	run(spawn_site_does_not_bind);
+	must_run(spawn_site_does_not_bind, NULL);
 }
 
 static int shield_of_spawn_site(void *arg)
@@ -1040,19 +995,19 @@ static int shield_of_spawn_site(void *arg)
 	(void)arg;
 	scope_open(&outer);
 	open_shielded(&inner);
-	MUST_BE(scope_spawn(&outer, sleep_for_ever, &result), 0);
-	MUST_BE(scope_sleep_for(SCOPE_MS), 0);
+	CHECK_EQ(scope_spawn(&outer, sleep_for_ever, &result), 0);
+	CHECK_EQ(scope_sleep_for(SCOPE_MS), 0);
 	scope_cancel(&outer);
-	MUST_BE(scope_sleep_for(SCOPE_MS), 0);
-	MUST_BE(result, -ECANCELED);
-	MUST_BE(scope_close(&inner), 0);
-	MUST_BE(scope_close(&outer), 0);
+	CHECK_EQ(scope_sleep_for(SCOPE_MS), 0);
+	CHECK_EQ(result, -ECANCELED);
+	CHECK_EQ(scope_close(&inner), 0);
+	CHECK_EQ(scope_close(&outer), 0);
 	return 0;
 }
 
 Test(cancel, C9_shield_around_a_spawn_does_not_protect_the_child)
 {
-	run(shield_of_spawn_site);
+	must_run(shield_of_spawn_site, NULL);
 }
 
 /* ---- C10 ----------------------------------------------------------------------------- */
@@ -1060,7 +1015,7 @@ Test(cancel, C9_shield_around_a_spawn_does_not_protect_the_child)
 static int fail_when_cancelled(void *arg)
 {
 	(void)arg;
-	MUST_BE(scope_sleep_until(SCOPE_NEVER), -ECANCELED);
+	CHECK_EQ(scope_sleep_until(SCOPE_NEVER), -ECANCELED);
 	return -EIO;
 }
 
@@ -1074,7 +1029,7 @@ static enum scope_cause close_cause(struct scope *s, int want)
 {
 	const struct scope_error *error;
 
-	MUST_BE(scope_close(s), want);
+	CHECK_EQ(scope_close(s), want);
 	error = scope_last_error();
 	if (error && error->suppressed)
 		error = error->suppressed;
@@ -1087,33 +1042,29 @@ static int causes(void *arg)
 
 	(void)arg;
 	scope_open(&s);
-	MUST_BE(scope_spawn(&s, fail_when_cancelled, NULL), 0);
-	MUST_BE(scope_spawn(&s, cancel_in_1ms, &s), 0);
-	MUST_BE(close_cause(&s, -EIO), SCOPE_CAUSE_EXPLICIT);
+	CHECK_EQ(scope_spawn(&s, fail_when_cancelled, NULL), 0);
+	CHECK_EQ(scope_spawn(&s, cancel_in_1ms, &s), 0);
+	CHECK_EQ(close_cause(&s, -EIO), SCOPE_CAUSE_EXPLICIT);
 	open_with_deadline(&s, SCOPE_MS, SCOPE_FAIL_ON_TIMEOUT);
-	MUST_BE(scope_spawn(&s, fail_when_cancelled, NULL), 0);
-	MUST_BE(close_cause(&s, -EIO), SCOPE_CAUSE_DEADLINE);
+	CHECK_EQ(scope_spawn(&s, fail_when_cancelled, NULL), 0);
+	CHECK_EQ(close_cause(&s, -EIO), SCOPE_CAUSE_DEADLINE);
 	scope_open(&s);
-	MUST_BE(scope_spawn_with(&s, fail_when_cancelled, NULL, &concurrent), 0);
-	MUST_BE(scope_sleep_for(SCOPE_MS), 0);
-	MUST_BE(scope_spawn(&s, fail_at_once, NULL), 0);
-	MUST_BE(close_cause(&s, -EPROTO), SCOPE_CAUSE_ERROR);
+	CHECK_EQ(scope_spawn_with(&s, fail_when_cancelled, NULL, &concurrent), 0);
+	CHECK_EQ(scope_sleep_for(SCOPE_MS), 0);
+	CHECK_EQ(scope_spawn(&s, fail_at_once, NULL), 0);
+	CHECK_EQ(close_cause(&s, -EPROTO), SCOPE_CAUSE_ERROR);
 	return 0;
 }
 
 Test(cancel, C10_cancel_carries_its_cause)
 {
-	run(causes);
+	must_run(causes, NULL);
 }
 
 /* ---- C11: size ----------------------------------------------------------------------- */
 
 /* The shim is for builds that are slow and keep much for each stack. */
-#ifdef SC_TEST_SHIM
-enum { MANY = 2000 };
-#else
-enum { MANY = 100000 };
-#endif
+enum { MANY = CHECKED ? 2000 : 100000 };
 
 static double cpu_seconds(void)
 {
@@ -1131,17 +1082,17 @@ static int nested_scopes(void *arg)
 
 	for (i = 0; i < MANY; i++)
 		scope_open(&s[i]);
-	MUST_BE(scope_spawn(&s[MANY - 1], sleep_for_ever, &result[0]), 0);
-	MUST_BE(scope_spawn_with(&s[MANY / 2], sleep_for_ever, &result[1], &concurrent), 0);
-	MUST_BE(scope_sleep_for(SCOPE_MS), 0);
+	CHECK_EQ(scope_spawn(&s[MANY - 1], sleep_for_ever, &result[0]), 0);
+	CHECK_EQ(scope_spawn_with(&s[MANY / 2], sleep_for_ever, &result[1], &concurrent), 0);
+	CHECK_EQ(scope_sleep_for(SCOPE_MS), 0);
 	scope_cancel(&s[0]);
-	MUST_BE(scope_sleep_for(SCOPE_MS), -ECANCELED);
+	CHECK_EQ(scope_sleep_for(SCOPE_MS), -ECANCELED);
 	for (i = MANY - 1; i > 0; i--)
-		MUST_BE(scope_close(&s[i]), -ECANCELED);
-	MUST_BE(scope_close(&s[0]), 0);
-	MUST_BE(result[0], -ECANCELED);
-	MUST_BE(result[1], -ECANCELED);
-	MUST(cpu_seconds() - start < 20);
+		CHECK_EQ(scope_close(&s[i]), -ECANCELED);
+	CHECK_EQ(scope_close(&s[0]), 0);
+	CHECK_EQ(result[0], -ECANCELED);
+	CHECK_EQ(result[1], -ECANCELED);
+	CHECK(cpu_seconds() - start < 20);
 	return 0;
 }
 
@@ -1150,7 +1101,7 @@ Test(cancel, C11_tree_100000_scopes_deep)
 	struct scope *s = calloc(MANY, sizeof(*s));
 
 	cr_assert_not_null(s);
-	run_with(nested_scopes, s, 0);
+	must_run(nested_scopes, s);
 	free(s);
 }
 
@@ -1170,10 +1121,10 @@ static int nest(void *arg)
 		return 0;
 	}
 	scope_open(&s);
-	MUST_BE(scope_spawn(&s, nest, &below), 0);
-	MUST_BE(scope_close(&s), -ECANCELED);
+	CHECK_EQ(scope_spawn(&s, nest, &below), 0);
+	CHECK_EQ(scope_close(&s), -ECANCELED);
 	level->result = scope_checkpoint();
-	MUST_BE(below.result, -ECANCELED);
+	CHECK_EQ(below.result, -ECANCELED);
 	return 0;
 }
 
@@ -1185,17 +1136,17 @@ static int nested_tasks(void *arg)
 
 	(void)arg;
 	scope_open(&s);
-	MUST_BE(scope_spawn(&s, nest, &level), 0);
-	MUST_BE(scope_spawn_with(&s, cancel_in_1ms, &s, &concurrent), 0);
-	MUST_BE(scope_close(&s), 0);
-	MUST_BE(level.result, -ECANCELED);
-	MUST(cpu_seconds() - start < 20);
+	CHECK_EQ(scope_spawn(&s, nest, &level), 0);
+	CHECK_EQ(scope_spawn_with(&s, cancel_in_1ms, &s, &concurrent), 0);
+	CHECK_EQ(scope_close(&s), 0);
+	CHECK_EQ(level.result, -ECANCELED);
+	CHECK(cpu_seconds() - start < 20);
 	return 0;
 }
 
 Test(cancel, C11_tree_100000_tasks_deep)
 {
-	run(nested_tasks);
+	must_run(nested_tasks, NULL);
 }
 
 static int parked_tasks(void *arg)
@@ -1206,23 +1157,25 @@ static int parked_tasks(void *arg)
 
 	scope_open(&s);
 	for (i = 0; i < MANY; i++)
-		MUST_BE(scope_spawn(&s, sleep_for_ever, &result[i]), 0);
-	MUST_BE(scope_sleep_for(SCOPE_MS), 0);
+		CHECK_EQ(scope_spawn(&s, sleep_for_ever, &result[i]), 0);
+	CHECK_EQ(scope_sleep_for(SCOPE_MS), 0);
 	scope_cancel(&s);
-	MUST_BE(scope_close(&s), 0);
+	CHECK_EQ(scope_close(&s), 0);
 	for (i = 0; i < MANY; i++)
 		missed += result[i] != -ECANCELED;
-	MUST_BE(missed, 0);
-	MUST(cpu_seconds() - start < 20);
+	CHECK_EQ(missed, 0);
+	CHECK(cpu_seconds() - start < 20);
 	return 0;
 }
 
 Test(cancel, C11_cancel_of_100000_parked_tasks)
 {
+	struct scope_config config = {.flags = SCOPE_VIRTUAL_CLOCK | SCOPE_DETECT_DEADLOCK,
+				      .stack_size = 32768};
 	int *result = calloc(MANY, sizeof(*result));
 
 	cr_assert_not_null(result);
-	run_with(parked_tasks, result, 32768);
+	cr_assert_eq(run_config(parked_tasks, result, config), 0);
 	free(result);
 }
 
@@ -1233,26 +1186,26 @@ static int only_the_subtree(void *arg)
 
 	(void)arg;
 	scope_open(&outer);
-	MUST_BE(scope_spawn(&outer, sleep_10ms, &in_outer), 0);
+	CHECK_EQ(scope_spawn(&outer, sleep_10ms, &in_outer), 0);
 	scope_open(&left);
-	MUST_BE(scope_spawn(&left, sleep_10ms, &in_right), 0);
+	CHECK_EQ(scope_spawn(&left, sleep_10ms, &in_right), 0);
 	scope_open(&right);
-	MUST_BE(scope_spawn(&right, sleep_for_ever, &in_left), 0);
-	MUST_BE(scope_sleep_for(SCOPE_MS), 0);
+	CHECK_EQ(scope_spawn(&right, sleep_for_ever, &in_left), 0);
+	CHECK_EQ(scope_sleep_for(SCOPE_MS), 0);
 	scope_cancel(&right);
-	MUST_BE(scope_close(&right), 0);
-	MUST_BE(scope_checkpoint(), 0);
-	MUST_BE(scope_close(&left), 0);
-	MUST_BE(scope_close(&outer), 0);
-	MUST_BE(in_left, -ECANCELED);
-	MUST_BE(in_right, 0);
-	MUST_BE(in_outer, 0);
+	CHECK_EQ(scope_close(&right), 0);
+	CHECK_EQ(scope_checkpoint(), 0);
+	CHECK_EQ(scope_close(&left), 0);
+	CHECK_EQ(scope_close(&outer), 0);
+	CHECK_EQ(in_left, -ECANCELED);
+	CHECK_EQ(in_right, 0);
+	CHECK_EQ(in_outer, 0);
 	return 0;
 }
 
 Test(cancel, C11_cancel_touches_its_subtree_only)
 {
-	run(only_the_subtree);
+	must_run(only_the_subtree, NULL);
 }
 
 /* ---- C12: the table, row by row ------------------------------------------------------ */
@@ -1264,20 +1217,20 @@ static int error_before_all(void *arg)
 	(void)arg;
 	scope_open(&outer);
 	open_with_deadline(&s, SCOPE_MS, SCOPE_FAIL_ON_TIMEOUT);
-	MUST_BE(scope_sleep_for(SCOPE_SEC), -ECANCELED); /* own hit */
+	CHECK_EQ(scope_sleep_for(SCOPE_SEC), -ECANCELED); /* own hit */
 	scope_cancel(&outer);
-	MUST_BE(scope_checkpoint(), -ECANCELED); /* outer hit */
+	CHECK_EQ(scope_checkpoint(), -ECANCELED); /* outer hit */
 	scope_cancel(&s);
-	MUST_BE(scope_fail(&s, -EIO, NULL), -EIO);
-	MUST_BE(scope_fail(&s, -EPROTO, NULL), -EPROTO);
-	MUST_BE(scope_close(&s), -EIO);
-	MUST_BE(scope_close(&outer), 0);
+	CHECK_EQ(scope_fail(&s, -EIO, NULL), -EIO);
+	CHECK_EQ(scope_fail(&s, -EPROTO, NULL), -EPROTO);
+	CHECK_EQ(scope_close(&s), -EIO);
+	CHECK_EQ(scope_close(&outer), 0);
 	return 0;
 }
 
 Test(cancel, C12_row_1_the_first_error)
 {
-	run(error_before_all);
+	must_run(error_before_all, NULL);
 }
 
 /* Whatever the scope's own state is: untouched, cancelled, past its deadline. */
@@ -1293,20 +1246,20 @@ static int outer_hit(void *arg)
 		if (own == 1)
 			scope_cancel(&s);
 		if (own >= 2)
-			MUST_BE(scope_sleep_for(SCOPE_SEC), -ECANCELED);
+			CHECK_EQ(scope_sleep_for(SCOPE_SEC), -ECANCELED);
 		scope_cancel(&outer);
-		MUST_BE(scope_checkpoint(), -ECANCELED);
-		MUST_BE(scope_close(&s), -ECANCELED);
-		MUST_BE(scope_checkpoint(), -ECANCELED);
-		MUST_BE(scope_close(&outer), 0);
-		MUST_BE(scope_checkpoint(), 0);
+		CHECK_EQ(scope_checkpoint(), -ECANCELED);
+		CHECK_EQ(scope_close(&s), -ECANCELED);
+		CHECK_EQ(scope_checkpoint(), -ECANCELED);
+		CHECK_EQ(scope_close(&outer), 0);
+		CHECK_EQ(scope_checkpoint(), 0);
 	}
 	return 0;
 }
 
 Test(cancel, C12_row_2_an_outer_hit)
 {
-	run(outer_hit);
+	must_run(outer_hit, NULL);
 }
 
 static int own_deadline_hit(void *arg)
@@ -1315,26 +1268,26 @@ static int own_deadline_hit(void *arg)
 
 	(void)arg;
 	open_with_deadline(&s, SCOPE_MS, SCOPE_FAIL_ON_TIMEOUT);
-	MUST_BE(scope_sleep_for(SCOPE_SEC), -ECANCELED);
-	MUST_BE(scope_close(&s), -ETIMEDOUT);
-	MUST(scope_timed_out(&s));
-	MUST(scope_cancel_called(&s));
+	CHECK_EQ(scope_sleep_for(SCOPE_SEC), -ECANCELED);
+	CHECK_EQ(scope_close(&s), -ETIMEDOUT);
+	CHECK(scope_timed_out(&s));
+	CHECK(scope_cancel_called(&s));
 	open_with_deadline(&s, SCOPE_MS, SCOPE_MOVE_ON);
-	MUST_BE(scope_sleep_for(SCOPE_SEC), -ECANCELED);
-	MUST_BE(scope_close(&s), 0);
-	MUST(scope_timed_out(&s));
+	CHECK_EQ(scope_sleep_for(SCOPE_SEC), -ECANCELED);
+	CHECK_EQ(scope_close(&s), 0);
+	CHECK(scope_timed_out(&s));
 	/* A cancel after the deadline changes nothing. */
 	open_with_deadline(&s, SCOPE_MS, SCOPE_FAIL_ON_TIMEOUT);
-	MUST_BE(scope_sleep_for(SCOPE_SEC), -ECANCELED);
+	CHECK_EQ(scope_sleep_for(SCOPE_SEC), -ECANCELED);
 	scope_cancel(&s);
-	MUST_BE(scope_close(&s), -ETIMEDOUT);
-	MUST(scope_timed_out(&s));
+	CHECK_EQ(scope_close(&s), -ETIMEDOUT);
+	CHECK(scope_timed_out(&s));
 	return 0;
 }
 
 Test(cancel, C12_row_3_own_deadline_hit)
 {
-	run(own_deadline_hit);
+	must_run(own_deadline_hit, NULL);
 }
 
 static int deadline_hit_nobody(void *arg)
@@ -1344,17 +1297,17 @@ static int deadline_hit_nobody(void *arg)
 
 	(void)arg;
 	open_with_deadline(&s, SCOPE_MS, SCOPE_FAIL_ON_TIMEOUT);
-	MUST_BE(scope_spawn(&s, sleep_1s_shielded, &slept), 0);
-	MUST_BE(scope_close(&s), 0);
-	MUST_BE(slept, 0);
-	MUST(!scope_timed_out(&s));
-	MUST_BE(scope_checkpoint(), 0);
+	CHECK_EQ(scope_spawn(&s, sleep_1s_shielded, &slept), 0);
+	CHECK_EQ(scope_close(&s), 0);
+	CHECK_EQ(slept, 0);
+	CHECK(!scope_timed_out(&s));
+	CHECK_EQ(scope_checkpoint(), 0);
 	return 0;
 }
 
 Test(cancel, C12_row_4_deadline_hit_nobody)
 {
-	run(deadline_hit_nobody);
+	must_run(deadline_hit_nobody, NULL);
 }
 
 static int explicit_first(void *arg)
@@ -1365,21 +1318,21 @@ static int explicit_first(void *arg)
 	(void)arg;
 	for (hit = 0; hit < 2; hit++) {
 		open_with_deadline(&s, SCOPE_MS, SCOPE_FAIL_ON_TIMEOUT);
-		MUST(!scope_cancel_called(&s));
+		CHECK(!scope_cancel_called(&s));
 		scope_cancel(&s);
-		MUST(scope_cancel_called(&s));
+		CHECK(scope_cancel_called(&s));
 		if (hit)
-			MUST_BE(scope_checkpoint(), -ECANCELED);
-		MUST_BE(scope_close(&s), 0);
-		MUST(scope_cancel_called(&s));
-		MUST(!scope_timed_out(&s));
+			CHECK_EQ(scope_checkpoint(), -ECANCELED);
+		CHECK_EQ(scope_close(&s), 0);
+		CHECK(scope_cancel_called(&s));
+		CHECK(!scope_timed_out(&s));
 	}
 	return 0;
 }
 
 Test(cancel, C12_row_5_explicit_cancel_first)
 {
-	run(explicit_first);
+	must_run(explicit_first, NULL);
 }
 
 /* The deadline passes after the cancel, while a task is still at work. */
@@ -1390,20 +1343,20 @@ static int explicit_then_deadline(void *arg)
 
 	(void)arg;
 	open_with_deadline(&s, 2 * SCOPE_MS, SCOPE_FAIL_ON_TIMEOUT);
-	MUST_BE(scope_spawn(&s, sleep_1s_shielded, &slept), 0);
-	MUST_BE(scope_spawn(&s, sleep_for_ever, &result), 0);
-	MUST_BE(scope_spawn(&s, cancel_in_1ms, &s), 0);
-	MUST_BE(scope_close(&s), 0);
-	MUST_BE(slept, 0);
-	MUST_BE(result, -ECANCELED);
-	MUST(!scope_timed_out(&s));
-	MUST(scope_cancel_called(&s));
+	CHECK_EQ(scope_spawn(&s, sleep_1s_shielded, &slept), 0);
+	CHECK_EQ(scope_spawn(&s, sleep_for_ever, &result), 0);
+	CHECK_EQ(scope_spawn(&s, cancel_in_1ms, &s), 0);
+	CHECK_EQ(scope_close(&s), 0);
+	CHECK_EQ(slept, 0);
+	CHECK_EQ(result, -ECANCELED);
+	CHECK(!scope_timed_out(&s));
+	CHECK(scope_cancel_called(&s));
 	return 0;
 }
 
 Test(cancel, C12_row_5_deadline_after_the_cancel_counts_for_nothing)
 {
-	run(explicit_then_deadline);
+	must_run(explicit_then_deadline, NULL);
 }
 
 static int cancelled_above_without_hit(void *arg)
@@ -1414,27 +1367,27 @@ static int cancelled_above_without_hit(void *arg)
 	(void)arg;
 	scope_open(&outer);
 	scope_open(&s);
-	MUST_BE(scope_spawn(&s, count_run, &ran), 0);
+	CHECK_EQ(scope_spawn(&s, count_run, &ran), 0);
 	scope_cancel(&outer);
-	MUST_BE(scope_close(&s), 0);
-	MUST_BE(ran, 1);
-	MUST(!scope_cancel_called(&s));
-	MUST_BE(scope_checkpoint(), -ECANCELED);
-	MUST_BE(scope_close(&outer), 0);
+	CHECK_EQ(scope_close(&s), 0);
+	CHECK_EQ(ran, 1);
+	CHECK(!scope_cancel_called(&s));
+	CHECK_EQ(scope_checkpoint(), -ECANCELED);
+	CHECK_EQ(scope_close(&outer), 0);
 	/* Shielded from it. */
 	scope_open(&outer);
 	open_shielded(&s);
 	scope_cancel(&outer);
-	MUST_BE(scope_checkpoint(), 0);
-	MUST_BE(scope_close(&s), 0);
-	MUST_BE(scope_checkpoint(), -ECANCELED);
-	MUST_BE(scope_close(&outer), 0);
+	CHECK_EQ(scope_checkpoint(), 0);
+	CHECK_EQ(scope_close(&s), 0);
+	CHECK_EQ(scope_checkpoint(), -ECANCELED);
+	CHECK_EQ(scope_close(&outer), 0);
 	return 0;
 }
 
 Test(cancel, C12_row_6_cancelled_from_above_without_a_hit)
 {
-	run(cancelled_above_without_hit);
+	must_run(cancelled_above_without_hit, NULL);
 }
 
 /* ---- C12: what is a hit, and whose --------------------------------------------------- */
@@ -1458,24 +1411,24 @@ static void hit_somehow(struct scope *s, int how)
 
 	switch (how) {
 	case 0:
-		MUST_BE(scope_checkpoint(), -ECANCELED);
+		CHECK_EQ(scope_checkpoint(), -ECANCELED);
 		break;
 	case 1:
-		MUST_BE(scope_spawn(s, count_run, &ran), -ECANCELED);
+		CHECK_EQ(scope_spawn(s, count_run, &ran), -ECANCELED);
 		break;
 	case 2:
-		MUST(scope_cancelled());
+		CHECK(scope_cancelled());
 		break;
 	case 3:
-		MUST_BE(scope_for(0, 1000, 1, count_chunk, &ran), -ECANCELED);
-		MUST(ran < 1000);
+		CHECK_EQ(scope_for(0, 1000, 1, count_chunk, &ran), -ECANCELED);
+		CHECK(ran < 1000);
 		break;
 	case 4:
-		MUST_BE(scope_spawn_n(s, count_run, &ran, 0, 10), -ECANCELED);
-		MUST_BE(ran, 0);
+		CHECK_EQ(scope_spawn_n(s, count_run, &ran, 0, 10), -ECANCELED);
+		CHECK_EQ(ran, 0);
 		break;
 	case 5:
-		MUST_BE(scope_spawn_with(s, count_run, &ran, NULL), -ECANCELED);
+		CHECK_EQ(scope_spawn_with(s, count_run, &ran, NULL), -ECANCELED);
 		break;
 	}
 }
@@ -1491,37 +1444,37 @@ static int kinds_of_hit(void *arg)
 	(void)arg;
 	for (how = 0; how < WAYS_TO_HIT; how++) {
 		open_with_deadline(&s, SCOPE_MS, SCOPE_FAIL_ON_TIMEOUT);
-		MUST_BE(scope_set_deadline(&s, 1), 0);
+		CHECK_EQ(scope_set_deadline(&s, 1), 0);
 		if (how != 0) {
 			/* Let it fire without a hit of another kind. */
 			struct scope shield;
 
 			open_shielded(&shield);
-			MUST_BE(scope_sleep_for(SCOPE_MS), 0);
-			MUST_BE(scope_close(&shield), 0);
+			CHECK_EQ(scope_sleep_for(SCOPE_MS), 0);
+			CHECK_EQ(scope_close(&shield), 0);
 		}
 		hit_somehow(&s, how);
-		MUST_BE(scope_close(&s), -ETIMEDOUT);
+		CHECK_EQ(scope_close(&s), -ETIMEDOUT);
 		scope_open(&outer);
 		scope_open(&s);
 		scope_cancel(&outer);
 		hit_somehow(&s, how);
-		MUST_BE(scope_close(&s), -ECANCELED);
-		MUST_BE(scope_close(&outer), 0);
+		CHECK_EQ(scope_close(&s), -ECANCELED);
+		CHECK_EQ(scope_close(&outer), 0);
 	}
 	return 0;
 }
 
 Test(cancel, C12_each_kind_of_hit_counts)
 {
-	run(kinds_of_hit);
+	must_run(kinds_of_hit, NULL);
 }
 
 /* A child's hit, inlined, on a stack of its own, two scopes down. */
 static int hit_in_child(void *arg)
 {
 	(void)arg;
-	MUST_BE(scope_sleep_until(SCOPE_NEVER), -ECANCELED);
+	CHECK_EQ(scope_sleep_until(SCOPE_NEVER), -ECANCELED);
 	return 0;
 }
 
@@ -1532,9 +1485,9 @@ static int hit_in_deep_child(void *arg)
 	(void)arg;
 	scope_open(&a);
 	scope_open(&b);
-	MUST_BE(scope_spawn(&b, hit_in_child, NULL), 0);
-	MUST_BE(scope_close(&b), -ECANCELED);
-	MUST_BE(scope_close(&a), -ECANCELED);
+	CHECK_EQ(scope_spawn(&b, hit_in_child, NULL), 0);
+	CHECK_EQ(scope_close(&b), -ECANCELED);
+	CHECK_EQ(scope_close(&a), -ECANCELED);
 	return 0;
 }
 
@@ -1555,21 +1508,21 @@ static int hits_of_children(void *arg)
 		const struct scope_spawn_options *how = i >= 3 ? &concurrent : NULL;
 
 		open_with_deadline(&s, SCOPE_MS, SCOPE_FAIL_ON_TIMEOUT);
-		MUST_BE(scope_spawn_with(&s, child[i % 3], NULL, how), 0);
-		MUST_BE(scope_close(&s), -ETIMEDOUT);
+		CHECK_EQ(scope_spawn_with(&s, child[i % 3], NULL, how), 0);
+		CHECK_EQ(scope_close(&s), -ETIMEDOUT);
 		open_with_deadline(&outer, SCOPE_MS, SCOPE_MOVE_ON);
 		scope_open(&s);
-		MUST_BE(scope_spawn_with(&s, child[i % 3], NULL, how), 0);
-		MUST_BE(scope_close(&s), -ECANCELED);
-		MUST_BE(scope_close(&outer), 0);
-		MUST(scope_timed_out(&outer));
+		CHECK_EQ(scope_spawn_with(&s, child[i % 3], NULL, how), 0);
+		CHECK_EQ(scope_close(&s), -ECANCELED);
+		CHECK_EQ(scope_close(&outer), 0);
+		CHECK(scope_timed_out(&outer));
 	}
 	return 0;
 }
 
 Test(cancel, C12_hits_of_children_count)
 {
-	run(hits_of_children);
+	must_run(hits_of_children, NULL);
 }
 
 /* Three scopes, every choice of cancelled ones; the hit is in the innermost. */
@@ -1588,17 +1541,17 @@ static int outermost_is_charged(void *arg)
 				scope_cancel(&s[i]);
 		for (top = 0; !(mask >> top & 1); top++)
 			;
-		MUST_BE(scope_checkpoint(), -ECANCELED);
+		CHECK_EQ(scope_checkpoint(), -ECANCELED);
 		for (i = 2; i >= 0; i--)
-			MUST_BE(scope_close(&s[i]), i > top ? -ECANCELED : 0);
-		MUST_BE(scope_checkpoint(), 0);
+			CHECK_EQ(scope_close(&s[i]), i > top ? -ECANCELED : 0);
+		CHECK_EQ(scope_checkpoint(), 0);
 	}
 	return 0;
 }
 
 Test(cancel, C12_hit_is_charged_to_the_outermost_cancelled_scope)
 {
-	run(outermost_is_charged);
+	must_run(outermost_is_charged, NULL);
 }
 
 /* Behind a shield the outermost visible one is at or below the shield. */
@@ -1612,16 +1565,16 @@ static int charged_below_the_shield(void *arg)
 	scope_open(&inner);
 	scope_cancel(&outer);
 	scope_cancel(&s);
-	MUST_BE(scope_checkpoint(), -ECANCELED);
-	MUST_BE(scope_close(&inner), -ECANCELED);
-	MUST_BE(scope_close(&s), 0);
-	MUST_BE(scope_close(&outer), 0);
+	CHECK_EQ(scope_checkpoint(), -ECANCELED);
+	CHECK_EQ(scope_close(&inner), -ECANCELED);
+	CHECK_EQ(scope_close(&s), 0);
+	CHECK_EQ(scope_close(&outer), 0);
 	return 0;
 }
 
 Test(cancel, C12_hit_behind_a_shield_is_charged_below_it)
 {
-	run(charged_below_the_shield);
+	must_run(charged_below_the_shield, NULL);
 }
 
 /* A hit before the shield went on is still an outer one. */
@@ -1633,17 +1586,17 @@ static int shield_after_the_hit(void *arg)
 	scope_open(&outer);
 	scope_open(&s);
 	scope_cancel(&outer);
-	MUST_BE(scope_checkpoint(), -ECANCELED);
-	MUST_BE(scope_set_shield(&s, true), 0);
-	MUST_BE(scope_checkpoint(), 0);
-	MUST_BE(scope_close(&s), -ECANCELED);
-	MUST_BE(scope_close(&outer), 0);
+	CHECK_EQ(scope_checkpoint(), -ECANCELED);
+	CHECK_EQ(scope_set_shield(&s, true), 0);
+	CHECK_EQ(scope_checkpoint(), 0);
+	CHECK_EQ(scope_close(&s), -ECANCELED);
+	CHECK_EQ(scope_close(&outer), 0);
 	return 0;
 }
 
 Test(cancel, C12_shield_does_not_undo_a_hit)
 {
-	run(shield_after_the_hit);
+	must_run(shield_after_the_hit, NULL);
 }
 
 /* Parts of a range that other workers took feel a cancel from above; the shield goes on before
@@ -1658,11 +1611,11 @@ static int feel_and_shield(void *arg)
 	struct shared_range *range = arg;
 	int rc = scope_sleep_for(SCOPE_MS);
 
-	MUST(rc == 0 || rc == -ECANCELED);
+	CHECK(rc == 0 || rc == -ECANCELED);
 	if (__atomic_sub_fetch(&range->left, 1, __ATOMIC_RELAXED) == 20)
 		scope_cancel(range->outer);
 	if (rc == -ECANCELED && __atomic_load_n(&range->left, __ATOMIC_RELAXED) < 5)
-		MUST_BE(scope_set_shield(range->s, true), 0);
+		CHECK_EQ(scope_set_shield(range->s, true), 0);
 	return 0;
 }
 
@@ -1677,19 +1630,19 @@ static int range_and_shield(void *arg)
 
 		scope_open(&outer);
 		scope_open(&s);
-		MUST_BE(scope_spawn_n(&s, feel_and_shield, &range, 0, 60), 0);
+		CHECK_EQ(scope_spawn_n(&s, feel_and_shield, &range, 0, 60), 0);
 		rc = scope_close(&s);
-		MUST(rc == 0 || rc == -ECANCELED);
+		CHECK(rc == 0 || rc == -ECANCELED);
 		/* Not -ECANCELED as an error: that would have a record. */
-		MUST(scope_last_error() == NULL);
-		MUST_BE(scope_close(&outer), 0);
+		CHECK(scope_last_error() == NULL);
+		CHECK_EQ(scope_close(&outer), 0);
 	}
 	return 0;
 }
 
 Test(cancel, C12_part_of_a_range_that_felt_a_cancel_fails_nobody)
 {
-	run(range_and_shield);
+	must_run(range_and_shield, NULL);
 }
 
 /* Nobody looked: the first task inside finished without asking. */
@@ -1700,15 +1653,15 @@ static int cancel_that_hit_nobody(void *arg)
 	(void)arg;
 	scope_open(&outer);
 	scope_open(&s);
-	MUST_BE(scope_spawn(&s, nothing, NULL), 0);
-	MUST_BE(scope_spawn_with(&s, nothing, NULL, &concurrent), 0);
+	CHECK_EQ(scope_spawn(&s, nothing, NULL), 0);
+	CHECK_EQ(scope_spawn_with(&s, nothing, NULL, &concurrent), 0);
 	scope_cancel(&outer);
-	MUST_BE(scope_close(&s), 0);
-	MUST_BE(scope_close(&outer), 0);
+	CHECK_EQ(scope_close(&s), 0);
+	CHECK_EQ(scope_close(&outer), 0);
 	return 0;
 }
 
 Test(cancel, C12_close_never_reports_a_cancel_that_hit_nobody)
 {
-	run(cancel_that_hit_nobody);
+	must_run(cancel_that_hit_nobody, NULL);
 }

@@ -1,7 +1,6 @@
 /* tests/api/test_clock.c: virtual clock, seeded schedules, deadlocks: rules Z1 to Z3. */
-#include "harness.h"
+#include "task_check.h"
 
-#include <scope.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,26 +10,6 @@
 #include <unistd.h>
 
 TestSuite(clock, .timeout = 60);
-
-/* The first wrong value that a task met; the harness reports only from its own stack. */
-static struct {
-	int line;
-	long long got, want;
-} wrong;
-
-static void compare(int line, long long got, long long want)
-{
-	int none = 0;
-
-	if (got != want && __atomic_compare_exchange_n(&wrong.line, &none, line, 0,
-						       __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
-		wrong.got = got;
-		wrong.want = want;
-	}
-}
-
-#define MUST_BE(got, want) compare(__LINE__, (long long)(got), (long long)(want))
-#define MUST(condition)    compare(__LINE__, !!(condition), 1)
 
 static struct {
 	char text[65536];
@@ -46,17 +25,11 @@ static void take_report(const char *text, size_t length, void *arg)
 	reported.used += length;
 }
 
-static int run_config(scope_task_fn *fn, void *arg, struct scope_config config)
+static int run_reported(scope_task_fn *fn, void *arg, struct scope_config config)
 {
-	int rc;
-
-	config.flags |= SCOPE_NO_SIGNALS;
 	config.report = take_report;
 	memset(&reported, 0, sizeof(reported));
-	rc = scope_run(fn, arg, &config);
-	cr_assert_eq(wrong.line, 0, "line %d: %lld instead of %lld", wrong.line, wrong.got,
-		     wrong.want);
-	return rc;
+	return run_config(fn, arg, config);
 }
 
 static const unsigned worker_counts[] = {1, 2, 4};
@@ -67,20 +40,11 @@ static void run_virtual(scope_task_fn *fn)
 	int i, rc;
 
 	for (i = 0; i < WORKER_COUNTS; i++) {
-		rc = run_config(fn, NULL, (struct scope_config){.workers = worker_counts[i],
-								.flags = SCOPE_VIRTUAL_CLOCK});
+		rc = run_reported(fn, NULL,
+				  (struct scope_config){.workers = worker_counts[i],
+							.flags = SCOPE_VIRTUAL_CLOCK});
 		cr_assert_eq(rc, 0, "with %u workers the run gave %d", worker_counts[i], rc);
 	}
-}
-
-static const struct scope_spawn_options concurrent = {.flags = SCOPE_CONCURRENT};
-
-static int64_t real_now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec * SCOPE_SEC + t.tv_nsec;
 }
 
 /* ---- Z1 ------------------------------------------------------------------------------ */
@@ -94,8 +58,8 @@ static int sleep_a_century(void *arg)
 
 	(void)arg;
 	for (i = 0; i < 100; i++)
-		MUST_BE(scope_sleep_for(YEAR), 0);
-	MUST_BE(scope_now(), start + 100 * YEAR);
+		CHECK_EQ(scope_sleep_for(YEAR), 0);
+	CHECK_EQ(scope_now(), start + 100 * YEAR);
 	return 0;
 }
 
@@ -114,11 +78,11 @@ static int metronome(void *arg)
 	int i;
 
 	for (i = 0; i < 100; i++, next += period) {
-		MUST_BE(scope_sleep_until(next), 0);
-		MUST_BE(scope_now(), next);
+		CHECK_EQ(scope_sleep_until(next), 0);
+		CHECK_EQ(scope_now(), next);
 		if (i % 3 == 0)
-			MUST_BE(scope_yield(), 0);
-		MUST_BE(scope_now(), next);
+			CHECK_EQ(scope_yield(), 0);
+		CHECK_EQ(scope_now(), next);
 	}
 	return 0;
 }
@@ -133,10 +97,11 @@ static int metronomes(void *arg)
 	scope_open(&s);
 	for (i = 0; i < 40; i++) {
 		period[i] = (i + 1) * 977;
-		MUST_BE(scope_spawn_with(&s, metronome, &period[i], i % 2 ? &concurrent : NULL), 0);
+		CHECK_EQ(scope_spawn_with(&s, metronome, &period[i], i % 2 ? &concurrent : NULL),
+			 0);
 	}
-	MUST_BE(scope_close(&s), 0);
-	MUST_BE(scope_now(), start + 100 * 40 * 977);
+	CHECK_EQ(scope_close(&s), 0);
+	CHECK_EQ(scope_now(), start + 100 * 40 * 977);
 	return 0;
 }
 
@@ -148,7 +113,7 @@ Test(clock, Z1_sleepers_of_all_workers_wake_at_their_instant)
 static int sleep_1ns(void *arg)
 {
 	(void)arg;
-	MUST_BE(scope_sleep_for(1), 0);
+	CHECK_EQ(scope_sleep_for(1), 0);
 	return 0;
 }
 
@@ -159,8 +124,8 @@ static int compute(void *arg)
 
 	(void)arg;
 	while (real_now() < end) {
-		MUST_BE(scope_now(), start);
-		MUST_BE(scope_checkpoint(), 0);
+		CHECK_EQ(scope_now(), start);
+		CHECK_EQ(scope_checkpoint(), 0);
 	}
 	return 0;
 }
@@ -171,11 +136,11 @@ static int compute_beside_sleeper(void *arg)
 
 	(void)arg;
 	scope_open(&s);
-	MUST_BE(scope_spawn_with(&s, sleep_1ns, NULL, &concurrent), 0);
-	MUST_BE(compute(NULL), 0);
-	MUST_BE(scope_spawn_with(&s, compute, NULL, &concurrent), 0);
-	MUST_BE(scope_spawn_with(&s, sleep_1ns, NULL, &concurrent), 0);
-	MUST_BE(scope_close(&s), 0);
+	CHECK_EQ(scope_spawn_with(&s, sleep_1ns, NULL, &concurrent), 0);
+	CHECK_EQ(compute(NULL), 0);
+	CHECK_EQ(scope_spawn_with(&s, compute, NULL, &concurrent), 0);
+	CHECK_EQ(scope_spawn_with(&s, sleep_1ns, NULL, &concurrent), 0);
+	CHECK_EQ(scope_close(&s), 0);
 	return 0;
 }
 
@@ -189,10 +154,10 @@ static int time_out_together(void *arg)
 	struct scope_options options = {.deadline_ns = *(int64_t *)arg};
 	struct scope s;
 
-	MUST_BE(scope_open_with(&s, &options), 0);
-	MUST_BE(scope_sleep_until(SCOPE_NEVER), -ECANCELED);
-	MUST_BE(scope_now(), options.deadline_ns);
-	MUST_BE(scope_close(&s), -ETIMEDOUT);
+	CHECK_EQ(scope_open_with(&s, &options), 0);
+	CHECK_EQ(scope_sleep_until(SCOPE_NEVER), -ECANCELED);
+	CHECK_EQ(scope_now(), options.deadline_ns);
+	CHECK_EQ(scope_close(&s), -ETIMEDOUT);
 	return 0;
 }
 
@@ -206,11 +171,12 @@ static int deadlines_together(void *arg)
 	scope_open(&s);
 	for (i = 0; i < 200; i++) {
 		when[i] = start + SCOPE_SEC + i / 20;
-		MUST_BE(scope_spawn_with(&s, time_out_together, &when[i],
-					 i % 2 ? &concurrent : NULL), 0);
+		CHECK_EQ(scope_spawn_with(&s, time_out_together, &when[i],
+					  i % 2 ? &concurrent : NULL),
+			 0);
 	}
-	MUST_BE(scope_close(&s), 0);
-	MUST_BE(scope_now(), start + SCOPE_SEC + 9);
+	CHECK_EQ(scope_close(&s), 0);
+	CHECK_EQ(scope_now(), start + SCOPE_SEC + 9);
 	return 0;
 }
 
@@ -278,7 +244,7 @@ static void play_seed(struct log *log, uint64_t seed)
 	struct scope_config config = {.workers = 1, .flags = SCOPE_VIRTUAL_CLOCK, .seed = seed};
 
 	memset(log, 0, sizeof(*log));
-	cr_assert_eq(run_config(play_game, log, config), 0);
+	cr_assert_eq(run_reported(play_game, log, config), 0);
 	cr_assert_eq(log->count, 150u);
 }
 
@@ -331,7 +297,7 @@ Test(clock, Z2_SCOPE_SEED_is_the_seed)
 static int never_runs(void *arg)
 {
 	(void)arg;
-	MUST(0);
+	CHECK(0);
 	return 0;
 }
 
@@ -342,11 +308,11 @@ Test(clock, Z2_seed_with_more_workers_einval)
 
 	for (i = 1; i < WORKER_COUNTS; i++) {
 		config.workers = worker_counts[i];
-		cr_assert_eq(run_config(never_runs, NULL, config), -EINVAL);
+		cr_assert_eq(run_reported(never_runs, NULL, config), -EINVAL);
 	}
 	config.workers = 0;
 	setenv("SCOPE_WORKERS", "2", 1);
-	cr_assert_eq(run_config(never_runs, NULL, config), -EINVAL);
+	cr_assert_eq(run_reported(never_runs, NULL, config), -EINVAL);
 }
 
 static int nothing(void *arg)
@@ -358,7 +324,7 @@ static int nothing(void *arg)
 Test(clock, Z2_seed_alone_takes_one_worker)
 {
 	unsetenv("SCOPE_WORKERS");
-	cr_assert_eq(run_config(nothing, NULL, (struct scope_config){.seed = 1}), 0);
+	cr_assert_eq(run_reported(nothing, NULL, (struct scope_config){.seed = 1}), 0);
 }
 
 /* ---- Z3 ------------------------------------------------------------------------------ */
@@ -376,12 +342,12 @@ static int stuck_waiter(void *arg)
 
 	(void)arg;
 	scope_open(&s);
-	MUST_BE(scope_spawn(&s, stuck_sleeper, NULL), 0);
+	CHECK_EQ(scope_spawn(&s, stuck_sleeper, NULL), 0);
 	/* The cancel wakes both; the task may end before its owner is back. */
 	rc = scope_wait_until(&s, SCOPE_NEVER);
-	MUST(rc == 0 || rc == -ECANCELED);
+	CHECK(rc == 0 || rc == -ECANCELED);
 	rc = scope_close(&s);
-	MUST_BE(rc, -ECANCELED);
+	CHECK_EQ(rc, -ECANCELED);
 	return rc;
 }
 
@@ -393,12 +359,12 @@ static int deadlocked_main(void *arg)
 
 	(void)arg;
 	scope_open(&s);
-	MUST_BE(scope_spawn(&s, stuck_waiter, NULL), 0);
-	MUST_BE(scope_spawn_with(&s, stuck_sleeper, NULL, &options), 0);
+	CHECK_EQ(scope_spawn(&s, stuck_waiter, NULL), 0);
+	CHECK_EQ(scope_spawn_with(&s, stuck_sleeper, NULL, &options), 0);
 	/* While a timer runs it is none. */
-	MUST_BE(scope_sleep_for(5 * SCOPE_MS), 0);
+	CHECK_EQ(scope_sleep_for(5 * SCOPE_MS), 0);
 	rc = scope_close(&s);
-	MUST_BE(rc, -ECANCELED);
+	CHECK_EQ(rc, -ECANCELED);
 	return rc;
 }
 
@@ -420,7 +386,7 @@ static void deadlock_is_reported(unsigned flags)
 		struct scope_config config = {.workers = worker_counts[i],
 					      .flags = flags | SCOPE_DETECT_DEADLOCK};
 
-		rc = run_config(deadlocked_main, NULL, config);
+		rc = run_reported(deadlocked_main, NULL, config);
 		cr_assert_eq(rc, -EDEADLK, "the run gave %d", rc);
 		cr_assert_eq(times_said("libscope: deadlock"), 1u, "%s", reported.text);
 		cr_assert_geq(times_said("/deadlocked_main/stuck_waiter"), 1u, "%s", reported.text);
@@ -448,8 +414,8 @@ static int busy_main(void *arg)
 	(void)arg;
 	scope_open(&s);
 	for (i = 0; i < 20; i++)
-		MUST_BE(scope_spawn_with(&s, compute, NULL, &concurrent), 0);
-	MUST_BE(scope_sleep_for(SCOPE_MS), 0);
+		CHECK_EQ(scope_spawn_with(&s, compute, NULL, &concurrent), 0);
+	CHECK_EQ(scope_sleep_for(SCOPE_MS), 0);
 	return scope_close(&s);
 }
 
@@ -459,10 +425,11 @@ Test(clock, Z3_work_is_no_deadlock)
 	int i;
 
 	for (i = 0; i < WORKER_COUNTS; i++)
-		cr_assert_eq(run_config(busy_main, NULL,
-					(struct scope_config){.workers = worker_counts[i],
-							      .flags = SCOPE_VIRTUAL_CLOCK |
-								       SCOPE_DETECT_DEADLOCK}), 0);
+		cr_assert_eq(run_reported(busy_main, NULL,
+					  (struct scope_config){.workers = worker_counts[i],
+								.flags = SCOPE_VIRTUAL_CLOCK |
+									 SCOPE_DETECT_DEADLOCK}),
+			     0);
 	cr_assert_eq(reported.used, 0u, "%s", reported.text);
 }
 
@@ -470,14 +437,15 @@ Test(clock, Z3_work_is_no_deadlock)
 static int recover(void *arg)
 {
 	(void)arg;
-	MUST_BE(scope_sleep_until(SCOPE_NEVER), -ECANCELED);
+	CHECK_EQ(scope_sleep_until(SCOPE_NEVER), -ECANCELED);
 	return 5;
 }
 
 Test(clock, Z3_result_of_main_does_not_hide_an_edeadlk)
 {
-	cr_assert_eq(run_config(recover, NULL,
-				(struct scope_config){.flags = SCOPE_DETECT_DEADLOCK}), -EDEADLK);
+	cr_assert_eq(
+		run_reported(recover, NULL, (struct scope_config){.flags = SCOPE_DETECT_DEADLOCK}),
+		-EDEADLK);
 }
 
 /* ---- a deadlock that a cancel does not end ------------------------------------------- */

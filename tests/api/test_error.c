@@ -2,9 +2,8 @@
  *
  * Paths name functions, so the tasks here have names that a test can look for.
  */
-#include "harness.h"
+#include "task_check.h"
 
-#include <scope.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,26 +13,7 @@
 
 TestSuite(error, .timeout = 60);
 
-/* The first wrong value that a task met; the harness reports only from its own stack. */
-static struct {
-	int line;
-	long long got, want;
-} wrong;
-
-static void compare(int line, long long got, long long want)
-{
-	int none = 0;
-
-	if (got != want && __atomic_compare_exchange_n(&wrong.line, &none, line, 0,
-						       __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
-		wrong.got = got;
-		wrong.want = want;
-	}
-}
-
-#define MUST_BE(got, want) compare(__LINE__, (long long)(got), (long long)(want))
-#define MUST(condition)    compare(__LINE__, !!(condition), 1)
-#define MUST_SAY(text, part) compare(__LINE__, strstr(text, part) != NULL, 1)
+#define CHECK_SAYS(text, part) CHECK(strstr(text, part) != NULL)
 
 /* What the reporter was given. */
 static struct {
@@ -45,7 +25,7 @@ static struct {
 
 static void take_report(const char *text, size_t length, void *arg)
 {
-	MUST(arg == &reported);
+	CHECK(arg == &reported);
 	reported.calls++;
 	reported.partial |= length == 0 || text[length - 1] != '\n';
 	if (length > sizeof(reported.text) - 1 - reported.used)
@@ -56,28 +36,21 @@ static void take_report(const char *text, size_t length, void *arg)
 
 static int run_for(scope_task_fn *fn, void *arg)
 {
-	struct scope_config config = {.flags = SCOPE_VIRTUAL_CLOCK | SCOPE_DETECT_DEADLOCK |
-					       SCOPE_NO_SIGNALS,
+	struct scope_config config = {.flags = SCOPE_VIRTUAL_CLOCK | SCOPE_DETECT_DEADLOCK,
 				      .report = take_report,
 				      .report_arg = &reported};
-	int rc;
 
 	memset(&reported, 0, sizeof(reported));
-	rc = scope_run(fn, arg, &config);
-	cr_assert_eq(wrong.line, 0, "line %d: %lld instead of %lld", wrong.line, wrong.got,
-		     wrong.want);
-	return rc;
+	return run_config(fn, arg, config);
 }
 
-static void run(scope_task_fn *fn)
+static void run_clean(scope_task_fn *fn)
 {
 	int rc = run_for(fn, NULL);
 
 	cr_assert_eq(rc, 0, "the run gave %d", rc);
 	cr_assert_eq(reported.calls, 0, "reported: %s", reported.text);
 }
-
-static const struct scope_spawn_options concurrent = {.flags = SCOPE_CONCURRENT};
 
 static int give_code(void *arg)
 {
@@ -96,9 +69,9 @@ static void sleep_shielded(int64_t duration_ns)
 	struct scope_options options = {.shield = true};
 	struct scope s;
 
-	MUST_BE(scope_open_with(&s, &options), 0);
-	MUST_BE(scope_sleep_for(duration_ns), 0);
-	MUST_BE(scope_close(&s), 0);
+	CHECK_EQ(scope_open_with(&s, &options), 0);
+	CHECK_EQ(scope_sleep_for(duration_ns), 0);
+	CHECK_EQ(scope_close(&s), 0);
 }
 
 /* ---- E1 ------------------------------------------------------------------------------ */
@@ -115,28 +88,28 @@ static int codes_pass(void *arg)
 		int code = codes[i];
 
 		scope_open(&s);
-		MUST_BE(scope_spawn(&s, give_code, &code), 0);
-		MUST_BE(scope_close(&s), code);
-		MUST_BE(scope_last_error()->code, code);
+		CHECK_EQ(scope_spawn(&s, give_code, &code), 0);
+		CHECK_EQ(scope_close(&s), code);
+		CHECK_EQ(scope_last_error()->code, code);
 		scope_open(&s);
-		MUST_BE(scope_spawn_with(&s, give_code, &code, &concurrent), 0);
-		MUST_BE(scope_close(&s), code);
+		CHECK_EQ(scope_spawn_with(&s, give_code, &code, &concurrent), 0);
+		CHECK_EQ(scope_close(&s), code);
 		scope_open(&s);
-		MUST_BE(scope_spawn_copy(&s, give_code, &code, sizeof(code)), 0);
-		MUST_BE(scope_close(&s), code);
+		CHECK_EQ(scope_spawn_copy(&s, give_code, &code, sizeof(code)), 0);
+		CHECK_EQ(scope_close(&s), code);
 		scope_open(&s);
-		MUST_BE(scope_spawn_n(&s, give_code, &code, 0, 3), 0);
-		MUST_BE(scope_close(&s), code);
+		CHECK_EQ(scope_spawn_n(&s, give_code, &code, 0, 3), 0);
+		CHECK_EQ(scope_close(&s), code);
 		scope_open(&s);
-		MUST_BE(scope_fail(&s, code, NULL), code);
-		MUST_BE(scope_close(&s), code);
+		CHECK_EQ(scope_fail(&s, code, NULL), code);
+		CHECK_EQ(scope_close(&s), code);
 	}
 	return 0;
 }
 
 Test(error, E1_every_nonzero_result_passes_unchanged)
 {
-	run(codes_pass);
+	run_clean(codes_pass);
 }
 
 Test(error, E1_the_result_of_main_passes_unchanged)
@@ -161,22 +134,22 @@ static int first_error_cancels(void *arg)
 
 	(void)arg;
 	scope_open(&s);
-	MUST_BE(scope_spawn_with(&s, sleep_for_ever, &result[0], &concurrent), 0);
-	MUST_BE(scope_spawn(&s, sleep_for_ever, &result[1]), 0);
-	MUST_BE(scope_sleep_for(SCOPE_MS), 0);
-	MUST_BE(scope_spawn(&s, give_code, &code), 0);
-	MUST_BE(scope_close(&s), -EIO);
-	MUST(scope_cancel_called(&s));
-	MUST_BE(result[0], -ECANCELED);
-	MUST_BE(result[1], -ECANCELED);
-	MUST_BE(scope_now(), start + SCOPE_MS);
-	MUST_BE(scope_checkpoint(), 0);
+	CHECK_EQ(scope_spawn_with(&s, sleep_for_ever, &result[0], &concurrent), 0);
+	CHECK_EQ(scope_spawn(&s, sleep_for_ever, &result[1]), 0);
+	CHECK_EQ(scope_sleep_for(SCOPE_MS), 0);
+	CHECK_EQ(scope_spawn(&s, give_code, &code), 0);
+	CHECK_EQ(scope_close(&s), -EIO);
+	CHECK(scope_cancel_called(&s));
+	CHECK_EQ(result[0], -ECANCELED);
+	CHECK_EQ(result[1], -ECANCELED);
+	CHECK_EQ(scope_now(), start + SCOPE_MS);
+	CHECK_EQ(scope_checkpoint(), 0);
 	return 0;
 }
 
 Test(error, E2_first_error_cancels_the_scope)
 {
-	run(first_error_cancels);
+	run_clean(first_error_cancels);
 }
 
 static int body_fails(void *arg)
@@ -186,31 +159,31 @@ static int body_fails(void *arg)
 
 	(void)arg;
 	scope_open(&s);
-	MUST_BE(scope_fail(&s, 0, NULL), 0);
-	MUST_BE(scope_fail(&s, 0, "nothing %d", 1), 0);
-	MUST(!scope_cancel_called(&s));
-	MUST_BE(scope_spawn(&s, sleep_for_ever, &result), 0);
-	MUST_BE(scope_fail(&s, -EIO, NULL), -EIO);
-	MUST_BE(scope_checkpoint(), -ECANCELED);
-	MUST_BE(scope_close(&s), -EIO);
-	MUST_BE(result, -ECANCELED);
+	CHECK_EQ(scope_fail(&s, 0, NULL), 0);
+	CHECK_EQ(scope_fail(&s, 0, "nothing %d", 1), 0);
+	CHECK(!scope_cancel_called(&s));
+	CHECK_EQ(scope_spawn(&s, sleep_for_ever, &result), 0);
+	CHECK_EQ(scope_fail(&s, -EIO, NULL), -EIO);
+	CHECK_EQ(scope_checkpoint(), -ECANCELED);
+	CHECK_EQ(scope_close(&s), -EIO);
+	CHECK_EQ(result, -ECANCELED);
 	/* A body that hands on its cancel did not fail. */
 	scope_open(&s);
 	scope_cancel(&s);
-	MUST_BE(scope_fail(&s, scope_checkpoint(), NULL), -ECANCELED);
-	MUST_BE(scope_close(&s), 0);
+	CHECK_EQ(scope_fail(&s, scope_checkpoint(), NULL), -ECANCELED);
+	CHECK_EQ(scope_close(&s), 0);
 	scope_open(&outer);
 	scope_open(&s);
 	scope_cancel(&outer);
-	MUST_BE(scope_fail(&s, -ECANCELED, NULL), -ECANCELED);
-	MUST_BE(scope_close(&s), -ECANCELED);
-	MUST_BE(scope_close(&outer), 0);
+	CHECK_EQ(scope_fail(&s, -ECANCELED, NULL), -ECANCELED);
+	CHECK_EQ(scope_close(&s), -ECANCELED);
+	CHECK_EQ(scope_close(&outer), 0);
 	return 0;
 }
 
 Test(error, E2_body_reports_its_own_failure)
 {
-	run(body_fails);
+	run_clean(body_fails);
 }
 
 static int fail_of_closed(void *arg)
@@ -219,19 +192,19 @@ static int fail_of_closed(void *arg)
 
 	(void)arg;
 	scope_open(&s);
-	MUST_BE(scope_close(&s), 0);
-	MUST_BE(scope_fail(&s, -EIO, "late"), -ESTALE);
+	CHECK_EQ(scope_close(&s), 0);
+	CHECK_EQ(scope_fail(&s, -EIO, "late"), -ESTALE);
 	return 0;
 }
 
 Test(error, E2_fail_estale)
 {
-	run(fail_of_closed);
+	run_clean(fail_of_closed);
 }
 
 static int fail_of_another(void *arg)
 {
-	MUST_BE(scope_fail(arg, -EIO, NULL), -EPERM);
+	CHECK_EQ(scope_fail(arg, -EIO, NULL), -EPERM);
 	return 0;
 }
 
@@ -241,18 +214,18 @@ static int fail_of_not_owned(void *arg)
 
 	(void)arg;
 	scope_open(&s);
-	MUST_BE(scope_spawn(&s, fail_of_another, &s), 0);
-	MUST_BE(scope_spawn_with(&s, fail_of_another, &s, &concurrent), 0);
+	CHECK_EQ(scope_spawn(&s, fail_of_another, &s), 0);
+	CHECK_EQ(scope_spawn_with(&s, fail_of_another, &s, &concurrent), 0);
 	scope_open(&younger);
-	MUST_BE(scope_fail(&s, -EIO, NULL), -EPERM);
-	MUST_BE(scope_close(&younger), 0);
-	MUST_BE(scope_close(&s), 0);
+	CHECK_EQ(scope_fail(&s, -EIO, NULL), -EPERM);
+	CHECK_EQ(scope_close(&younger), 0);
+	CHECK_EQ(scope_close(&s), 0);
 	return 0;
 }
 
 Test(error, E2_fail_eperm)
 {
-	run(fail_of_not_owned);
+	run_clean(fail_of_not_owned);
 }
 
 Test(error, E2_fail_enotconn)
@@ -292,24 +265,24 @@ static int suppressed_in_order(void *arg)
 	scope_open(&s);
 	for (i = 0; i < 8; i++) {
 		code[i] = order[i];
-		MUST_BE(scope_spawn_with(&s, fail_later, &code[i], i % 2 ? &concurrent : NULL), 0);
-		MUST_BE(scope_spawn(&s, cancelled_child, NULL), 0);
+		CHECK_EQ(scope_spawn_with(&s, fail_later, &code[i], i % 2 ? &concurrent : NULL), 0);
+		CHECK_EQ(scope_spawn(&s, cancelled_child, NULL), 0);
 	}
-	MUST_BE(scope_close(&s), 1);
+	CHECK_EQ(scope_close(&s), 1);
 	error = scope_last_error();
-	MUST_BE(error->code, 1);
+	CHECK_EQ(error->code, 1);
 	error = error->suppressed;
 	for (i = 2; i <= 8 && error; i++, error = error->next)
-		MUST_BE(error->code, i);
-	MUST_BE(i, 9);
-	MUST(error == NULL);
-	MUST_BE(scope_last_error()->uncounted, 0);
+		CHECK_EQ(error->code, i);
+	CHECK_EQ(i, 9);
+	CHECK(error == NULL);
+	CHECK_EQ(scope_last_error()->uncounted, 0);
 	return 0;
 }
 
 Test(error, E3_later_errors_are_kept_in_order)
 {
-	run(suppressed_in_order);
+	run_clean(suppressed_in_order);
 }
 
 static int nobody_cancelled(void *arg)
@@ -319,21 +292,21 @@ static int nobody_cancelled(void *arg)
 
 	(void)arg;
 	scope_open(&s);
-	MUST_BE(scope_spawn(&s, give_code, &code), 0);
-	MUST_BE(scope_close(&s), -ECANCELED);
-	MUST(scope_cancel_called(&s));
-	MUST(scope_last_error() != NULL && scope_last_error()->code == -ECANCELED);
-	MUST_BE(scope_checkpoint(), 0);
+	CHECK_EQ(scope_spawn(&s, give_code, &code), 0);
+	CHECK_EQ(scope_close(&s), -ECANCELED);
+	CHECK(scope_cancel_called(&s));
+	CHECK(scope_last_error() != NULL && scope_last_error()->code == -ECANCELED);
+	CHECK_EQ(scope_checkpoint(), 0);
 	scope_open(&s);
 	scope_cancel(&s);
-	MUST_BE(scope_fail(&s, -ECANCELED, NULL), -ECANCELED);
-	MUST_BE(scope_close(&s), 0);
+	CHECK_EQ(scope_fail(&s, -ECANCELED, NULL), -ECANCELED);
+	CHECK_EQ(scope_close(&s), 0);
 	return 0;
 }
 
 Test(error, E3_ecanceled_of_a_task_that_nobody_cancelled_is_an_error)
 {
-	run(nobody_cancelled);
+	run_clean(nobody_cancelled);
 }
 
 /* ---- E4 ------------------------------------------------------------------------------ */
@@ -346,14 +319,14 @@ static int many_errors(void *arg)
 
 	scope_open(&s);
 	for (i = 1; i <= count; i++)
-		MUST_BE(scope_fail(&s, i, NULL), i);
-	MUST_BE(scope_close(&s), 1);
+		CHECK_EQ(scope_fail(&s, i, NULL), i);
+	CHECK_EQ(scope_close(&s), 1);
 	error = scope_last_error();
-	MUST_BE(error->uncounted, count > 64 ? count - 64 : 0);
+	CHECK_EQ(error->uncounted, count > 64 ? count - 64 : 0);
 	error = error->suppressed;
 	for (i = 2; error; i++, error = error->next)
-		MUST_BE(error->code, i);
-	MUST_BE(i - 1, count > 64 ? 64 : count);
+		CHECK_EQ(error->code, i);
+	CHECK_EQ(i - 1, count > 64 ? 64 : count);
 	return 0;
 }
 
@@ -378,21 +351,21 @@ static int many_failing_tasks(void *arg)
 
 	(void)arg;
 	scope_open(&s);
-	MUST_BE(scope_spawn_n(&s, give_code, &code, 0, 700), 0);
+	CHECK_EQ(scope_spawn_n(&s, give_code, &code, 0, 700), 0);
 	for (i = 0; i < 100; i++)
 		if (scope_spawn_with(&s, give_code, &code, &concurrent) < 0)
 			break;
-	MUST_BE(scope_close(&s), -EIO);
+	CHECK_EQ(scope_close(&s), -EIO);
 	for (error = scope_last_error()->suppressed; error; error = error->next)
 		kept++;
-	MUST_BE(kept, 64);
-	MUST_BE(scope_last_error()->uncounted, 700 + i - 64);
+	CHECK_EQ(kept, 64);
+	CHECK_EQ(scope_last_error()->uncounted, 700 + i - 64);
 	return 0;
 }
 
 Test(error, E4_errors_of_all_workers_are_counted)
 {
-	run(many_failing_tasks);
+	run_clean(many_failing_tasks);
 }
 
 static int failing_child(void *arg)
@@ -410,25 +383,25 @@ static int record_fields(void *arg)
 
 	(void)arg;
 	scope_open(&s);
-	MUST_BE(scope_spawn(&s, failing_child, &code), 0);
-	MUST_BE(scope_close(&s), -EIO);
+	CHECK_EQ(scope_spawn(&s, failing_child, &code), 0);
+	CHECK_EQ(scope_close(&s), -EIO);
 	error = scope_last_error();
-	MUST_BE(error->code, -EIO);
-	MUST_BE(error->cause, SCOPE_CAUSE_NONE);
-	MUST_BE(strcmp(error->text, ""), 0);
-	MUST_BE(strcmp(error->path, "/record_fields/failing_child"), 0);
-	MUST((const char *)error->site > (const char *)(uintptr_t)record_fields);
-	MUST((const char *)error->site < (const char *)(uintptr_t)record_fields + 4096);
-	MUST_BE(error->time_ns, start + SCOPE_MS);
-	MUST(error->context == NULL);
-	MUST(error->suppressed == NULL);
-	MUST_BE(error->uncounted, 0);
+	CHECK_EQ(error->code, -EIO);
+	CHECK_EQ(error->cause, SCOPE_CAUSE_NONE);
+	CHECK_EQ(strcmp(error->text, ""), 0);
+	CHECK_EQ(strcmp(error->path, "/record_fields/failing_child"), 0);
+	CHECK((const char *)error->site > (const char *)(uintptr_t)record_fields);
+	CHECK((const char *)error->site < (const char *)(uintptr_t)record_fields + 4096);
+	CHECK_EQ(error->time_ns, start + SCOPE_MS);
+	CHECK(error->context == NULL);
+	CHECK(error->suppressed == NULL);
+	CHECK_EQ(error->uncounted, 0);
 	return 0;
 }
 
 Test(error, E4_record_has_code_path_site_and_time)
 {
-	run(record_fields);
+	run_clean(record_fields);
 }
 
 static int text_of_fail(void *arg)
@@ -438,25 +411,25 @@ static int text_of_fail(void *arg)
 
 	(void)arg;
 	scope_open(&s);
-	MUST_BE(scope_fail(&s, -EIO, "file %s, line %d", "a.txt", 17), -EIO);
-	MUST_BE(scope_fail(&s, -EPROTO, "100%%"), -EPROTO);
-	MUST_BE(scope_close(&s), -EIO);
-	MUST_BE(strcmp(scope_last_error()->text, "file a.txt, line 17"), 0);
-	MUST_BE(strcmp(scope_last_error()->path, "/text_of_fail"), 0);
-	MUST_BE(strcmp(scope_last_error()->suppressed->text, "100%"), 0);
+	CHECK_EQ(scope_fail(&s, -EIO, "file %s, line %d", "a.txt", 17), -EIO);
+	CHECK_EQ(scope_fail(&s, -EPROTO, "100%%"), -EPROTO);
+	CHECK_EQ(scope_close(&s), -EIO);
+	CHECK_EQ(strcmp(scope_last_error()->text, "file a.txt, line 17"), 0);
+	CHECK_EQ(strcmp(scope_last_error()->path, "/text_of_fail"), 0);
+	CHECK_EQ(strcmp(scope_last_error()->suppressed->text, "100%"), 0);
 	memset(huge, 'x', sizeof(huge) - 1);
 	huge[sizeof(huge) - 1] = '\0';
 	scope_open(&s);
-	MUST_BE(scope_fail(&s, -E2BIG, "%s", huge), -E2BIG);
-	MUST_BE(scope_close(&s), -E2BIG);
-	MUST(strlen(scope_last_error()->text) >= 100);
-	MUST_BE(strncmp(scope_last_error()->text, huge, 100), 0);
+	CHECK_EQ(scope_fail(&s, -E2BIG, "%s", huge), -E2BIG);
+	CHECK_EQ(scope_close(&s), -E2BIG);
+	CHECK(strlen(scope_last_error()->text) >= 100);
+	CHECK_EQ(strncmp(scope_last_error()->text, huge, 100), 0);
 	return 0;
 }
 
 Test(error, E4_text_of_scope_fail_is_kept)
 {
-	run(text_of_fail);
+	run_clean(text_of_fail);
 }
 
 /* ---- E4: paths ----------------------------------------------------------------------- */
@@ -491,17 +464,17 @@ static int paths(void *arg)
 
 		scope_open(&outer);
 		scope_open(&s);
-		MUST_BE(scope_spawn_with(&s, branch, &how, &options), 0);
-		MUST_BE(scope_close(&s), -EIO);
-		MUST_BE(strcmp(scope_last_error()->path, "/paths/branch/twig"), 0);
-		MUST_BE(scope_close(&outer), 0);
+		CHECK_EQ(scope_spawn_with(&s, branch, &how, &options), 0);
+		CHECK_EQ(scope_close(&s), -EIO);
+		CHECK_EQ(strcmp(scope_last_error()->path, "/paths/branch/twig"), 0);
+		CHECK_EQ(scope_close(&outer), 0);
 	}
 	return 0;
 }
 
 Test(error, E4_path_is_the_same_inlined_or_not)
 {
-	run(paths);
+	run_clean(paths);
 }
 
 static int leaf_of_range(void *arg)
@@ -521,22 +494,22 @@ static int path_of_range(void *arg)
 	for (i = 0; i < 200; i++)
 		codes_of_range[i] = i % 20 ? 0 : -EIO;
 	scope_open(&s);
-	MUST_BE(scope_spawn_n(&s, leaf_of_range, codes_of_range, sizeof(int), 200), 0);
-	MUST_BE(scope_close(&s), -EIO);
-	MUST_BE(strcmp(scope_last_error()->path, "/path_of_range/leaf_of_range"), 0);
+	CHECK_EQ(scope_spawn_n(&s, leaf_of_range, codes_of_range, sizeof(int), 200), 0);
+	CHECK_EQ(scope_close(&s), -EIO);
+	CHECK_EQ(strcmp(scope_last_error()->path, "/path_of_range/leaf_of_range"), 0);
 	for (error = scope_last_error()->suppressed; error; error = error->next)
-		MUST_BE(strcmp(error->path, "/path_of_range/leaf_of_range"), 0);
+		CHECK_EQ(strcmp(error->path, "/path_of_range/leaf_of_range"), 0);
 	return 0;
 }
 
 Test(error, E4_path_of_a_range_names_its_function)
 {
-	run(path_of_range);
+	run_clean(path_of_range);
 }
 
 /* ---- E5 ------------------------------------------------------------------------------ */
 
-static int fail_with(int code)
+static int fail_first(int code)
 {
 	struct scope s;
 
@@ -548,20 +521,20 @@ static int fail_with(int code)
 static int translate(void *arg)
 {
 	(void)arg;
-	MUST_BE(fail_with(-EIO), -EIO);
+	CHECK_EQ(fail_first(-EIO), -EIO);
 	return -EPROTO;
 }
 
 static int hand_on(void *arg)
 {
 	(void)arg;
-	return fail_with(-EIO);
+	return fail_first(-EIO);
 }
 
 static int handle(void *arg)
 {
 	(void)arg;
-	MUST_BE(fail_with(-EIO), -EIO);
+	CHECK_EQ(fail_first(-EIO), -EIO);
 	return 0;
 }
 
@@ -576,31 +549,31 @@ static int contexts(void *arg)
 		const struct scope_spawn_options *options = how ? &concurrent : NULL;
 
 		scope_open(&s);
-		MUST_BE(scope_spawn_with(&s, translate, NULL, options), 0);
-		MUST_BE(scope_close(&s), -EPROTO);
+		CHECK_EQ(scope_spawn_with(&s, translate, NULL, options), 0);
+		CHECK_EQ(scope_close(&s), -EPROTO);
 		error = scope_last_error();
-		MUST_BE(strcmp(error->path, "/contexts/translate"), 0);
-		MUST(error->context != NULL);
-		MUST_BE(error->context->code, -EIO);
-		MUST_BE(strcmp(error->context->text, "first"), 0);
-		MUST(error->context->context == NULL);
+		CHECK_EQ(strcmp(error->path, "/contexts/translate"), 0);
+		CHECK(error->context != NULL);
+		CHECK_EQ(error->context->code, -EIO);
+		CHECK_EQ(strcmp(error->context->text, "first"), 0);
+		CHECK(error->context->context == NULL);
 		scope_open(&s);
-		MUST_BE(scope_spawn_with(&s, hand_on, NULL, options), 0);
-		MUST_BE(scope_close(&s), -EIO);
+		CHECK_EQ(scope_spawn_with(&s, hand_on, NULL, options), 0);
+		CHECK_EQ(scope_close(&s), -EIO);
 		error = scope_last_error();
-		MUST_BE(strcmp(error->text, "first"), 0);
-		MUST_BE(strcmp(error->path, "/contexts/hand_on"), 0);
-		MUST(error->context == NULL);
+		CHECK_EQ(strcmp(error->text, "first"), 0);
+		CHECK_EQ(strcmp(error->path, "/contexts/hand_on"), 0);
+		CHECK(error->context == NULL);
 		scope_open(&s);
-		MUST_BE(scope_spawn_with(&s, handle, NULL, options), 0);
-		MUST_BE(scope_close(&s), 0);
+		CHECK_EQ(scope_spawn_with(&s, handle, NULL, options), 0);
+		CHECK_EQ(scope_close(&s), 0);
 	}
 	return 0;
 }
 
 Test(error, E5_context_is_the_error_that_was_in_hand)
 {
-	run(contexts);
+	run_clean(contexts);
 }
 
 static int chain(void *arg)
@@ -612,7 +585,7 @@ static int chain(void *arg)
 		return code;
 	scope_open(&s);
 	scope_spawn(&s, chain, &below);
-	MUST_BE(scope_close(&s), below);
+	CHECK_EQ(scope_close(&s), below);
 	return code;
 }
 
@@ -624,17 +597,17 @@ static int long_chain(void *arg)
 
 	(void)arg;
 	scope_open(&s);
-	MUST_BE(scope_spawn(&s, chain, &code), 0);
-	MUST_BE(scope_close(&s), 1);
+	CHECK_EQ(scope_spawn(&s, chain, &code), 0);
+	CHECK_EQ(scope_close(&s), 1);
 	for (error = scope_last_error(); error; error = error->context)
-		MUST_BE(error->code, code++);
-	MUST_BE(code, 21);
+		CHECK_EQ(error->code, code++);
+	CHECK_EQ(code, 21);
 	return 0;
 }
 
 Test(error, E5_contexts_form_a_chain)
 {
-	run(long_chain);
+	run_clean(long_chain);
 }
 
 /* ---- E6 ------------------------------------------------------------------------------ */
@@ -650,20 +623,20 @@ static int error_and_cancel(void *arg)
 		scope_open(&s);
 		if (order == 0)
 			scope_cancel(&outer);
-		MUST_BE(scope_fail(&s, -EIO, NULL), -EIO);
+		CHECK_EQ(scope_fail(&s, -EIO, NULL), -EIO);
 		if (order == 1)
 			scope_cancel(&outer);
-		MUST_BE(scope_checkpoint(), -ECANCELED);
-		MUST_BE(scope_close(&s), -EIO);
-		MUST_BE(scope_checkpoint(), -ECANCELED);
-		MUST_BE(scope_close(&outer), 0);
+		CHECK_EQ(scope_checkpoint(), -ECANCELED);
+		CHECK_EQ(scope_close(&s), -EIO);
+		CHECK_EQ(scope_checkpoint(), -ECANCELED);
+		CHECK_EQ(scope_close(&outer), 0);
 	}
 	return 0;
 }
 
 Test(error, E6_error_goes_before_an_outer_cancel)
 {
-	run(error_and_cancel);
+	run_clean(error_and_cancel);
 }
 
 /* ---- the life of a record ------------------------------------------------------------ */
@@ -674,41 +647,41 @@ static int last_error_stays(void *arg)
 	struct scope s;
 
 	(void)arg;
-	MUST(scope_last_error() == NULL);
-	MUST_BE(fail_with(-EIO), -EIO);
+	CHECK(scope_last_error() == NULL);
+	CHECK_EQ(fail_first(-EIO), -EIO);
 	error = scope_last_error();
-	MUST(error != NULL);
+	CHECK(error != NULL);
 	/* Closes that give 0 leave it, parks too. */
 	scope_open(&s);
-	MUST_BE(scope_close(&s), 0);
-	MUST_BE(scope_sleep_for(SCOPE_MS), 0);
-	MUST(scope_last_error() == error);
-	MUST_BE(error->code, -EIO);
-	MUST_BE(strcmp(error->text, "first"), 0);
-	MUST_BE(fail_with(-EPROTO), -EPROTO);
-	MUST_BE(scope_last_error()->code, -EPROTO);
+	CHECK_EQ(scope_close(&s), 0);
+	CHECK_EQ(scope_sleep_for(SCOPE_MS), 0);
+	CHECK(scope_last_error() == error);
+	CHECK_EQ(error->code, -EIO);
+	CHECK_EQ(strcmp(error->text, "first"), 0);
+	CHECK_EQ(fail_first(-EPROTO), -EPROTO);
+	CHECK_EQ(scope_last_error()->code, -EPROTO);
 	return 0;
 }
 
 Test(error, E4_last_error_is_valid_until_the_next_nonzero_close)
 {
-	run(last_error_stays);
+	run_clean(last_error_stays);
 }
 
 static int sees_no_error(void *arg)
 {
 	(void)arg;
-	MUST(scope_last_error() == NULL);
+	CHECK(scope_last_error() == NULL);
 	return 0;
 }
 
 static int has_its_own_error(void *arg)
 {
-	MUST(scope_last_error() == NULL);
-	MUST_BE(fail_with(*(int *)arg), *(int *)arg);
-	MUST_BE(scope_last_error()->code, *(int *)arg);
+	CHECK(scope_last_error() == NULL);
+	CHECK_EQ(fail_first(*(int *)arg), *(int *)arg);
+	CHECK_EQ(scope_last_error()->code, *(int *)arg);
 	scope_yield();
-	MUST_BE(scope_last_error()->code, *(int *)arg);
+	CHECK_EQ(scope_last_error()->code, *(int *)arg);
 	return 0;
 }
 
@@ -720,31 +693,32 @@ static int last_error_and_children(void *arg)
 	struct scope s;
 
 	(void)arg;
-	MUST_BE(fail_with(-EIO), -EIO);
+	CHECK_EQ(fail_first(-EIO), -EIO);
 	error = scope_last_error();
 	for (round = 0; round < 10; round++) {
 		scope_open(&s);
 		for (i = 0; i < 10; i++) {
 			code[i] = i + 1;
-			MUST_BE(scope_spawn(&s, sees_no_error, NULL), 0);
-			MUST_BE(scope_spawn_with(&s, has_its_own_error, &code[i],
-						 i == round ? &concurrent : NULL), 0);
+			CHECK_EQ(scope_spawn(&s, sees_no_error, NULL), 0);
+			CHECK_EQ(scope_spawn_with(&s, has_its_own_error, &code[i],
+						  i == round ? &concurrent : NULL),
+				 0);
 		}
-		MUST_BE(scope_close(&s), 0);
-		MUST(scope_last_error() == error);
-		MUST_BE(error->code, -EIO);
+		CHECK_EQ(scope_close(&s), 0);
+		CHECK(scope_last_error() == error);
+		CHECK_EQ(error->code, -EIO);
 	}
 	return 0;
 }
 
 Test(error, P3_inlined_children_have_last_errors_of_their_own)
 {
-	run(last_error_and_children);
+	run_clean(last_error_and_children);
 }
 
 static int child_of_failed_parent(void *arg)
 {
-	MUST(scope_last_error() == NULL);
+	CHECK(scope_last_error() == NULL);
 	return *(int *)arg;
 }
 
@@ -755,17 +729,17 @@ static int no_context_from_the_parent(void *arg)
 	struct scope s;
 
 	(void)arg;
-	MUST_BE(fail_with(-EIO), -EIO);
+	CHECK_EQ(fail_first(-EIO), -EIO);
 	scope_open(&s);
-	MUST_BE(scope_spawn(&s, child_of_failed_parent, &code), 0);
-	MUST_BE(scope_close(&s), -EPROTO);
-	MUST(scope_last_error()->context == NULL);
+	CHECK_EQ(scope_spawn(&s, child_of_failed_parent, &code), 0);
+	CHECK_EQ(scope_close(&s), -EPROTO);
+	CHECK(scope_last_error()->context == NULL);
 	return 0;
 }
 
 Test(error, P3_error_of_the_parent_is_no_context_of_an_inlined_child)
 {
-	run(no_context_from_the_parent);
+	run_clean(no_context_from_the_parent);
 }
 
 /* ---- printing ------------------------------------------------------------------------ */
@@ -776,12 +750,12 @@ static void print_last_error(char *text, size_t size)
 	size_t length = 0;
 
 	if (file) {
-		MUST_BE(scope_error_print(scope_last_error(), file), 0);
+		CHECK_EQ(scope_error_print(scope_last_error(), file), 0);
 		rewind(file);
 		length = fread(text, 1, size - 1, file);
 		fclose(file);
 	}
-	MUST(length > 0);
+	CHECK(length > 0);
 	text[length] = '\0';
 }
 
@@ -794,28 +768,28 @@ static int printed_tree(void *arg)
 
 	(void)arg;
 	scope_open(&s);
-	MUST_BE(scope_spawn(&s, translate, NULL), 0);
-	MUST_BE(scope_spawn_with(&s, fail_later, &late[0], &concurrent), 0);
-	MUST_BE(scope_spawn_with(&s, fail_later, &late[1], &concurrent), 0);
-	MUST_BE(scope_close(&s), -EPROTO);
+	CHECK_EQ(scope_spawn(&s, translate, NULL), 0);
+	CHECK_EQ(scope_spawn_with(&s, fail_later, &late[0], &concurrent), 0);
+	CHECK_EQ(scope_spawn_with(&s, fail_later, &late[1], &concurrent), 0);
+	CHECK_EQ(scope_close(&s), -EPROTO);
 	print_last_error(text, sizeof(text));
-	MUST_SAY(text, "/printed_tree/translate");
-	MUST_SAY(text, "EPROTO");
-	MUST_SAY(text, strerror(EPROTO));
-	MUST_SAY(text, "EIO");
-	MUST_SAY(text, "first");
+	CHECK_SAYS(text, "/printed_tree/translate");
+	CHECK_SAYS(text, "EPROTO");
+	CHECK_SAYS(text, strerror(EPROTO));
+	CHECK_SAYS(text, "EIO");
+	CHECK_SAYS(text, "first");
 	/* The spawn of translate lies here, and the suppressed errors come in order. */
-	MUST_SAY(text, "printed_tree+0x");
+	CHECK_SAYS(text, "printed_tree+0x");
 	also = strstr(text, "/printed_tree/fail_later");
-	MUST(also && strstr(also + 1, "/printed_tree/fail_later"));
-	MUST(also && strstr(also, "result 2") && strstr(strstr(also, "result 2"), "result 3"));
-	MUST_BE(text[strlen(text) - 1], '\n');
+	CHECK(also && strstr(also + 1, "/printed_tree/fail_later"));
+	CHECK(also && strstr(also, "result 2") && strstr(strstr(also, "result 2"), "result 3"));
+	CHECK_EQ(text[strlen(text) - 1], '\n');
 	return 0;
 }
 
 Test(error, E7_error_print_shows_the_tree)
 {
-	run(printed_tree);
+	run_clean(printed_tree);
 }
 
 static int printed_count(void *arg)
@@ -828,17 +802,17 @@ static int printed_count(void *arg)
 	scope_open(&s);
 	for (i = 1; i <= 100; i++)
 		scope_fail(&s, -EIO, "e%d", i);
-	MUST_BE(scope_close(&s), -EIO);
+	CHECK_EQ(scope_close(&s), -EIO);
 	print_last_error(text, sizeof(text));
-	MUST_SAY(text, "e1");
-	MUST_SAY(text, "e64");
-	MUST_SAY(text, "36 more");
+	CHECK_SAYS(text, "e1");
+	CHECK_SAYS(text, "e64");
+	CHECK_SAYS(text, "36 more");
 	return 0;
 }
 
 Test(error, E7_error_print_shows_how_many_more)
 {
-	run(printed_count);
+	run_clean(printed_count);
 }
 
 /* ---- E7: the reporter ---------------------------------------------------------------- */
@@ -886,13 +860,13 @@ Test(error, E7_printed_error_is_not_reported_again)
 
 static int handled_in_main(void *arg)
 {
-	MUST(fail_main(arg) != 0);
+	CHECK(fail_main(arg) != 0);
 	return 0;
 }
 
 Test(error, E7_handled_error_is_not_reported)
 {
-	run(handled_in_main);
+	run_clean(handled_in_main);
 }
 
 /* ---- E8: stack overflow, in a process of its own ------------------------------------- */

@@ -1,63 +1,12 @@
 /* tests/api/test_fast.c: scope_fast.h keeps the contracts of the calls that it inlines. */
-#include "harness.h"
+#include "task_check.h"
 
-#include <errno.h>
 #include <pthread.h>
-#include <stdatomic.h>
 
 #include <scope_fast.h>
 #include <scope_parallel.h>
 
 TestSuite(fast, .timeout = 60);
-
-/* The first check that failed in a task: a task can't leave by the test's longjmp. */
-static _Atomic(const char *) failure;
-
-#define TEXT_(x)  #x
-#define TEXT(x)   TEXT_(x)
-#define CHECK(c)  ((c) ? (void)0 : note("line " TEXT(__LINE__) ": " #c))
-
-static void note(const char *text)
-{
-	const char *none = NULL;
-
-	atomic_compare_exchange_strong(&failure, &none, text);
-}
-
-static void no_report(const char *text, size_t length, void *arg)
-{
-	(void)text;
-	(void)length;
-	(void)arg;
-}
-
-/* Runs fn as the root; workers 0: what the environment says. */
-static int run(scope_task_fn *fn, unsigned workers)
-{
-	struct scope_config config = {.workers = workers,
-				      .flags = SCOPE_VIRTUAL_CLOCK | SCOPE_NO_SIGNALS,
-				      .report = no_report};
-	int rc;
-
-	failure = NULL;
-	rc = scope_run(fn, NULL, &config);
-	cr_assert_null(failure, "%s", failure);
-	return rc;
-}
-
-static atomic_int ran;
-
-static int count(void *arg)
-{
-	(void)arg;
-	atomic_fetch_add(&ran, 1);
-	return 0;
-}
-
-static int fail_with(void *arg)
-{
-	return *(int *)arg;
-}
 
 /* ---- results ----------------------------------------------------------------------------- */
 
@@ -138,7 +87,7 @@ static int fib_root(void *arg)
 
 Test(fast, results_on_one_worker)
 {
-	cr_assert_eq(run(fib_root, 1), 0);
+	cr_assert_eq(run(fib_root, NULL, 1), 0);
 }
 
 Test(fast, results_on_four_workers)
@@ -146,7 +95,7 @@ Test(fast, results_on_four_workers)
 	int i;
 
 	for (i = 0; i < 20; i++)
-		cr_assert_eq(run(fib_root, 4), 0);
+		cr_assert_eq(run(fib_root, NULL, 4), 0);
 }
 
 /* ---- stealing ---------------------------------------------------------------------------- */
@@ -182,7 +131,7 @@ Test(fast, others_steal_what_was_spawned)
 
 	for (i = 0; i < 20; i++) {
 		here = 0;
-		cr_assert_eq(run(steal_root, 4), 0);
+		cr_assert_eq(run(steal_root, NULL, 4), 0);
 	}
 }
 
@@ -203,7 +152,7 @@ static int many_root(void *arg)
 Test(fast, every_task_of_many_runs_once)
 {
 	ran = 0;
-	cr_assert_eq(run(many_root, 0), 0);
+	cr_assert_eq(run(many_root, NULL, 0), 0);
 	cr_assert_eq(ran, 100000);
 }
 
@@ -227,7 +176,7 @@ static int deep_root(void *arg)
 
 Test(fast, P7_depth_does_not_overflow)
 {
-	cr_assert_eq(run(deep_root, 0), 0);
+	cr_assert_eq(run(deep_root, NULL, 0), 0);
 }
 
 /* ---- errors, cancel ---------------------------------------------------------------------- */
@@ -255,8 +204,8 @@ static int error_root(void *arg)
 
 Test(fast, E1_errors_and_their_sites)
 {
-	cr_assert_eq(run(error_root, 1), 0);
-	cr_assert_eq(run(error_root, 4), 0);
+	cr_assert_eq(run(error_root, NULL, 1), 0);
+	cr_assert_eq(run(error_root, NULL, 4), 0);
 }
 
 static int sleep_long(void *arg)
@@ -283,7 +232,7 @@ static int cancel_root(void *arg)
 
 Test(fast, S6_spawn_into_a_cancelled_scope_ecanceled)
 {
-	cr_assert_eq(run(cancel_root, 0), 0);
+	cr_assert_eq(run(cancel_root, NULL, 0), 0);
 }
 
 /* ---- parking children -------------------------------------------------------------------- */
@@ -310,9 +259,9 @@ static int park_root(void *arg)
 Test(fast, P4_children_that_park)
 {
 	ran = 0;
-	cr_assert_eq(run(park_root, 0), 0);
+	cr_assert_eq(run(park_root, NULL, 0), 0);
 	cr_assert_eq(ran, 200);
-	cr_assert_eq(run(park_root, 4), 0);
+	cr_assert_eq(run(park_root, NULL, 4), 0);
 	cr_assert_eq(ran, 400);
 }
 
@@ -365,8 +314,8 @@ Test(fast, S11_leaked_scopes_are_joined_eproto)
 	cr_skip("frames of a leaked scope can't be kept under checkers");
 #endif
 	ran = 0;
-	cr_assert_eq(run(leak_root, 1), 0);
-	cr_assert_eq(run(leak_root, 4), 0);
+	cr_assert_eq(run(leak_root, NULL, 1), 0);
+	cr_assert_eq(run(leak_root, NULL, 4), 0);
 }
 
 /* ---- misuse ------------------------------------------------------------------------------ */
@@ -403,9 +352,9 @@ static int misuse_root(void *arg)
 Test(fast, S9_misuse_ebusy_edeadlk_estale)
 {
 	ran = 0;
-	cr_assert_eq(run(misuse_root, 1), 0);
+	cr_assert_eq(run(misuse_root, NULL, 1), 0);
 	cr_assert_eq(ran, 3);
-	cr_assert_eq(run(misuse_root, 4), 0);
+	cr_assert_eq(run(misuse_root, NULL, 4), 0);
 	cr_assert_eq(ran, 6);
 }
 
@@ -436,6 +385,6 @@ static int outside_root(void *arg)
 Test(fast, S2_outside_a_run_enotconn)
 {
 	outside(NULL);
-	cr_assert_eq(run(outside_root, 0), 0);
+	cr_assert_eq(run(outside_root, NULL, 0), 0);
 	cr_assert_eq(ran, 0);
 }

@@ -3,66 +3,15 @@
  * K1 to K4 are the conditions of docs/design.md under which inlining adds no deadlock.
  */
 #define _GNU_SOURCE
-#include "harness.h"
+#include "task_check.h"
 
-#include <errno.h>
 #include <pthread.h>
-#include <stdatomic.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include <scope.h>
-
 TestSuite(inline, .timeout = 60);
 
-#ifdef SC_TEST_SHIM
-enum { DEEP = 20000, MILLION = 20000 };
-#else
-enum { DEEP = 1000000, MILLION = 1000000 };
-#endif
-
-/* The first check that failed in a task: a task can't leave by the test's longjmp. */
-static _Atomic(const char *) failure;
-
-#define TEXT_(x)  #x
-#define TEXT(x)   TEXT_(x)
-#define CHECK(c)  ((c) ? (void)0 : note("line " TEXT(__LINE__) ": " #c))
-
-static void note(const char *text)
-{
-	const char *none = NULL;
-
-	atomic_compare_exchange_strong(&failure, &none, text);
-}
-
-static void no_report(const char *text, size_t length, void *arg)
-{
-	(void)text;
-	(void)length;
-	(void)arg;
-}
-
-enum { REAL_CLOCK = 1 };
-
-/* Runs fn as the root; workers 0: what the environment says. */
-static int run_with(scope_task_fn *fn, unsigned workers, int real_clock)
-{
-	struct scope_config config = {.workers = workers,
-				      .flags = SCOPE_NO_SIGNALS |
-					       (real_clock ? 0 : SCOPE_VIRTUAL_CLOCK),
-				      .report = no_report};
-	int rc;
-
-	failure = NULL;
-	rc = scope_run(fn, NULL, &config);
-	cr_assert_null(failure, "%s", failure);
-	return rc;
-}
-
-static int run(scope_task_fn *fn, unsigned workers)
-{
-	return run_with(fn, workers, 0);
-}
+enum { MILLION = CHECKED ? 20000 : 1000000, DEEP = MILLION };
 
 /* Whether the caller's frame lies a little below a mark: on the same stack.  The marks of
  * two stacks are farther apart. */
@@ -75,20 +24,6 @@ static bool on_stack_of(const void *mark)
 
 #define MARK() __builtin_frame_address(0)
 
-static atomic_int ran;
-
-static int count(void *arg)
-{
-	(void)arg;
-	atomic_fetch_add(&ran, 1);
-	return 0;
-}
-
-static int fail_with(void *arg)
-{
-	return *(int *)arg;
-}
-
 static int until_cancelled(void *arg)
 {
 	(void)arg;
@@ -96,9 +31,6 @@ static int until_cancelled(void *arg)
 	atomic_fetch_add(&ran, 1);
 	return -ECANCELED;
 }
-
-static const struct scope_spawn_options concurrent = {.flags = SCOPE_CONCURRENT};
-static const struct scope_spawn_options pinned = {.flags = SCOPE_PINNED};
 
 /* ---- P1 --------------------------------------------------------------------------------- */
 
@@ -133,7 +65,7 @@ static int p1_close(void *arg)
 Test(inline, P1_close_runs_unstarted_children_on_its_stack)
 {
 	ran = 0;
-	cr_assert_eq(run(p1_close, 1), 0);
+	cr_assert_eq(run(p1_close, NULL, 1), 0);
 }
 
 static int p1_wait(void *arg)
@@ -154,7 +86,7 @@ static int p1_wait(void *arg)
 Test(inline, P1_wait_until_runs_nothing_on_its_stack)
 {
 	ran = 0;
-	cr_assert_eq(run(p1_wait, 0), 0);
+	cr_assert_eq(run(p1_wait, NULL, 0), 0);
 }
 
 static int p1_flags(void *arg)
@@ -176,7 +108,7 @@ static int p1_flags(void *arg)
 Test(inline, P1_concurrent_and_pinned_tasks_have_own_stacks)
 {
 	ran = 0;
-	cr_assert_eq(run(p1_flags, 0), 0);
+	cr_assert_eq(run(p1_flags, NULL, 0), 0);
 }
 
 /* ---- P2 --------------------------------------------------------------------------------- */
@@ -230,7 +162,7 @@ static int p2_nested(void *arg)
 Test(inline, P2_close_runs_no_task_of_the_scope_above)
 {
 	ran = 0;
-	cr_assert_eq(run(p2_nested, 0), 0);
+	cr_assert_eq(run(p2_nested, NULL, 0), 0);
 }
 
 static _Atomic(const void *) marks[2]; /* of two parents; NULL: not running */
@@ -278,7 +210,7 @@ static int p2_two_parents(void *arg)
 Test(inline, P2_close_runs_no_task_of_another_parent)
 {
 	ran = 0;
-	cr_assert_eq(run(p2_two_parents, 0), 0);
+	cr_assert_eq(run(p2_two_parents, NULL, 0), 0);
 }
 
 /* ---- P3, K3 ----------------------------------------------------------------------------- */
@@ -330,7 +262,7 @@ static int p3_root(void *arg)
 Test(inline, P3_a_child_has_its_own_errors)
 {
 	ran = 0;
-	cr_assert_eq(run(p3_root, 0), 0);
+	cr_assert_eq(run(p3_root, NULL, 0), 0);
 }
 
 static int p3_feels_nothing(void *arg)
@@ -374,7 +306,7 @@ Test(inline, P3_a_child_is_cancelled_with_its_own_scope)
 {
 	/* One worker: what is inlined starts after the cancel. */
 	ran = 0;
-	cr_assert_eq(run(p3_place, 1), 0);
+	cr_assert_eq(run(p3_place, NULL, 1), 0);
 }
 
 static int p3_scopes(void *arg)
@@ -408,7 +340,7 @@ static int p3_deadlines(void *arg)
 Test(inline, K3_a_child_has_its_own_deadline)
 {
 	ran = 0;
-	cr_assert_eq(run(p3_deadlines, 0), 0);
+	cr_assert_eq(run(p3_deadlines, NULL, 0), 0);
 }
 
 /* ---- P4, P5, P6 ------------------------------------------------------------------------- */
@@ -443,9 +375,9 @@ static int p4_root(void *arg)
 Test(inline, P4_siblings_take_turns_on_one_worker)
 {
 	ball = 0;
-	cr_assert_eq(run(p4_root, 1), 0);
+	cr_assert_eq(run(p4_root, NULL, 1), 0);
 	ball = 0;
-	cr_assert_eq(run(p4_root, 0), 0);
+	cr_assert_eq(run(p4_root, NULL, 0), 0);
 }
 
 static _Atomic(const void *) parked; /* a frame of the sibling that is parked */
@@ -486,7 +418,7 @@ static int p4_parked(void *arg)
 Test(inline, P4_no_sibling_runs_on_top_of_a_parked_one)
 {
 	ran = 0;
-	cr_assert_eq(run(p4_parked, 0), 0);
+	cr_assert_eq(run(p4_parked, NULL, 0), 0);
 }
 
 static int p5_root(void *arg)
@@ -508,7 +440,7 @@ static int p5_root(void *arg)
 Test(inline, P5_children_run_while_the_parent_is_parked)
 {
 	ran = 0;
-	cr_assert_eq(run(p5_root, 0), 0);
+	cr_assert_eq(run(p5_root, NULL, 0), 0);
 }
 
 /* fib with yields, sleeps, waits and members that spawn, so that every way to join is met. */
@@ -562,7 +494,7 @@ Test(inline, P6_the_same_program_ends_with_any_number_of_workers)
 
 	for (workers = 0; workers <= 4; workers++) {
 		ran = 0;
-		cr_assert_eq(run(p6_root, workers), 0);
+		cr_assert_eq(run(p6_root, NULL, workers), 0);
 	}
 }
 
@@ -589,7 +521,7 @@ static int p7_root(void *arg)
 Test(inline, P7_recursion_a_million_deep)
 {
 	ran = 0;
-	cr_assert_eq(run(p7_root, 0), 0);
+	cr_assert_eq(run(p7_root, NULL, 0), 0);
 	cr_assert_eq(ran, 1);
 }
 
@@ -613,7 +545,7 @@ static int p7_error(void *arg)
 
 Test(inline, P7_an_error_climbs_from_the_bottom)
 {
-	cr_assert_eq(run(p7_error, 0), -EIO);
+	cr_assert_eq(run(p7_error, NULL, 0), -EIO);
 }
 
 /* Uses what a child may expect to find when it is inlined. */
@@ -652,7 +584,7 @@ static int p7_room(void *arg)
 Test(inline, P7_an_inlined_child_finds_room)
 {
 	ran = 0;
-	cr_assert_eq(run(p7_room, 0), 0);
+	cr_assert_eq(run(p7_room, NULL, 0), 0);
 }
 
 /* ---- P9 --------------------------------------------------------------------------------- */
@@ -673,7 +605,7 @@ static int p9_parallel(void *arg)
 Test(inline, P9_a_concurrent_task_runs_beside_a_busy_parent)
 {
 	ran = 0;
-	cr_assert_eq(run(p9_parallel, 2), 0);
+	cr_assert_eq(run(p9_parallel, NULL, 2), 0);
 }
 
 static int p9_one_worker(void *arg)
@@ -694,7 +626,7 @@ static int p9_one_worker(void *arg)
 Test(inline, P9_on_one_worker_it_runs_at_the_next_checkpoint)
 {
 	ran = 0;
-	cr_assert_eq(run(p9_one_worker, 1), 0);
+	cr_assert_eq(run(p9_one_worker, NULL, 1), 0);
 }
 
 /* ---- K1 --------------------------------------------------------------------------------- */
@@ -718,7 +650,7 @@ static int k1_spawn(void *arg)
 Test(inline, K1_spawn_runs_nothing)
 {
 	ran = 0;
-	cr_assert_eq(run(k1_spawn, 1), 0);
+	cr_assert_eq(run(k1_spawn, NULL, 1), 0);
 }
 
 static int spawns_sibling(void *arg)
@@ -753,7 +685,7 @@ static int k1_siblings(void *arg)
 Test(inline, K1_children_spawn_siblings_inlined_and_stolen)
 {
 	ran = 0;
-	cr_assert_eq(run(k1_siblings, 0), 0);
+	cr_assert_eq(run(k1_siblings, NULL, 0), 0);
 }
 
 static int k1_outer(void *arg)
@@ -778,7 +710,7 @@ static int k1_outer(void *arg)
 Test(inline, K1_spawns_below_the_innermost_scope_are_queued)
 {
 	ran = 0;
-	cr_assert_eq(run(k1_outer, 0), 0);
+	cr_assert_eq(run(k1_outer, NULL, 0), 0);
 }
 
 static atomic_int turns, last_turns;
@@ -826,7 +758,7 @@ static int k1_fair(void *arg)
 Test(inline, K1_a_million_inlined_children_let_others_run)
 {
 	ran = turns = last_turns = 0;
-	cr_assert_eq(run(k1_fair, 1), 0);
+	cr_assert_eq(run(k1_fair, NULL, 1), 0);
 }
 
 /* ---- K2 --------------------------------------------------------------------------------- */
@@ -851,9 +783,9 @@ static int k2_error(void *arg)
 Test(inline, K2_an_error_acts_though_the_parent_is_buried)
 {
 	ran = 0;
-	cr_assert_eq(run(k2_error, 1), 0);
+	cr_assert_eq(run(k2_error, NULL, 1), 0);
 	ran = 0;
-	cr_assert_eq(run(k2_error, 0), 0);
+	cr_assert_eq(run(k2_error, NULL, 0), 0);
 }
 
 static int cancel_it(void *arg)
@@ -883,9 +815,9 @@ static int k2_cancel(void *arg)
 Test(inline, K2_a_cancel_acts_though_the_parent_is_buried)
 {
 	ran = 0;
-	cr_assert_eq(run(k2_cancel, 1), 0);
+	cr_assert_eq(run(k2_cancel, NULL, 1), 0);
 	ran = 0;
-	cr_assert_eq(run(k2_cancel, 0), 0);
+	cr_assert_eq(run(k2_cancel, NULL, 0), 0);
 }
 
 static int k2_deadline(void *arg)
@@ -906,9 +838,9 @@ static int k2_deadline(void *arg)
 Test(inline, K2_a_deadline_acts_though_the_parent_is_buried)
 {
 	ran = 0;
-	cr_assert_eq(run(k2_deadline, 1), 0);
+	cr_assert_eq(run(k2_deadline, NULL, 1), 0);
 	ran = 0;
-	cr_assert_eq(run(k2_deadline, 0), 0);
+	cr_assert_eq(run(k2_deadline, NULL, 0), 0);
 }
 
 /* ---- K4 --------------------------------------------------------------------------------- */
@@ -935,9 +867,9 @@ static int k4_root(void *arg)
 
 Test(inline, K4_the_root_task_has_a_stack_of_its_own)
 {
-	failure = NULL;
+	checks_begin();
 	cr_assert(on_threads_stack());
-	cr_assert_eq(run(k4_root, 0), 0);
+	cr_assert_eq(run(k4_root, NULL, 0), 0);
 }
 
 static atomic_int moved;
@@ -995,6 +927,6 @@ static int k4_moves(void *arg)
 Test(inline, K4_a_parent_closes_on_another_worker)
 {
 	moved = 0;
-	cr_assert_eq(run_with(k4_moves, 2, REAL_CLOCK), 0);
+	cr_assert_eq(run_flags(k4_moves, NULL, 2, 0), 0);
 	cr_assert(moved > 0, "no parent changed its worker in five seconds");
 }

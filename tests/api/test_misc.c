@@ -1,77 +1,16 @@
 /* tests/api/test_misc.c: scope_run by itself, threads under tasks (L2), counters. */
 #define _GNU_SOURCE
-#include "harness.h"
+#include "task_check.h"
 
 #include <dirent.h>
-#include <errno.h>
 #include <pthread.h>
-#include <stdatomic.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include <scope.h>
 #include <scope_observe.h>
 
 TestSuite(run, .timeout = 60);
 TestSuite(misc, .timeout = 60);
-
-#ifdef SC_TEST_SHIM
-enum { CHECKED = 1 };
-#else
-enum { CHECKED = 0 };
-#endif
-
-/* The first check that failed in a task: a task can't leave by the test's longjmp. */
-static _Atomic(const char *) failure;
-
-#define TEXT_(x)  #x
-#define TEXT(x)   TEXT_(x)
-#define CHECK(c)  ((c) ? (void)0 : note("line " TEXT(__LINE__) ": " #c))
-
-static void note(const char *text)
-{
-	const char *none = NULL;
-
-	atomic_compare_exchange_strong(&failure, &none, text);
-}
-
-static void no_report(const char *text, size_t length, void *arg)
-{
-	(void)text;
-	(void)length;
-	(void)arg;
-}
-
-static int run(scope_task_fn *fn, unsigned workers, unsigned flags)
-{
-	struct scope_config config = {
-		.workers = workers, .flags = flags | SCOPE_NO_SIGNALS, .report = no_report};
-	int rc;
-
-	failure = NULL;
-	rc = scope_run(fn, NULL, &config);
-	cr_assert_null(failure, "%s", failure);
-	return rc;
-}
-
-static atomic_int ran;
-
-static int count(void *arg)
-{
-	(void)arg;
-	atomic_fetch_add(&ran, 1);
-	return 0;
-}
-
-static int never_called(void *arg)
-{
-	(void)arg;
-	note("what was refused ran");
-	return 0;
-}
-
-static const struct scope_spawn_options concurrent = {.flags = SCOPE_CONCURRENT};
-static const struct scope_spawn_options pinned = {.flags = SCOPE_PINNED};
 
 /* ---- scope_run -------------------------------------------------------------------------- */
 
@@ -132,7 +71,7 @@ static int busy_beside(void *arg)
 
 Test(run, S2_inside_or_beside_another_run_ebusy)
 {
-	cr_assert_eq(run(busy_beside, 0, 0), 0);
+	cr_assert_eq(run_flags(busy_beside, NULL, 0, 0), 0);
 }
 
 Test(run, S2_bad_configuration_einval)
@@ -153,14 +92,14 @@ Test(run, S2_bad_configuration_einval)
 	int signal = 99;
 	size_t i;
 
-	failure = NULL;
+	checks_begin();
 	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		bad[i].out_signal = &signal;
 		signal = 99;
 		cr_expect_eq(scope_run(never_called, NULL, &bad[i]), -EINVAL, "case %zu", i);
 		cr_expect_eq(signal, 0, "out_signal is always set");
 	}
-	cr_assert_null(failure, "%s", failure);
+	checks_end();
 	/* Nothing of it stays. */
 	cr_assert_eq(scope_run(count, NULL, NULL), 0);
 }
@@ -185,10 +124,10 @@ static int parked_for_ever(void *arg)
 
 Test(run, Z3_all_parked_for_ever_edeadlk)
 {
-	cr_assert_eq(run(parked_for_ever, 0, SCOPE_DETECT_DEADLOCK), -EDEADLK);
+	cr_assert_eq(run_flags(parked_for_ever, NULL, 0, SCOPE_DETECT_DEADLOCK), -EDEADLK);
 	/* And once more: the verdict does not stick. */
 	ran = 0;
-	cr_assert_eq(run(count, 0, SCOPE_DETECT_DEADLOCK), 0);
+	cr_assert_eq(run_flags(count, NULL, 0, SCOPE_DETECT_DEADLOCK), 0);
 }
 
 static int number_of_workers(void *arg)
@@ -204,13 +143,13 @@ Test(run, S2_workers_come_from_config_or_environment)
 {
 	const char *text = getenv("SCOPE_WORKERS");
 
-	cr_assert_eq(run(number_of_workers, 3, 0), 3);
+	cr_assert_eq(run_flags(number_of_workers, NULL, 3, 0), 3);
 	if (text && atoi(text) > 0)
-		cr_assert_eq(run(number_of_workers, 0, 0), atoi(text));
+		cr_assert_eq(run_flags(number_of_workers, NULL, 0, 0), atoi(text));
 	cr_assert_eq(setenv("SCOPE_WORKERS", "5", 1), 0);
-	cr_assert_eq(run(number_of_workers, 0, 0), 5);
+	cr_assert_eq(run_flags(number_of_workers, NULL, 0, 0), 5);
 	cr_assert_eq(setenv("SCOPE_WORKERS", "0", 1), 0);
-	cr_assert_gt(run(number_of_workers, 0, 0), 0);
+	cr_assert_gt(run_flags(number_of_workers, NULL, 0, 0), 0);
 }
 
 static int sees_thread(void *arg)
@@ -252,9 +191,7 @@ Test(run, S2_stack_size_is_for_every_task)
 {
 	struct scope_config config = {.stack_size = 2 << 20};
 
-	failure = NULL;
-	cr_assert_eq(scope_run(stack_root, NULL, &config), 0);
-	cr_assert_null(failure, "%s", failure);
+	cr_assert_eq(run_config(stack_root, NULL, config), 0);
 }
 
 /* ---- start and stop --------------------------------------------------------------------- */
@@ -317,7 +254,7 @@ Test(run, S2_start_and_stop_200_times_leaves_nothing)
 			maps = mappings();
 		}
 		ran = 0;
-		cr_assert_eq(run(some_work, i % 5 == 4 ? 0 : (unsigned)(i % 5), 0), 0);
+		cr_assert_eq(run_flags(some_work, NULL, i % 5 == 4 ? 0 : (unsigned)(i % 5), 0), 0);
 		cr_assert_eq(ran, 80);
 	}
 	cr_expect_eq(entries("/proc/self/task"), threads);
@@ -380,7 +317,7 @@ static int errno_root(void *arg)
 Test(misc, L2_errno_is_that_of_the_new_thread)
 {
 	moves = 0;
-	cr_assert_eq(run(errno_root, 2, 0), 0);
+	cr_assert_eq(run_flags(errno_root, NULL, 2, 0), 0);
 	cr_assert(moves > 0, "no task changed its thread in five seconds");
 }
 
@@ -440,9 +377,9 @@ static int pinned_root(void *arg)
 Test(misc, L2_a_pinned_task_stays_on_its_worker)
 {
 	ran = pinned_done = 0;
-	cr_assert_eq(run(pinned_root, 0, 0), 0);
+	cr_assert_eq(run_flags(pinned_root, NULL, 0, 0), 0);
 	ran = pinned_done = 0;
-	cr_assert_eq(run(pinned_root, 3, 0), 0);
+	cr_assert_eq(run_flags(pinned_root, NULL, 3, 0), 0);
 }
 
 /* ---- O2 --------------------------------------------------------------------------------- */
@@ -486,9 +423,9 @@ static int stats_root(void *arg)
 Test(misc, O2_counters_of_the_run_einval)
 {
 	ran = 0;
-	cr_assert_eq(run(stats_root, 1, SCOPE_VIRTUAL_CLOCK), 0);
+	cr_assert_eq(run_flags(stats_root, NULL, 1, SCOPE_VIRTUAL_CLOCK), 0);
 	/* They restart with each run. */
-	cr_assert_eq(run(stats_root, 1, SCOPE_VIRTUAL_CLOCK), 0);
+	cr_assert_eq(run_flags(stats_root, NULL, 1, SCOPE_VIRTUAL_CLOCK), 0);
 }
 
 static int timers_root(void *arg)
@@ -510,7 +447,7 @@ static int timers_root(void *arg)
 
 Test(misc, O2_a_closed_scope_leaves_no_timer)
 {
-	cr_assert_eq(run(timers_root, 0, SCOPE_VIRTUAL_CLOCK), 0);
+	cr_assert_eq(run_flags(timers_root, NULL, 0, SCOPE_VIRTUAL_CLOCK), 0);
 }
 
 Test(misc, O2_stats_outside_a_run_enotconn)
@@ -518,7 +455,7 @@ Test(misc, O2_stats_outside_a_run_enotconn)
 	struct scope_stats stats = {.workers = 77};
 
 	cr_assert_eq(scope_stats_get(&stats), -ENOTCONN);
-	cr_assert_eq(run(count, 0, 0), 0);
+	cr_assert_eq(run_flags(count, NULL, 0, 0), 0);
 	cr_assert_eq(scope_stats_get(&stats), -ENOTCONN);
 	cr_assert_eq(stats.workers, 77);
 }
@@ -545,7 +482,7 @@ static int stats_from_thread(void *arg)
 
 Test(misc, S2_stats_from_a_foreign_thread_enotconn)
 {
-	cr_assert_eq(run(stats_from_thread, 2, 0), 0);
+	cr_assert_eq(run_flags(stats_from_thread, NULL, 2, 0), 0);
 }
 
 /* ---- scope_error_print ------------------------------------------------------------------ */
@@ -574,10 +511,10 @@ static int printed(void *arg)
 
 Test(misc, E4_error_print_without_a_record_einval)
 {
-	cr_assert_eq(run(printed, 0, 0), 0);
+	cr_assert_eq(run_flags(printed, NULL, 0, 0), 0);
 }
 
 Test(misc, E4_error_print_to_a_full_device_eio)
 {
-	cr_assert_eq(run(printed, 0, 0), 0);
+	cr_assert_eq(run_flags(printed, NULL, 0, 0), 0);
 }

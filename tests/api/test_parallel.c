@@ -1,67 +1,16 @@
 /* tests/api/test_parallel.c: scope_both, scope_for, scope_reduce, scope_spawn_n: rule R0. */
 #define _GNU_SOURCE
-#include "harness.h"
+#include "task_check.h"
 
-#include <errno.h>
-#include <stdatomic.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include <scope.h>
 #include <scope_observe.h>
 #include <scope_parallel.h>
 
 TestSuite(parallel, .timeout = 60);
 
-#ifdef SC_TEST_SHIM
-enum { MANY = 20000 };
-#else
-enum { MANY = 1000000 };
-#endif
-
-/* The first check that failed in a task: a task can't leave by the test's longjmp. */
-static _Atomic(const char *) failure;
-
-#define TEXT_(x)  #x
-#define TEXT(x)   TEXT_(x)
-#define CHECK(c)  ((c) ? (void)0 : note("line " TEXT(__LINE__) ": " #c))
-
-static void note(const char *text)
-{
-	const char *none = NULL;
-
-	atomic_compare_exchange_strong(&failure, &none, text);
-}
-
-static void no_report(const char *text, size_t length, void *arg)
-{
-	(void)text;
-	(void)length;
-	(void)arg;
-}
-
-/* Runs fn as the root on the virtual clock; workers 0: what the environment says. */
-static int run(scope_task_fn *fn, unsigned workers)
-{
-	struct scope_config config = {.workers = workers,
-				      .flags = SCOPE_VIRTUAL_CLOCK | SCOPE_NO_SIGNALS,
-				      .report = no_report};
-	int rc;
-
-	failure = NULL;
-	rc = scope_run(fn, NULL, &config);
-	cr_assert_null(failure, "%s", failure);
-	return rc;
-}
-
-static atomic_int ran;
-
-static int count(void *arg)
-{
-	(void)arg;
-	atomic_fetch_add(&ran, 1);
-	return 0;
-}
+enum { MANY = CHECKED ? 20000 : 1000000 };
 
 static int count_late(void *arg)
 {
@@ -69,7 +18,7 @@ static int count_late(void *arg)
 	return count(arg);
 }
 
-static int fail_with(void *arg)
+static int count_failure(void *arg)
 {
 	atomic_fetch_add(&ran, 1);
 	return *(int *)arg;
@@ -80,13 +29,6 @@ static int until_cancelled(void *arg)
 	(void)arg;
 	CHECK(scope_sleep_until(SCOPE_NEVER) == -ECANCELED);
 	return -ECANCELED;
-}
-
-static int never_called(void *arg)
-{
-	(void)arg;
-	note("what was refused ran");
-	return 0;
 }
 
 static int no_chunk(size_t begin, size_t end, void *arg)
@@ -131,7 +73,7 @@ static int both_root(void *arg)
 
 Test(parallel, R0_both_returns_when_both_ended)
 {
-	cr_assert_eq(run(both_root, 0), 0);
+	cr_assert_eq(run(both_root, NULL, 0), 0);
 }
 
 static int both_parks(void *arg)
@@ -151,7 +93,7 @@ static int both_parks(void *arg)
 Test(parallel, R0_both_waits_for_parts_that_park)
 {
 	ran = 0;
-	cr_assert_eq(run(both_parks, 0), 0);
+	cr_assert_eq(run(both_parks, NULL, 0), 0);
 }
 
 static int both_errors(void *arg)
@@ -159,12 +101,12 @@ static int both_errors(void *arg)
 	int first = -EIO, second = 17;
 
 	(void)arg;
-	CHECK(scope_both(fail_with, &first, count, NULL) == -EIO);
-	CHECK(scope_both(count, NULL, fail_with, &second) == 17);
+	CHECK(scope_both(count_failure, &first, count, NULL) == -EIO);
+	CHECK(scope_both(count, NULL, count_failure, &second) == 17);
 	CHECK(ran == 4);
 	/* The error of one part cancels the other. */
-	CHECK(scope_both(until_cancelled, NULL, fail_with, &first) == -EIO);
-	CHECK(scope_both(fail_with, &second, until_cancelled, NULL) == 17);
+	CHECK(scope_both(until_cancelled, NULL, count_failure, &first) == -EIO);
+	CHECK(scope_both(count_failure, &second, until_cancelled, NULL) == 17);
 	CHECK(scope_checkpoint() == 0);
 	return 0;
 }
@@ -172,7 +114,7 @@ static int both_errors(void *arg)
 Test(parallel, R0_both_returns_the_first_error)
 {
 	ran = 0;
-	cr_assert_eq(run(both_errors, 0), 0);
+	cr_assert_eq(run(both_errors, NULL, 0), 0);
 }
 
 static int deep_both(void *arg)
@@ -196,7 +138,7 @@ static int both_deep(void *arg)
 Test(parallel, R0_both_recurses_deep)
 {
 	ran = 0;
-	cr_assert_eq(run(both_deep, 0), 0);
+	cr_assert_eq(run(both_deep, NULL, 0), 0);
 }
 
 static int count_cancelled(void *arg)
@@ -231,7 +173,7 @@ Test(parallel, S11_both_joins_what_a_part_left_open)
 	cr_skip("frames of a leaked scope can't be kept under checkers");
 #endif
 	ran = 0;
-	cr_assert_eq(run(both_leaks, 0), 0);
+	cr_assert_eq(run(both_leaks, NULL, 0), 0);
 }
 
 /* ---- for -------------------------------------------------------------------------------- */
@@ -288,7 +230,7 @@ static int for_root(void *arg)
 
 Test(parallel, R0_for_covers_its_range_once)
 {
-	cr_assert_eq(run(for_root, 0), 0);
+	cr_assert_eq(run(for_root, NULL, 0), 0);
 }
 
 static int for_parks(void *arg)
@@ -305,7 +247,7 @@ static int for_parks(void *arg)
 
 Test(parallel, R0_for_with_bodies_that_park)
 {
-	cr_assert_eq(run(for_parks, 0), 0);
+	cr_assert_eq(run(for_parks, NULL, 0), 0);
 }
 
 static int inner_loop(size_t begin, size_t end, void *arg)
@@ -332,7 +274,7 @@ static int for_nested(void *arg)
 Test(parallel, R0_for_within_for)
 {
 	ran = 0;
-	cr_assert_eq(run(for_nested, 0), 0);
+	cr_assert_eq(run(for_nested, NULL, 0), 0);
 }
 
 static atomic_size_t covered;
@@ -368,7 +310,7 @@ static int for_huge(void *arg)
 
 Test(parallel, R0_for_huge_ranges)
 {
-	cr_assert_eq(run(for_huge, 0), 0);
+	cr_assert_eq(run(for_huge, NULL, 0), 0);
 }
 
 static int fails_at(size_t begin, size_t end, void *arg)
@@ -402,9 +344,9 @@ static int for_error(void *arg)
 Test(parallel, R0_for_starts_no_chunk_after_an_error)
 {
 	ran = 0;
-	cr_assert_eq(run(for_error_exact, 1), 0);
+	cr_assert_eq(run(for_error_exact, NULL, 1), 0);
 	ran = 0;
-	cr_assert_eq(run(for_error, 0), 0);
+	cr_assert_eq(run(for_error, NULL, 0), 0);
 }
 
 static int each_fails(size_t begin, size_t end, void *arg)
@@ -433,7 +375,7 @@ static int for_errors(void *arg)
 
 Test(parallel, R0_for_returns_the_first_error)
 {
-	cr_assert_eq(run(for_errors, 0), 0);
+	cr_assert_eq(run(for_errors, NULL, 0), 0);
 }
 
 static int cancels_at(size_t begin, size_t end, void *arg)
@@ -461,7 +403,7 @@ static int for_cancel(void *arg)
 Test(parallel, R0_parts_are_left_out_in_a_cancelled_place_ecanceled)
 {
 	ran = 0;
-	cr_assert_eq(run(for_cancel, 1), 0);
+	cr_assert_eq(run(for_cancel, NULL, 1), 0);
 	cr_assert_eq(ran, 11);
 }
 
@@ -487,7 +429,7 @@ static int for_no_hit(void *arg)
 
 Test(parallel, R0_a_cancel_that_left_out_nothing_is_no_hit)
 {
-	cr_assert_eq(run(for_no_hit, 1), 0);
+	cr_assert_eq(run(for_no_hit, NULL, 1), 0);
 }
 
 static int bad_for(void *arg)
@@ -500,7 +442,7 @@ static int bad_for(void *arg)
 
 Test(parallel, R0_for_with_a_range_that_ends_first_einval)
 {
-	cr_assert_eq(run(bad_for, 0), 0);
+	cr_assert_eq(run(bad_for, NULL, 0), 0);
 }
 
 /* ---- reduce ----------------------------------------------------------------------------- */
@@ -592,7 +534,7 @@ static int reduce_root(void *arg)
 
 Test(parallel, R0_reduce_combines_in_order)
 {
-	cr_assert_eq(run(reduce_root, 0), 0);
+	cr_assert_eq(run(reduce_root, NULL, 0), 0);
 }
 
 enum { BIG = 4096 };
@@ -640,7 +582,7 @@ static int reduce_big(void *arg)
 
 Test(parallel, R0_reduce_with_the_largest_accumulator)
 {
-	cr_assert_eq(run(reduce_big, 0), 0);
+	cr_assert_eq(run(reduce_big, NULL, 0), 0);
 }
 
 static int span_fails(size_t begin, size_t end, void *accumulator, void *arg)
@@ -689,7 +631,7 @@ static int reduce_errors(void *arg)
 
 Test(parallel, R0_reduce_writes_its_result_only_on_success_ecanceled)
 {
-	cr_assert_eq(run(reduce_errors, 0), 0);
+	cr_assert_eq(run(reduce_errors, NULL, 0), 0);
 }
 
 static int bad_reduce(void *arg)
@@ -722,7 +664,7 @@ static int bad_reduce(void *arg)
 
 Test(parallel, R0_reduce_with_a_bad_reducer_einval)
 {
-	cr_assert_eq(run(bad_reduce, 0), 0);
+	cr_assert_eq(run(bad_reduce, NULL, 0), 0);
 }
 
 /* ---- outside ---------------------------------------------------------------------------- */
@@ -732,12 +674,12 @@ Test(parallel, S2_outside_a_run_enotconn)
 	struct scope_reducer reducer = {.size = 8};
 	uint64_t result = 77;
 
-	failure = NULL;
+	checks_begin();
 	cr_expect_eq(scope_both(never_called, NULL, never_called, NULL), -ENOTCONN);
 	cr_expect_eq(scope_for(0, 10, 1, no_chunk, NULL), -ENOTCONN);
 	cr_expect_eq(scope_reduce(0, 10, 1, &reducer, &result), -ENOTCONN);
 	cr_expect_eq(result, 77);
-	cr_assert_null(failure, "%s", failure);
+	checks_end();
 }
 
 /* ---- spawn_n ---------------------------------------------------------------------------- */
@@ -780,7 +722,7 @@ static int spawn_n_root(void *arg)
 
 Test(parallel, R0_spawn_n_runs_each_child_once)
 {
-	cr_assert_eq(run(spawn_n_root, 0), 0);
+	cr_assert_eq(run(spawn_n_root, NULL, 0), 0);
 }
 
 static int fails_among(void *arg)
@@ -812,7 +754,7 @@ Test(parallel, R0_spawn_n_runs_all_children_after_an_error)
 	int i;
 
 	for (i = 0; i < 20; i++)
-		cr_assert_eq(run(spawn_n_error, 0), 0);
+		cr_assert_eq(run(spawn_n_error, NULL, 0), 0);
 }
 
 static int mark_cell_cancelled(void *arg)
@@ -839,7 +781,7 @@ static int spawn_n_cancel(void *arg)
 Test(parallel, R0_spawn_n_is_accepted_or_refused_as_a_whole_ecanceled)
 {
 	/* One worker: none starts before the cancel. */
-	cr_assert_eq(run(spawn_n_cancel, 1), 0);
+	cr_assert_eq(run(spawn_n_cancel, NULL, 1), 0);
 }
 
 static int spawn_n_member(void *arg)
@@ -889,7 +831,7 @@ static int spawn_n_nested(void *arg)
 Test(parallel, R0_spawn_n_from_members_and_below)
 {
 	ran = 0;
-	cr_assert_eq(run(spawn_n_nested, 0), 0);
+	cr_assert_eq(run(spawn_n_nested, NULL, 0), 0);
 }
 
 static int spawn_n_waited(void *arg)
@@ -906,7 +848,7 @@ static int spawn_n_waited(void *arg)
 
 Test(parallel, R0_spawn_n_is_waited_for)
 {
-	cr_assert_eq(run(spawn_n_waited, 0), 0);
+	cr_assert_eq(run(spawn_n_waited, NULL, 0), 0);
 }
 
 static int nothing(void *arg)
@@ -948,7 +890,7 @@ static int spawn_n_many(void *arg)
 Test(parallel, R0_spawn_n_takes_no_memory_for_each_child)
 {
 	ran = 0;
-	cr_assert_eq(run(spawn_n_many, 0), 0);
+	cr_assert_eq(run(spawn_n_many, NULL, 0), 0);
 }
 
 /* ---- stealing --------------------------------------------------------------------------- */
@@ -1027,12 +969,7 @@ static int steal_root(void *arg)
 /* The clock must go on while a task computes: no virtual one. */
 static void check_stolen(intptr_t kind)
 {
-	struct scope_config config = {
-		.workers = 2, .flags = SCOPE_NO_SIGNALS, .report = no_report};
-
-	failure = NULL;
-	cr_assert_eq(scope_run(steal_root, (void *)kind, &config), 0);
-	cr_assert_null(failure, "%s", failure);
+	cr_assert_eq(run_flags(steal_root, (void *)kind, 2, 0), 0);
 }
 
 Test(parallel, R0_both_is_stolen_from)

@@ -1,33 +1,9 @@
 /* tests/api/test_record.c: the memory of error records and of tasks that fail: rules E3 to E5. */
-#include "harness.h"
+#include "task_check.h"
 
-#include <errno.h>
 #include <string.h>
 
-#include <scope.h>
-
 TestSuite(record, .timeout = 60);
-
-static void no_report(const char *text, size_t length, void *arg)
-{
-	(void)text;
-	(void)length;
-	(void)arg;
-}
-
-static int run(scope_task_fn *fn, void *arg, unsigned workers)
-{
-	struct scope_config config = {.workers = workers,
-				      .flags = SCOPE_VIRTUAL_CLOCK | SCOPE_NO_SIGNALS,
-				      .report = no_report};
-
-	return scope_run(fn, arg, &config);
-}
-
-static int fail_with(void *arg)
-{
-	return *(int *)arg;
-}
 
 static int sleep_and_fail(void *arg)
 {

@@ -1,83 +1,18 @@
 /* tests/api/test_scope.c: the life of a scope: open, spawn, close, misuse: rules S1 to S13. */
-#include "harness.h"
+#include "task_check.h"
 
-#include <errno.h>
 #include <pthread.h>
-#include <stdatomic.h>
 #include <unistd.h>
-
-#include <scope.h>
 
 TestSuite(scope, .timeout = 60);
 
-#ifdef SC_TEST_SHIM
-enum { CHECKED = 1, MANY = 10000 };
-#else
-enum { CHECKED = 0, MANY = 1000000 };
-#endif
-
-/* The first check that failed in a task: a task can't leave by the test's longjmp. */
-static _Atomic(const char *) failure;
-
-#define TEXT_(x)  #x
-#define TEXT(x)   TEXT_(x)
-#define CHECK(c)  ((c) ? (void)0 : note("line " TEXT(__LINE__) ": " #c))
-
-static void note(const char *text)
-{
-	const char *none = NULL;
-
-	atomic_compare_exchange_strong(&failure, &none, text);
-}
-
-static void no_report(const char *text, size_t length, void *arg)
-{
-	(void)text;
-	(void)length;
-	(void)arg;
-}
-
-/* Runs fn as the root on the virtual clock; workers 0: what the environment says. */
-static int run(scope_task_fn *fn, void *arg, unsigned workers)
-{
-	struct scope_config config = {.workers = workers,
-				      .flags = SCOPE_VIRTUAL_CLOCK | SCOPE_NO_SIGNALS,
-				      .report = no_report};
-	int rc;
-
-	failure = NULL;
-	rc = scope_run(fn, arg, &config);
-	cr_assert_null(failure, "%s", failure);
-	return rc;
-}
-
-/* Tasks that ran; each test sets it to 0 by its own process or by hand. */
-static atomic_int ran;
-
-static int count(void *arg)
-{
-	(void)arg;
-	atomic_fetch_add(&ran, 1);
-	return 0;
-}
+enum { MANY = CHECKED ? 10000 : 1000000 };
 
 static int count_late(void *arg)
 {
 	(void)arg;
 	scope_sleep_for(5 * SCOPE_MS);
 	atomic_fetch_add(&ran, 1);
-	return 0;
-}
-
-static int fail_with(void *arg)
-{
-	return *(int *)arg;
-}
-
-static int never_called(void *arg)
-{
-	(void)arg;
-	note("a refused task ran");
 	return 0;
 }
 
@@ -239,9 +174,9 @@ static void check_outside(void)
 
 Test(scope, S2_outside_a_run_enotconn)
 {
-	failure = NULL;
+	checks_begin();
 	check_outside();
-	cr_assert_null(failure, "%s", failure);
+	checks_end();
 }
 
 static void *foreign(void *arg)
@@ -275,7 +210,7 @@ Test(scope, S2_outside_again_after_a_run_enotconn)
 {
 	cr_assert_eq(run(s2_foreign, NULL, 0), 0);
 	check_outside();
-	cr_assert_null(failure, "%s", failure);
+	checks_end();
 }
 
 /* ---- S3, S4 ----------------------------------------------------------------------------- */

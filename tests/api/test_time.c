@@ -3,10 +3,9 @@
  * What happens when is checked on the virtual clock, to the nanosecond; how late the runtime
  * is, on the real one, beside a thread that sleeps in the kernel: a busy machine delays both.
  */
-#include "harness.h"
+#include "task_check.h"
 
 #include <pthread.h>
-#include <scope.h>
 #include <scope_observe.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,68 +13,23 @@
 
 TestSuite(time, .timeout = 60);
 
-/* The first wrong value that a task met; the harness reports only from its own stack. */
-static struct {
-	int line;
-	long long got, want;
-} wrong;
-
-static void compare(int line, long long got, long long want)
-{
-	int none = 0;
-
-	if (got != want && __atomic_compare_exchange_n(&wrong.line, &none, line, 0,
-						       __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
-		wrong.got = got;
-		wrong.want = want;
-	}
-}
-
-#define MUST_BE(got, want) compare(__LINE__, (long long)(got), (long long)(want))
-#define MUST(condition)    compare(__LINE__, !!(condition), 1)
-
-static void run_with(scope_task_fn *fn, void *arg, unsigned flags)
-{
-	struct scope_config config = {.flags = flags | SCOPE_NO_SIGNALS};
-	int rc = scope_run(fn, arg, &config);
-
-	cr_assert_eq(wrong.line, 0, "line %d: %lld instead of %lld", wrong.line, wrong.got,
-		     wrong.want);
-	cr_assert_eq(rc, 0, "the run gave %d", rc);
-}
-
-static void run(scope_task_fn *fn)
-{
-	run_with(fn, NULL, SCOPE_VIRTUAL_CLOCK | SCOPE_DETECT_DEADLOCK);
-}
-
 static void run_real(scope_task_fn *fn, void *arg)
 {
-	run_with(fn, arg, 0);
+	cr_assert_eq(run_config(fn, arg, (struct scope_config){0}), 0);
 }
-
-static const struct scope_spawn_options concurrent = {.flags = SCOPE_CONCURRENT};
 
 static void open_until(struct scope *s, int64_t deadline_ns, unsigned on_timeout)
 {
 	struct scope_options options = {.deadline_ns = deadline_ns, .on_timeout = on_timeout};
 
-	MUST_BE(scope_open_with(s, &options), 0);
+	CHECK_EQ(scope_open_with(s, &options), 0);
 }
 
 static int sleep_for_ever(void *arg)
 {
 	(void)arg;
-	MUST_BE(scope_sleep_until(SCOPE_NEVER), -ECANCELED);
+	CHECK_EQ(scope_sleep_until(SCOPE_NEVER), -ECANCELED);
 	return 0;
-}
-
-static int64_t real_now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec * SCOPE_SEC + t.tv_nsec;
 }
 
 /* ---- the clock ----------------------------------------------------------------------- */
@@ -85,7 +39,7 @@ static int clock_is_monotonic(void *arg)
 	int64_t before = real_now(), now = scope_now();
 
 	(void)arg;
-	MUST(before <= now && now <= real_now());
+	CHECK(before <= now && now <= real_now());
 	return 0;
 }
 
@@ -95,9 +49,9 @@ static int clock_is_virtual(void *arg)
 
 	(void)arg;
 	while (real_now() - real < 2 * SCOPE_MS)
-		MUST_BE(scope_now(), start);
-	MUST_BE(scope_sleep_for(1), 0);
-	MUST_BE(scope_now(), start + 1);
+		CHECK_EQ(scope_now(), start);
+	CHECK_EQ(scope_sleep_for(1), 0);
+	CHECK_EQ(scope_now(), start + 1);
 	return 0;
 }
 
@@ -105,7 +59,7 @@ Test(time, T1_now_is_the_monotonic_clock)
 {
 	clock_is_monotonic(NULL);
 	run_real(clock_is_monotonic, NULL);
-	run(clock_is_virtual);
+	must_run(clock_is_virtual, NULL);
 	run_real(clock_is_monotonic, NULL);
 }
 
@@ -113,7 +67,7 @@ Test(time, T1_now_is_real_again_after_a_virtual_run)
 {
 	int64_t before = real_now();
 
-	run(clock_is_virtual);
+	must_run(clock_is_virtual, NULL);
 	cr_assert(before <= scope_now() && scope_now() <= real_now());
 }
 
@@ -130,27 +84,27 @@ static int sleeps(void *arg)
 	(void)arg;
 	for (i = 0; i < sizeof(duration) / sizeof(duration[0]); i++) {
 		now = scope_now();
-		MUST_BE(scope_sleep_for(duration[i]), 0);
-		MUST_BE(scope_now(), now + duration[i]);
+		CHECK_EQ(scope_sleep_for(duration[i]), 0);
+		CHECK_EQ(scope_now(), now + duration[i]);
 		now = scope_now();
-		MUST_BE(scope_sleep_until(now + duration[i]), 0);
-		MUST_BE(scope_now(), now + duration[i]);
+		CHECK_EQ(scope_sleep_until(now + duration[i]), 0);
+		CHECK_EQ(scope_now(), now + duration[i]);
 	}
 	now = scope_now();
-	MUST_BE(scope_sleep_for(0), 0);
-	MUST_BE(scope_sleep_for(-1), 0);
-	MUST_BE(scope_sleep_for(INT64_MIN), 0);
-	MUST_BE(scope_sleep_until(0), 0);
-	MUST_BE(scope_sleep_until(-1), 0);
-	MUST_BE(scope_sleep_until(now), 0);
-	MUST_BE(scope_sleep_until(now - 1), 0);
-	MUST_BE(scope_now(), now);
+	CHECK_EQ(scope_sleep_for(0), 0);
+	CHECK_EQ(scope_sleep_for(-1), 0);
+	CHECK_EQ(scope_sleep_for(INT64_MIN), 0);
+	CHECK_EQ(scope_sleep_until(0), 0);
+	CHECK_EQ(scope_sleep_until(-1), 0);
+	CHECK_EQ(scope_sleep_until(now), 0);
+	CHECK_EQ(scope_sleep_until(now - 1), 0);
+	CHECK_EQ(scope_now(), now);
 	return 0;
 }
 
 Test(time, T1_sleeps_take_exactly_their_time)
 {
-	run(sleeps);
+	must_run(sleeps, NULL);
 }
 
 static int saturated_sums(void *arg)
@@ -159,19 +113,19 @@ static int saturated_sums(void *arg)
 
 	(void)arg;
 	open_until(&s, scope_now() + SCOPE_SEC, SCOPE_FAIL_ON_TIMEOUT);
-	MUST_BE(scope_sleep_for(INT64_MAX), -ECANCELED);
-	MUST_BE(scope_sleep_for(INT64_MAX - 1), -ECANCELED);
-	MUST_BE(scope_close(&s), -ETIMEDOUT);
+	CHECK_EQ(scope_sleep_for(INT64_MAX), -ECANCELED);
+	CHECK_EQ(scope_sleep_for(INT64_MAX - 1), -ECANCELED);
+	CHECK_EQ(scope_close(&s), -ETIMEDOUT);
 	open_until(&s, SCOPE_NEVER, SCOPE_FAIL_ON_TIMEOUT);
-	MUST_BE(scope_sleep_for(1000 * 86400 * SCOPE_SEC), 0);
-	MUST_BE(scope_close(&s), 0);
-	MUST(!scope_timed_out(&s));
+	CHECK_EQ(scope_sleep_for(1000 * 86400 * SCOPE_SEC), 0);
+	CHECK_EQ(scope_close(&s), 0);
+	CHECK(!scope_timed_out(&s));
 	return 0;
 }
 
 Test(time, T1_sums_saturate)
 {
-	run(saturated_sums);
+	must_run(saturated_sums, NULL);
 }
 
 enum { SLEEPERS = 500 };
@@ -191,10 +145,10 @@ static int wake_in_order(void *arg)
 	struct sleeper *sleeper = arg;
 	int64_t last;
 
-	MUST_BE(scope_sleep_until(sleeper->until), 0);
-	MUST_BE(scope_now(), sleeper->until);
+	CHECK_EQ(scope_sleep_until(sleeper->until), 0);
+	CHECK_EQ(scope_now(), sleeper->until);
 	last = __atomic_exchange_n(&sleeper->order->last, sleeper->until, __ATOMIC_RELAXED);
-	MUST(last <= sleeper->until);
+	CHECK(last <= sleeper->until);
 	__atomic_add_fetch(&sleeper->order->woken, 1, __ATOMIC_RELAXED);
 	return 0;
 }
@@ -214,17 +168,18 @@ static int many_sleepers(void *arg)
 		random = random * 6364136223846793005u + 1442695040888963407u;
 		sleeper[i].until = now + (int64_t)(random >> (24 + random % 16));
 		sleeper[i].order = &order;
-		MUST_BE(scope_spawn_with(&s, wake_in_order, &sleeper[i],
-					 i % 2 ? &concurrent : NULL), 0);
+		CHECK_EQ(scope_spawn_with(&s, wake_in_order, &sleeper[i],
+					  i % 2 ? &concurrent : NULL),
+			 0);
 	}
-	MUST_BE(scope_close(&s), 0);
-	MUST_BE(order.woken, SLEEPERS);
+	CHECK_EQ(scope_close(&s), 0);
+	CHECK_EQ(order.woken, SLEEPERS);
 	return 0;
 }
 
 Test(time, T6_sleepers_wake_in_the_order_of_time)
 {
-	run(many_sleepers);
+	must_run(many_sleepers, NULL);
 }
 
 /* ---- how late on the real clock ------------------------------------------------------ */
@@ -274,9 +229,9 @@ static int sleep_often(void *arg)
 	for (i = 0; i < TRIES; i++) {
 		int64_t end = real_now() + 300 * SCOPE_US;
 
-		MUST_BE(scope_sleep_for(300 * SCOPE_US), 0);
+		CHECK_EQ(scope_sleep_for(300 * SCOPE_US), 0);
 		late[i] = real_now() - end;
-		MUST(late[i] >= 0);
+		CHECK(late[i] >= 0);
 	}
 	return 0;
 }
@@ -305,10 +260,10 @@ static int timeouts_often(void *arg)
 		int64_t end = scope_now() + 300 * SCOPE_US;
 
 		open_until(&s, end, SCOPE_FAIL_ON_TIMEOUT);
-		MUST_BE(scope_sleep_until(SCOPE_NEVER), -ECANCELED);
+		CHECK_EQ(scope_sleep_until(SCOPE_NEVER), -ECANCELED);
 		late[i] = scope_now() - end;
-		MUST(late[i] >= 0);
-		MUST_BE(scope_close(&s), -ETIMEDOUT);
+		CHECK(late[i] >= 0);
+		CHECK_EQ(scope_close(&s), -ETIMEDOUT);
 	}
 	return 0;
 }
@@ -370,7 +325,7 @@ static int by_spawn(int64_t give_up)
 	while (rc == 0 && real_now() < give_up) {
 		scope_open(&s);
 		rc = scope_spawn(&s, nothing, NULL);
-		MUST_BE(scope_close(&s), rc);
+		CHECK_EQ(scope_close(&s), rc);
 	}
 	return rc;
 }
@@ -387,12 +342,12 @@ static int compute_until_told(void *arg)
 		open_until(&s, end, SCOPE_FAIL_ON_TIMEOUT);
 		if (l->inside)
 			scope_open(&inner);
-		MUST_BE(l->until_told(end + SCOPE_SEC), -ECANCELED);
+		CHECK_EQ(l->until_told(end + SCOPE_SEC), -ECANCELED);
 		l->late[i] = scope_now() - end;
-		MUST(l->late[i] >= 0);
+		CHECK(l->late[i] >= 0);
 		if (l->inside)
-			MUST_BE(scope_close(&inner), -ECANCELED);
-		MUST_BE(scope_close(&s), -ETIMEDOUT);
+			CHECK_EQ(scope_close(&inner), -ECANCELED);
+		CHECK_EQ(scope_close(&s), -ETIMEDOUT);
 	}
 	return 0;
 }
@@ -484,9 +439,9 @@ static int compute_below(void *arg)
 
 	scope_open(&a);
 	scope_open(&b);
-	MUST_BE(by_checkpoint(end + SCOPE_SEC), -ECANCELED);
-	MUST_BE(scope_close(&b), -ECANCELED);
-	MUST_BE(scope_close(&a), -ECANCELED);
+	CHECK_EQ(by_checkpoint(end + SCOPE_SEC), -ECANCELED);
+	CHECK_EQ(scope_close(&b), -ECANCELED);
+	CHECK_EQ(scope_close(&a), -ECANCELED);
 	return 0;
 }
 
@@ -501,9 +456,9 @@ static int deadline_of_another_task(void *arg)
 
 		open_until(&s, end, SCOPE_FAIL_ON_TIMEOUT);
 		scope_open(&between);
-		MUST_BE(scope_spawn_with(&between, compute_below, &end, &concurrent), 0);
-		MUST_BE(scope_close(&between), -ECANCELED);
-		MUST_BE(scope_close(&s), -ETIMEDOUT);
+		CHECK_EQ(scope_spawn_with(&between, compute_below, &end, &concurrent), 0);
+		CHECK_EQ(scope_close(&between), -ECANCELED);
+		CHECK_EQ(scope_close(&s), -ETIMEDOUT);
 		l->late[i] = scope_now() - end;
 	}
 	return 0;
@@ -528,34 +483,34 @@ static int smallest_counts(void *arg)
 	/* The child can't prolong ... */
 	open_until(&outer, start + SCOPE_MS, SCOPE_FAIL_ON_TIMEOUT);
 	open_until(&s, start + SCOPE_SEC, SCOPE_FAIL_ON_TIMEOUT);
-	MUST_BE(scope_sleep_until(SCOPE_NEVER), -ECANCELED);
-	MUST_BE(scope_now(), start + SCOPE_MS);
-	MUST_BE(scope_close(&s), -ECANCELED);
-	MUST(!scope_timed_out(&s));
-	MUST_BE(scope_close(&outer), -ETIMEDOUT);
+	CHECK_EQ(scope_sleep_until(SCOPE_NEVER), -ECANCELED);
+	CHECK_EQ(scope_now(), start + SCOPE_MS);
+	CHECK_EQ(scope_close(&s), -ECANCELED);
+	CHECK(!scope_timed_out(&s));
+	CHECK_EQ(scope_close(&outer), -ETIMEDOUT);
 	/* ... but shorten; ... */
 	start = scope_now();
 	open_until(&outer, start + SCOPE_SEC, SCOPE_FAIL_ON_TIMEOUT);
 	open_until(&s, start + SCOPE_MS, SCOPE_FAIL_ON_TIMEOUT);
-	MUST_BE(scope_sleep_until(SCOPE_NEVER), -ECANCELED);
-	MUST_BE(scope_now(), start + SCOPE_MS);
-	MUST_BE(scope_close(&s), -ETIMEDOUT);
-	MUST_BE(scope_checkpoint(), 0);
+	CHECK_EQ(scope_sleep_until(SCOPE_NEVER), -ECANCELED);
+	CHECK_EQ(scope_now(), start + SCOPE_MS);
+	CHECK_EQ(scope_close(&s), -ETIMEDOUT);
+	CHECK_EQ(scope_checkpoint(), 0);
 	/* ... behind a shield the deadlines above do not count. */
-	MUST_BE(scope_open_with(&shield, &shielded), 0);
+	CHECK_EQ(scope_open_with(&shield, &shielded), 0);
 	open_until(&s, start + 2 * SCOPE_SEC, SCOPE_FAIL_ON_TIMEOUT);
-	MUST_BE(scope_sleep_until(SCOPE_NEVER), -ECANCELED);
-	MUST_BE(scope_now(), start + 2 * SCOPE_SEC);
-	MUST_BE(scope_close(&s), -ETIMEDOUT);
-	MUST_BE(scope_close(&shield), 0);
-	MUST_BE(scope_checkpoint(), -ECANCELED);
-	MUST_BE(scope_close(&outer), -ETIMEDOUT);
+	CHECK_EQ(scope_sleep_until(SCOPE_NEVER), -ECANCELED);
+	CHECK_EQ(scope_now(), start + 2 * SCOPE_SEC);
+	CHECK_EQ(scope_close(&s), -ETIMEDOUT);
+	CHECK_EQ(scope_close(&shield), 0);
+	CHECK_EQ(scope_checkpoint(), -ECANCELED);
+	CHECK_EQ(scope_close(&outer), -ETIMEDOUT);
 	return 0;
 }
 
 Test(time, T1_the_smallest_unshielded_deadline_counts)
 {
-	run(smallest_counts);
+	must_run(smallest_counts, NULL);
 }
 
 static int already_past(void *arg)
@@ -563,25 +518,25 @@ static int already_past(void *arg)
 	struct scope s;
 
 	(void)arg;
-	MUST_BE(scope_sleep_for(SCOPE_SEC), 0);
+	CHECK_EQ(scope_sleep_for(SCOPE_SEC), 0);
 	open_until(&s, scope_now() - 1, SCOPE_FAIL_ON_TIMEOUT);
-	MUST_BE(scope_checkpoint(), -ECANCELED);
-	MUST_BE(scope_close(&s), -ETIMEDOUT);
+	CHECK_EQ(scope_checkpoint(), -ECANCELED);
+	CHECK_EQ(scope_close(&s), -ETIMEDOUT);
 	open_until(&s, 1, SCOPE_FAIL_ON_TIMEOUT);
-	MUST_BE(scope_sleep_for(SCOPE_SEC), -ECANCELED);
-	MUST_BE(scope_close(&s), -ETIMEDOUT);
+	CHECK_EQ(scope_sleep_for(SCOPE_SEC), -ECANCELED);
+	CHECK_EQ(scope_close(&s), -ETIMEDOUT);
 	open_until(&s, scope_now(), SCOPE_FAIL_ON_TIMEOUT);
-	MUST_BE(scope_yield(), -ECANCELED);
-	MUST_BE(scope_close(&s), -ETIMEDOUT);
+	CHECK_EQ(scope_yield(), -ECANCELED);
+	CHECK_EQ(scope_close(&s), -ETIMEDOUT);
 	open_until(&s, 1, SCOPE_FAIL_ON_TIMEOUT);
-	MUST_BE(scope_close(&s), 0);
-	MUST(!scope_timed_out(&s));
+	CHECK_EQ(scope_close(&s), 0);
+	CHECK(!scope_timed_out(&s));
 	return 0;
 }
 
 Test(time, T1_deadline_already_past_cancels_at_the_first_checkpoint)
 {
-	run(already_past);
+	must_run(already_past, NULL);
 	run_real(already_past, NULL);
 }
 
@@ -600,14 +555,14 @@ static int owner_reports(void *arg)
 			for (i = 0; i < 5; i++)
 				open_until(&s[i], now + (i == owner ? 1 : 2 + i) * SCOPE_MS,
 					   policy);
-			MUST_BE(scope_sleep_until(SCOPE_NEVER), -ECANCELED);
+			CHECK_EQ(scope_sleep_until(SCOPE_NEVER), -ECANCELED);
 			for (i = 4; i > owner; i--)
-				MUST_BE(scope_close(&s[i]), -ECANCELED);
-			MUST_BE(scope_close(&s[owner]), policy == SCOPE_MOVE_ON ? 0 : -ETIMEDOUT);
-			MUST(scope_timed_out(&s[owner]));
-			MUST_BE(scope_checkpoint(), 0);
+				CHECK_EQ(scope_close(&s[i]), -ECANCELED);
+			CHECK_EQ(scope_close(&s[owner]), policy == SCOPE_MOVE_ON ? 0 : -ETIMEDOUT);
+			CHECK(scope_timed_out(&s[owner]));
+			CHECK_EQ(scope_checkpoint(), 0);
 			for (i = owner; i > 0; i--)
-				MUST_BE(scope_close(&s[i - 1]), 0);
+				CHECK_EQ(scope_close(&s[i - 1]), 0);
 		}
 	}
 	return 0;
@@ -615,13 +570,13 @@ static int owner_reports(void *arg)
 
 Test(time, T2_only_the_owner_of_the_deadline_reports_it)
 {
-	run(owner_reports);
+	must_run(owner_reports, NULL);
 }
 
 static int fail_late(void *arg)
 {
 	(void)arg;
-	MUST_BE(scope_sleep_until(SCOPE_NEVER), -ECANCELED);
+	CHECK_EQ(scope_sleep_until(SCOPE_NEVER), -ECANCELED);
 	return -EIO;
 }
 
@@ -631,18 +586,18 @@ static int error_goes_before(void *arg)
 
 	(void)arg;
 	open_until(&s, scope_now() + SCOPE_MS, SCOPE_FAIL_ON_TIMEOUT);
-	MUST_BE(scope_spawn(&s, fail_late, NULL), 0);
-	MUST_BE(scope_close(&s), -EIO);
-	MUST(scope_timed_out(&s));
+	CHECK_EQ(scope_spawn(&s, fail_late, NULL), 0);
+	CHECK_EQ(scope_close(&s), -EIO);
+	CHECK(scope_timed_out(&s));
 	open_until(&s, scope_now() + SCOPE_MS, SCOPE_MOVE_ON);
-	MUST_BE(scope_spawn(&s, fail_late, NULL), 0);
-	MUST_BE(scope_close(&s), -EIO);
+	CHECK_EQ(scope_spawn(&s, fail_late, NULL), 0);
+	CHECK_EQ(scope_close(&s), -EIO);
 	return 0;
 }
 
 Test(time, T2_an_error_goes_before_the_timeout)
 {
-	run(error_goes_before);
+	must_run(error_goes_before, NULL);
 }
 
 static int finish_in_shield(void *arg)
@@ -651,9 +606,9 @@ static int finish_in_shield(void *arg)
 	struct scope s;
 
 	(void)arg;
-	MUST_BE(scope_open_with(&s, &options), 0);
-	MUST_BE(scope_sleep_for(SCOPE_SEC), 0);
-	MUST_BE(scope_close(&s), 0);
+	CHECK_EQ(scope_open_with(&s, &options), 0);
+	CHECK_EQ(scope_sleep_for(SCOPE_SEC), 0);
+	CHECK_EQ(scope_close(&s), 0);
 	return 0;
 }
 
@@ -663,16 +618,16 @@ static int finished_in_spite(void *arg)
 
 	(void)arg;
 	open_until(&s, scope_now() + SCOPE_MS, SCOPE_FAIL_ON_TIMEOUT);
-	MUST_BE(scope_spawn(&s, finish_in_shield, NULL), 0);
-	MUST_BE(scope_close(&s), 0);
-	MUST(!scope_timed_out(&s));
-	MUST(scope_cancel_called(&s));
+	CHECK_EQ(scope_spawn(&s, finish_in_shield, NULL), 0);
+	CHECK_EQ(scope_close(&s), 0);
+	CHECK(!scope_timed_out(&s));
+	CHECK(scope_cancel_called(&s));
 	return 0;
 }
 
 Test(time, T3_work_that_finished_in_spite_gives_0)
 {
-	run(finished_in_spite);
+	must_run(finished_in_spite, NULL);
 }
 
 static int cancelled_before(void *arg)
@@ -681,18 +636,18 @@ static int cancelled_before(void *arg)
 
 	(void)arg;
 	open_until(&s, scope_now() + SCOPE_MS, SCOPE_FAIL_ON_TIMEOUT);
-	MUST_BE(scope_spawn(&s, finish_in_shield, NULL), 0);
-	MUST_BE(scope_spawn(&s, sleep_for_ever, NULL), 0);
+	CHECK_EQ(scope_spawn(&s, finish_in_shield, NULL), 0);
+	CHECK_EQ(scope_spawn(&s, sleep_for_ever, NULL), 0);
 	scope_cancel(&s);
-	MUST_BE(scope_checkpoint(), -ECANCELED);
-	MUST_BE(scope_close(&s), 0);
-	MUST(!scope_timed_out(&s));
+	CHECK_EQ(scope_checkpoint(), -ECANCELED);
+	CHECK_EQ(scope_close(&s), 0);
+	CHECK(!scope_timed_out(&s));
 	return 0;
 }
 
 Test(time, T3_explicit_cancel_before_is_never_a_timeout)
 {
-	run(cancelled_before);
+	must_run(cancelled_before, NULL);
 }
 
 /* ---- T4 ------------------------------------------------------------------------------ */
@@ -712,27 +667,27 @@ static int waits(void *arg)
 	(void)arg;
 	scope_open(&outer);
 	scope_open(&s);
-	MUST_BE(scope_wait_until(&s, 0), 0);
-	MUST_BE(scope_spawn(&s, sleep_1ms, NULL), 0);
-	MUST_BE(scope_wait_until(&s, 0), -ETIMEDOUT);
-	MUST_BE(scope_wait_until(&s, start), -ETIMEDOUT);
-	MUST_BE(scope_wait_until(&s, start + SCOPE_US), -ETIMEDOUT);
-	MUST_BE(scope_now(), start + SCOPE_US);
-	MUST_BE(scope_wait_until(&s, start + SCOPE_SEC), 0);
-	MUST_BE(scope_spawn(&s, sleep_1ms, NULL), 0);
-	MUST_BE(scope_wait_until(&s, SCOPE_NEVER), 0);
+	CHECK_EQ(scope_wait_until(&s, 0), 0);
+	CHECK_EQ(scope_spawn(&s, sleep_1ms, NULL), 0);
+	CHECK_EQ(scope_wait_until(&s, 0), -ETIMEDOUT);
+	CHECK_EQ(scope_wait_until(&s, start), -ETIMEDOUT);
+	CHECK_EQ(scope_wait_until(&s, start + SCOPE_US), -ETIMEDOUT);
+	CHECK_EQ(scope_now(), start + SCOPE_US);
+	CHECK_EQ(scope_wait_until(&s, start + SCOPE_SEC), 0);
+	CHECK_EQ(scope_spawn(&s, sleep_1ms, NULL), 0);
+	CHECK_EQ(scope_wait_until(&s, SCOPE_NEVER), 0);
 	/* A cancelled place goes before a time that is past. */
-	MUST_BE(scope_spawn(&s, sleep_1ms, NULL), 0);
+	CHECK_EQ(scope_spawn(&s, sleep_1ms, NULL), 0);
 	scope_cancel(&outer);
-	MUST_BE(scope_wait_until(&s, 0), -ECANCELED);
-	MUST_BE(scope_close(&s), -ECANCELED);
-	MUST_BE(scope_close(&outer), 0);
+	CHECK_EQ(scope_wait_until(&s, 0), -ECANCELED);
+	CHECK_EQ(scope_close(&s), -ECANCELED);
+	CHECK_EQ(scope_close(&outer), 0);
 	return 0;
 }
 
 Test(time, T4_wait_until_times_out_polls_and_tells_of_a_cancel)
 {
-	run(waits);
+	must_run(waits, NULL);
 }
 
 /* ---- T5 ------------------------------------------------------------------------------ */
@@ -761,12 +716,12 @@ static void move_and_see(int64_t to, int64_t sleep, int want, int64_t took)
 
 	scope_open(&outer);
 	open_until(&s, start + 10 * SCOPE_MS, SCOPE_FAIL_ON_TIMEOUT);
-	MUST_BE(scope_spawn(&outer, move_deadline, &move), 0);
-	MUST_BE(scope_sleep_for(sleep), want);
-	MUST_BE(scope_now(), start + took);
-	MUST_BE(move.result, 0);
-	MUST_BE(scope_close(&s), want ? -ETIMEDOUT : 0);
-	MUST_BE(scope_close(&outer), 0);
+	CHECK_EQ(scope_spawn(&outer, move_deadline, &move), 0);
+	CHECK_EQ(scope_sleep_for(sleep), want);
+	CHECK_EQ(scope_now(), start + took);
+	CHECK_EQ(move.result, 0);
+	CHECK_EQ(scope_close(&s), want ? -ETIMEDOUT : 0);
+	CHECK_EQ(scope_close(&outer), 0);
 }
 
 static int moved_both_ways(void *arg)
@@ -783,7 +738,7 @@ static int moved_both_ways(void *arg)
 
 Test(time, T5_deadline_of_a_sleeper_moves_both_ways)
 {
-	run(moved_both_ways);
+	must_run(moved_both_ways, NULL);
 }
 
 static int moved_by_owner(void *arg)
@@ -795,26 +750,26 @@ static int moved_by_owner(void *arg)
 	(void)arg;
 	scope_open(&s);
 	for (i = 1; i <= 100; i++) {
-		MUST_BE(scope_set_deadline(&s, scope_now() + SCOPE_SEC), 0);
-		MUST_BE(scope_sleep_for(999 * SCOPE_MS), 0);
+		CHECK_EQ(scope_set_deadline(&s, scope_now() + SCOPE_SEC), 0);
+		CHECK_EQ(scope_sleep_for(999 * SCOPE_MS), 0);
 	}
-	MUST_BE(scope_set_deadline(&s, SCOPE_NEVER), 0);
-	MUST_BE(scope_sleep_for(10 * SCOPE_SEC), 0);
-	MUST_BE(scope_set_deadline(&s, scope_now() + SCOPE_SEC), 0);
-	MUST_BE(scope_set_deadline(&s, scope_now() + SCOPE_MS), 0);
-	MUST_BE(scope_sleep_for(SCOPE_SEC), -ECANCELED);
-	MUST_BE(scope_now(), start + 100 * 999 * SCOPE_MS + 10 * SCOPE_SEC + SCOPE_MS);
-	MUST_BE(scope_close(&s), -ETIMEDOUT);
+	CHECK_EQ(scope_set_deadline(&s, SCOPE_NEVER), 0);
+	CHECK_EQ(scope_sleep_for(10 * SCOPE_SEC), 0);
+	CHECK_EQ(scope_set_deadline(&s, scope_now() + SCOPE_SEC), 0);
+	CHECK_EQ(scope_set_deadline(&s, scope_now() + SCOPE_MS), 0);
+	CHECK_EQ(scope_sleep_for(SCOPE_SEC), -ECANCELED);
+	CHECK_EQ(scope_now(), start + 100 * 999 * SCOPE_MS + 10 * SCOPE_SEC + SCOPE_MS);
+	CHECK_EQ(scope_close(&s), -ETIMEDOUT);
 	scope_open(&s);
-	MUST_BE(scope_set_deadline(&s, 0), 0);
-	MUST_BE(scope_checkpoint(), -ECANCELED);
-	MUST_BE(scope_close(&s), -ETIMEDOUT);
+	CHECK_EQ(scope_set_deadline(&s, 0), 0);
+	CHECK_EQ(scope_checkpoint(), -ECANCELED);
+	CHECK_EQ(scope_close(&s), -ETIMEDOUT);
 	return 0;
 }
 
 Test(time, T5_owner_moves_its_deadline)
 {
-	run(moved_by_owner);
+	must_run(moved_by_owner, NULL);
 }
 
 static int move_after_it_fired(void *arg)
@@ -823,22 +778,22 @@ static int move_after_it_fired(void *arg)
 
 	(void)arg;
 	open_until(&s, scope_now() + SCOPE_MS, SCOPE_FAIL_ON_TIMEOUT);
-	MUST_BE(scope_sleep_for(SCOPE_SEC), -ECANCELED);
-	MUST_BE(scope_set_deadline(&s, scope_now() + SCOPE_SEC), -EALREADY);
-	MUST_BE(scope_set_deadline(&s, SCOPE_NEVER), -EALREADY);
-	MUST_BE(scope_checkpoint(), -ECANCELED);
-	MUST_BE(scope_close(&s), -ETIMEDOUT);
+	CHECK_EQ(scope_sleep_for(SCOPE_SEC), -ECANCELED);
+	CHECK_EQ(scope_set_deadline(&s, scope_now() + SCOPE_SEC), -EALREADY);
+	CHECK_EQ(scope_set_deadline(&s, SCOPE_NEVER), -EALREADY);
+	CHECK_EQ(scope_checkpoint(), -ECANCELED);
+	CHECK_EQ(scope_close(&s), -ETIMEDOUT);
 	/* Noticed by a checkpoint, not by a timer. */
 	open_until(&s, 1, SCOPE_FAIL_ON_TIMEOUT);
-	MUST_BE(scope_checkpoint(), -ECANCELED);
-	MUST_BE(scope_set_deadline(&s, SCOPE_NEVER), -EALREADY);
-	MUST_BE(scope_close(&s), -ETIMEDOUT);
+	CHECK_EQ(scope_checkpoint(), -ECANCELED);
+	CHECK_EQ(scope_set_deadline(&s, SCOPE_NEVER), -EALREADY);
+	CHECK_EQ(scope_close(&s), -ETIMEDOUT);
 	return 0;
 }
 
 Test(time, T5_set_deadline_ealready)
 {
-	run(move_after_it_fired);
+	must_run(move_after_it_fired, NULL);
 }
 
 static int move_wrongly(void *arg)
@@ -847,17 +802,17 @@ static int move_wrongly(void *arg)
 
 	(void)arg;
 	open_until(&s, scope_now() + SCOPE_MS, SCOPE_FAIL_ON_TIMEOUT);
-	MUST_BE(scope_set_deadline(&s, -1), -EINVAL);
-	MUST_BE(scope_set_deadline(&s, INT64_MIN), -EINVAL);
+	CHECK_EQ(scope_set_deadline(&s, -1), -EINVAL);
+	CHECK_EQ(scope_set_deadline(&s, INT64_MIN), -EINVAL);
 	/* The old one stays. */
-	MUST_BE(scope_sleep_for(SCOPE_SEC), -ECANCELED);
-	MUST_BE(scope_close(&s), -ETIMEDOUT);
+	CHECK_EQ(scope_sleep_for(SCOPE_SEC), -ECANCELED);
+	CHECK_EQ(scope_close(&s), -ETIMEDOUT);
 	return 0;
 }
 
 Test(time, T5_set_deadline_einval)
 {
-	run(move_wrongly);
+	must_run(move_wrongly, NULL);
 }
 
 static int move_after_close(void *arg)
@@ -866,16 +821,16 @@ static int move_after_close(void *arg)
 
 	(void)arg;
 	scope_open(&s);
-	MUST_BE(scope_close(&s), 0);
-	MUST_BE(scope_set_deadline(&s, SCOPE_NEVER), -ESTALE);
-	MUST_BE(scope_set_deadline(&s, 1), -ESTALE);
-	MUST_BE(scope_checkpoint(), 0);
+	CHECK_EQ(scope_close(&s), 0);
+	CHECK_EQ(scope_set_deadline(&s, SCOPE_NEVER), -ESTALE);
+	CHECK_EQ(scope_set_deadline(&s, 1), -ESTALE);
+	CHECK_EQ(scope_checkpoint(), 0);
 	return 0;
 }
 
 Test(time, T5_set_deadline_estale)
 {
-	run(move_after_close);
+	must_run(move_after_close, NULL);
 }
 
 Test(time, T5_set_deadline_enotconn)
@@ -884,7 +839,7 @@ Test(time, T5_set_deadline_enotconn)
 
 	memset(&s, 0, sizeof(s));
 	cr_assert_eq(scope_set_deadline(&s, 1), -ENOTCONN);
-	run(move_after_close);
+	must_run(move_after_close, NULL);
 	cr_assert_eq(scope_set_deadline(&s, 1), -ENOTCONN);
 }
 
@@ -904,23 +859,23 @@ static int move_against_fire(void *arg)
 		open_until(&s, start + SCOPE_MS, SCOPE_FAIL_ON_TIMEOUT);
 		for (i = 0; i < 4; i++) {
 			move[i] = (struct move){&s, SCOPE_MS, start + 2 * SCOPE_MS, -1};
-			MUST_BE(scope_spawn_with(&outer, move_deadline, &move[i], &concurrent), 0);
+			CHECK_EQ(scope_spawn_with(&outer, move_deadline, &move[i], &concurrent), 0);
 		}
-		MUST_BE(scope_sleep_until(SCOPE_NEVER), -ECANCELED);
+		CHECK_EQ(scope_sleep_until(SCOPE_NEVER), -ECANCELED);
 		end = scope_now();
-		MUST(end == start + SCOPE_MS || end == start + 2 * SCOPE_MS);
-		MUST_BE(scope_close(&s), -ETIMEDOUT);
-		MUST_BE(scope_close(&outer), 0);
+		CHECK(end == start + SCOPE_MS || end == start + 2 * SCOPE_MS);
+		CHECK_EQ(scope_close(&s), -ETIMEDOUT);
+		CHECK_EQ(scope_close(&outer), 0);
 		for (i = 0; i < 4; i++)
-			MUST(move[i].result == 0 || move[i].result == -EALREADY ||
-			     move[i].result == -ESTALE);
+			CHECK(move[i].result == 0 || move[i].result == -EALREADY ||
+			      move[i].result == -ESTALE);
 	}
 	return 0;
 }
 
 Test(time, T5_move_races_fire)
 {
-	run(move_against_fire);
+	must_run(move_against_fire, NULL);
 }
 
 /* ---- T6 ------------------------------------------------------------------------------ */
@@ -956,9 +911,9 @@ static int wait_for_deadline(void *arg)
 	open_until(&s, due->load->end - 60 * SCOPE_MS + due->number * 100 * SCOPE_US,
 		   SCOPE_FAIL_ON_TIMEOUT);
 	__atomic_store_n(&due->load->late[due->number], &s, __ATOMIC_RELEASE);
-	MUST_BE(scope_sleep_until(SCOPE_NEVER), -ECANCELED);
+	CHECK_EQ(scope_sleep_until(SCOPE_NEVER), -ECANCELED);
 	__atomic_store_n(&due->load->late[due->number], NULL, __ATOMIC_RELEASE);
-	MUST_BE(scope_close(&s), -ETIMEDOUT);
+	CHECK_EQ(scope_close(&s), -ETIMEDOUT);
 	return 0;
 }
 
@@ -968,7 +923,7 @@ static int count_missed(void *arg)
 	struct load *load = arg;
 	int i;
 
-	MUST_BE(scope_sleep_until(load->end - 30 * SCOPE_MS), 0);
+	CHECK_EQ(scope_sleep_until(load->end - 30 * SCOPE_MS), 0);
 	for (i = 0; i < DEADLINES; i++) {
 		struct scope *s = __atomic_load_n(&load->late[i], __ATOMIC_ACQUIRE);
 
@@ -988,12 +943,12 @@ static int full_load(void *arg)
 	scope_open(&s);
 	for (i = 0; i < DEADLINES; i++) {
 		due[i] = (struct due){load, i};
-		MUST_BE(scope_spawn_with(&s, wait_for_deadline, &due[i], &concurrent), 0);
+		CHECK_EQ(scope_spawn_with(&s, wait_for_deadline, &due[i], &concurrent), 0);
 	}
-	MUST_BE(scope_spawn_with(&s, count_missed, load, &concurrent), 0);
+	CHECK_EQ(scope_spawn_with(&s, count_missed, load, &concurrent), 0);
 	for (i = 0; i < LOAD; i++)
-		MUST_BE(scope_spawn_with(&s, keep_busy, load, &concurrent), 0);
-	MUST_BE(scope_close(&s), 0);
+		CHECK_EQ(scope_spawn_with(&s, keep_busy, load, &concurrent), 0);
+	CHECK_EQ(scope_close(&s), 0);
 	return 0;
 }
 
@@ -1033,19 +988,19 @@ static int within(void *arg)
 
 	(void)arg;
 	for (value = -1000; value <= 1000; value += 500)
-		MUST_BE(scope_within(SCOPE_SEC, give_result, &value), value);
-	MUST_BE(scope_within(SCOPE_NEVER, sleep_too_long, &slept), 0);
-	MUST_BE(scope_within(2 * SCOPE_SEC, sleep_too_long, &slept), 0);
-	MUST_BE(scope_now(), start + 2 * SCOPE_SEC);
+		CHECK_EQ(scope_within(SCOPE_SEC, give_result, &value), value);
+	CHECK_EQ(scope_within(SCOPE_NEVER, sleep_too_long, &slept), 0);
+	CHECK_EQ(scope_within(2 * SCOPE_SEC, sleep_too_long, &slept), 0);
+	CHECK_EQ(scope_now(), start + 2 * SCOPE_SEC);
 	value = 0;
-	MUST_BE(scope_within(0, give_result, &value), 0);
-	MUST_BE(scope_within(-1, give_result, &value), 0);
+	CHECK_EQ(scope_within(0, give_result, &value), 0);
+	CHECK_EQ(scope_within(-1, give_result, &value), 0);
 	return 0;
 }
 
 Test(time, T2_within_hands_the_result_on)
 {
-	run(within);
+	must_run(within, NULL);
 }
 
 static int within_times_out(void *arg)
@@ -1054,20 +1009,20 @@ static int within_times_out(void *arg)
 	int slept = 0;
 
 	(void)arg;
-	MUST_BE(scope_within(SCOPE_MS, sleep_too_long, &slept), -ETIMEDOUT);
-	MUST_BE(slept, -ECANCELED);
-	MUST_BE(scope_now(), start + SCOPE_MS);
-	MUST_BE(scope_within(0, sleep_too_long, &slept), -ETIMEDOUT);
-	MUST_BE(scope_within(-5, sleep_too_long, &slept), -ETIMEDOUT);
-	MUST_BE(scope_within(INT64_MIN, sleep_too_long, &slept), -ETIMEDOUT);
-	MUST_BE(scope_now(), start + SCOPE_MS);
-	MUST_BE(scope_checkpoint(), 0);
+	CHECK_EQ(scope_within(SCOPE_MS, sleep_too_long, &slept), -ETIMEDOUT);
+	CHECK_EQ(slept, -ECANCELED);
+	CHECK_EQ(scope_now(), start + SCOPE_MS);
+	CHECK_EQ(scope_within(0, sleep_too_long, &slept), -ETIMEDOUT);
+	CHECK_EQ(scope_within(-5, sleep_too_long, &slept), -ETIMEDOUT);
+	CHECK_EQ(scope_within(INT64_MIN, sleep_too_long, &slept), -ETIMEDOUT);
+	CHECK_EQ(scope_now(), start + SCOPE_MS);
+	CHECK_EQ(scope_checkpoint(), 0);
 	return 0;
 }
 
 Test(time, T2_within_etimedout)
 {
-	run(within_times_out);
+	must_run(within_times_out, NULL);
 }
 
 static int longer_inside(void *arg)
@@ -1075,7 +1030,7 @@ static int longer_inside(void *arg)
 	int slept = 0;
 
 	*(int *)arg = scope_within(10 * SCOPE_MS, sleep_too_long, &slept);
-	MUST_BE(slept, -ECANCELED);
+	CHECK_EQ(slept, -ECANCELED);
 	return 0;
 }
 
@@ -1086,19 +1041,19 @@ static int within_cancelled(void *arg)
 
 	(void)arg;
 	/* The outer timeout is the shorter one: the inner scope does not take it for its own. */
-	MUST_BE(scope_within(SCOPE_MS, longer_inside, &inner), -ETIMEDOUT);
-	MUST_BE(inner, -ECANCELED);
+	CHECK_EQ(scope_within(SCOPE_MS, longer_inside, &inner), -ETIMEDOUT);
+	CHECK_EQ(inner, -ECANCELED);
 	scope_open(&s);
 	scope_cancel(&s);
-	MUST_BE(scope_within(SCOPE_SEC, sleep_too_long, &slept), -ECANCELED);
-	MUST_BE(scope_within(0, sleep_too_long, &slept), -ECANCELED);
-	MUST_BE(scope_close(&s), 0);
+	CHECK_EQ(scope_within(SCOPE_SEC, sleep_too_long, &slept), -ECANCELED);
+	CHECK_EQ(scope_within(0, sleep_too_long, &slept), -ECANCELED);
+	CHECK_EQ(scope_close(&s), 0);
 	return 0;
 }
 
 Test(time, T2_within_ecanceled)
 {
-	run(within_cancelled);
+	must_run(within_cancelled, NULL);
 }
 
 Test(time, T2_within_enotconn)
@@ -1117,18 +1072,18 @@ static int timers_return(void *arg)
 	int i;
 
 	(void)arg;
-	MUST_BE(scope_sleep_for(1), 0);
-	MUST_BE(scope_stats_get(&before), 0);
+	CHECK_EQ(scope_sleep_for(1), 0);
+	CHECK_EQ(scope_stats_get(&before), 0);
 	open_until(&s, scope_now() + SCOPE_MS, SCOPE_FAIL_ON_TIMEOUT);
 	for (i = 0; i < 300; i++)
-		MUST_BE(scope_spawn(&s, i % 3 ? sleep_for_ever : sleep_1ms, NULL), 0);
-	MUST_BE(scope_close(&s), -ETIMEDOUT);
-	MUST_BE(scope_stats_get(&after), 0);
-	MUST_BE(after.timers_live, before.timers_live);
+		CHECK_EQ(scope_spawn(&s, i % 3 ? sleep_for_ever : sleep_1ms, NULL), 0);
+	CHECK_EQ(scope_close(&s), -ETIMEDOUT);
+	CHECK_EQ(scope_stats_get(&after), 0);
+	CHECK_EQ(after.timers_live, before.timers_live);
 	return 0;
 }
 
 Test(time, T6_no_timer_outlives_its_scope)
 {
-	run(timers_return);
+	must_run(timers_return, NULL);
 }

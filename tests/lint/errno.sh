@@ -2,7 +2,7 @@
 # tests/lint/errno.sh: every errno value that a public comment promises has a test.
 #
 # For " *   -ECANCELED  ..." above scope_spawn there is a test called ..._ecanceled which calls
-# scope_spawn and compares with ECANCELED, itself or through the functions of its file.
+# scope_spawn and compares with ECANCELED, itself or through functions of its file or a header.
 cd "${1:-.}" || exit 2
 awk '
 # ---- the headers: what is promised
@@ -30,7 +30,7 @@ header { next }
 		sub(/\(.*/, "", name)
 	sub(/[,)].*/, "", name)
 	sub(/.*[ *]/, "", name)
-	name = FILENAME ":" name
+	name = (FILENAME ~ /\.h$/ ? "" : FILENAME) ":" name
 	if (istest)
 		tests[++all] = name
 	next
@@ -50,7 +50,8 @@ name != "" {
 }
 /^[A-Za-z]/ { head = $0 }
 
-# Marks what a function reaches within its file: its own words and those of what it names.
+# Marks what a function reaches within its file and the headers: its own words and those of what
+# it names.
 function reach(test, fn,   list, n, i, file) {
 	file = fn
 	sub(/:.*/, ":", file)
@@ -61,6 +62,8 @@ function reach(test, fn,   list, n, i, file) {
 		reached[test, list[i]] = 1
 		if ((file list[i]) in words)
 			reach(test, file list[i])
+		else if ((":" list[i]) in words)
+			reach(test, ":" list[i])
 	}
 }
 END {
@@ -79,4 +82,4 @@ END {
 		}
 	}
 	exit bad
-}' api/*.h $(find tests -name '*.c')
+}' api/*.h $(find tests -name '*.[ch]')
