@@ -13,7 +13,8 @@ struct scope_stats {
 	uint64_t workers;
 	uint64_t workers_busy;  /* not searching or asleep now */
 	uint64_t tasks_stolen;  /* unstarted tasks that another worker took */
-	uint64_t tasks_started; /* tasks that ended on a stack of their own (not inlined) */
+	uint64_t tasks_started; /* not inlined: ended on a stack of their own; several
+				 * that were stolen together count once */
 	uint64_t parks;         /* times a task parked, with its whole stack */
 	uint64_t stacks_live;   /* stacks in use now, with the root task's and a spare a worker */
 	uint64_t timers_live;   /* armed timers now */

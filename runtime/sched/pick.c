@@ -124,6 +124,7 @@ static struct sc_strand *start(struct sc_worker *worker, const struct sc_slot *s
 
 	at_store_rlx(&worker->spare, NULL);
 	strand->slot = *slot;
+	strand->batch = 1;
 	strand->task = task;
 	strand->pinned = task ? task->pinned : NULL;
 	strand->place = 0;
@@ -306,6 +307,7 @@ int sc_next_slot(struct sc_worker *worker, struct sc_strand *strand)
 			worker->inbox_turn = 1;
 		return 0;
 	}
+	strand->batch = 1;
 	strand->task = NULL;
 	strand->pinned = NULL;
 	return 1;
@@ -313,21 +315,30 @@ int sc_next_slot(struct sc_worker *worker, struct sc_strand *strand)
 
 /* ---- stealing -------------------------------------------------------------------------- */
 
-/* The worker's loop has nothing private, so what it took can be laid out for all. */
+/* The worker's loop has nothing private.  Tasks of the first one's scope make up a batch,
+ * which one strand runs: they lie above top, the oldest last, for the strand to put on the
+ * deque as its own.  The others are laid out for all. */
 static struct sc_strand *keep_loot(struct sc_worker *worker, struct sc_slot *loot, unsigned got)
 {
+	struct sc_strand *strand;
 	struct sc_slot *top;
-	unsigned i;
+	unsigned batch, i;
 
 	at_store_rlx(&worker->stolen, worker->stolen + got);
 	sc_deque_reset(&worker->deque, &worker->bottom);
+	for (batch = 1; batch < got && loot[batch].scope == loot[0].scope; batch++)
+		;
 	top = worker->bottom.top;
-	for (i = 1; i < got; i++)
+	for (i = batch; i < got; i++)
 		*top++ = loot[i];
 	at_signal_fence();
 	at_store_rlx(&worker->bottom.top, top);
 	sc_deque_expose(&worker->deque, &worker->bottom, UINT32_MAX);
-	return start(worker, &loot[0], NULL);
+	for (i = batch; i > 0; i--)
+		*top++ = loot[i - 1];
+	strand = start(worker, &loot[0], NULL);
+	strand->batch = batch;
+	return strand;
 }
 
 static struct sc_strand *steal_from(struct sc_worker *worker, struct sc_worker *victim)

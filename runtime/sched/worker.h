@@ -53,6 +53,7 @@ struct sc_strand {
 	/* Set: the scheduler calls this on its own stack instead of continuing the strand. */
 	void (*on_resume)(struct sc_worker *worker, struct sc_strand *strand);
 	struct sc_slot slot; /* the task at its root */
+	uint32_t batch; /* it starts with so many tasks of one scope, above top if not just 1 */
 	struct sc_task *task; /* its record if it came by a queue, else NULL */
 	struct sc_alarm alarm;
 	struct sc_aside aside;

@@ -170,11 +170,11 @@ int sc_spawn_slow(struct sc_scope *s, scope_task_fn *fn, void *arg, const void *
 
 /* ---- the end of a unit ------------------------------------------------------------------- */
 
-/* The last unit of a scope whose owner watches.  Under the lock, which stop_watching takes
+/* The last units of a scope whose owner watches.  Under the lock, which stop_watching takes
  * too: so the owner is still in this very wait when it is claimed, and s still open. */
-static int end_watched(struct sc_scope *s, struct sc_strand **out_woken)
+static int end_watched(struct sc_scope *s, uint32_t units, struct sc_strand **out_woken)
 {
-	int64_t seen = SC_WATCHING + 1;
+	int64_t seen = SC_WATCHING + units;
 	int ended;
 
 	sc_scope_lock(s);
@@ -185,18 +185,18 @@ static int end_watched(struct sc_scope *s, struct sc_strand **out_woken)
 	return ended;
 }
 
-struct sc_strand *sc_unit_end(struct sc_scope *s)
+struct sc_strand *sc_units_end(struct sc_scope *s, uint32_t units)
 {
 	int64_t seen = at_load_acq(&s->count); /* [scope.count] */
 	struct sc_strand *woken = NULL;
 
 	for (;;) {
-		if (SC_UNLIKELY(seen == SC_WATCHING + 1)) {
-			if (end_watched(s, &woken))
+		if (SC_UNLIKELY(seen == SC_WATCHING + units)) {
+			if (end_watched(s, units, &woken))
 				return woken;
 			seen = at_load_acq(&s->count); /* [scope.count] */
-		} else if (at_cas_acqrel(&s->count, &seen, seen - 1)) { /* [scope.count] */
-			return seen == SC_WAITING + 1 ? at_load_rlx(&s->waiter) : NULL;
+		} else if (at_cas_acqrel(&s->count, &seen, seen - units)) { /* [scope.count] */
+			return seen == SC_WAITING + units ? at_load_rlx(&s->waiter) : NULL;
 		}
 	}
 }

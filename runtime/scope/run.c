@@ -185,6 +185,7 @@ static int run_root(scope_task_fn *main_task, void *arg, const struct scope_conf
 	}
 	root = SC_CONTAINER(fiber, struct sc_strand, fiber);
 	root->own_stack = 1;
+	root->batch = 1;
 	root->slot = (struct sc_slot){run_main, NULL, NULL, &sc_root};
 	root->task = &root_task;
 	root_task = (struct sc_task){.slot = {main_task, NULL, arg, &sc_root}};

@@ -77,16 +77,39 @@ static void end(struct sc_host *host, struct sc_scope *s, int rc)
 		sc_drop_errors(host, 0);
 }
 
+/* Stolen tasks of one scope become inlined children of a scope of the thief's own, which
+ * counts them: the scope they came from hears of them once, when all have ended. */
+static SC_NOINLINE void run_batch(struct sc_worker *worker, struct sc_strand *strand)
+{
+	struct sc_slot *slots = worker->bottom.top;
+	struct sc_scope share;
+	uint32_t i;
+
+	sc_open_at(worker, &share, strand->slot.site);
+	at_or_rlx(&share.state, SC_BARRIER);
+	for (i = 0; i < strand->batch; i++)
+		slots[i].scope = &share;
+	strand->slot.fn = sc_range_entry; /* for reports: a share, no task */
+	at_signal_fence();
+	at_store_rlx(&worker->bottom.top, slots + strand->batch);
+	/* Its own result says no more than what the scope above has been told already. */
+	scope_close((struct scope *)&share);
+}
+
 struct sc_strand *sc_run_task(struct sc_strand *strand)
 {
 	struct sc_host *host = sc_host(strand);
 	struct sc_scope *s = strand->slot.scope;
 	struct sc_worker *worker = sc_self();
 	struct sc_task *task = strand->task;
-	int rc;
+	uint32_t units = strand->batch;
+	int rc = 0;
 
 	begin(worker, host, s);
-	rc = strand->slot.fn(strand->slot.arg);
+	if (SC_LIKELY(units == 1))
+		rc = strand->slot.fn(strand->slot.arg);
+	else
+		run_batch(worker, strand);
 	worker = sc_self();
 	if (SC_UNLIKELY(worker->cur != (uintptr_t)&host->node)) {
 		strand->result = rc;
@@ -97,7 +120,7 @@ struct sc_strand *sc_run_task(struct sc_strand *strand)
 	if (task)
 		free_task(task);
 	strand->task = NULL;
-	return sc_unit_end(s);
+	return sc_units_end(s, units);
 }
 
 struct sc_strand *sc_refuse_task(struct sc_slot *slot, struct sc_task *task)
@@ -114,7 +137,7 @@ struct sc_strand *sc_refuse_task(struct sc_slot *slot, struct sc_task *task)
 	if (task && task->drop)
 		task->drop(task->slot.arg);
 	free_task(task);
-	return sc_unit_end(s);
+	return sc_units_end(s, 1);
 }
 
 /* ---- spawning with a record -------------------------------------------------------------- */

@@ -61,7 +61,7 @@ enum sc_state {
 	SC_WAITER = 1 << 17,   /* waiter is parked cancellably here */
 	SC_TAINT = 1 << 18,    /* children left error records with the strand */
 	SC_CLOSED = 1 << 19,
-	SC_BARRIER = 1 << 20,  /* a thief's share of a range: errors go to the scope above */
+	SC_BARRIER = 1 << 20,  /* a thief's share: errors go to the scope above */
 	SC_CAUSE_SHIFT = 24
 };
 
@@ -181,8 +181,8 @@ SC_NOINLINE int sc_spawn_slow(struct sc_scope *s, scope_task_fn *fn, void *arg, 
 void sc_accept(struct sc_task *task);
 /* Whether a spawn into s is to be refused: 0, -ECANCELED (a hit), -ESTALE. */
 int sc_refused(struct sc_worker *worker, struct sc_scope *s);
-/* The end of a unit, its last access to s: a strand to continue or NULL. */
-struct sc_strand *sc_unit_end(struct sc_scope *s);
+/* The end of so many units, the last access to s: a strand to continue or NULL. */
+struct sc_strand *sc_units_end(struct sc_scope *s, uint32_t units);
 /* Something was unusual on top of the deque or in the worker; see fast.c. */
 SC_NOINLINE void sc_close_step(struct sc_scope *s);
 SC_NOINLINE int sc_close_finish(struct sc_scope *s);
@@ -235,8 +235,8 @@ void sc_reportf(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void sc_report_error(const struct scope_error *error);
 void sc_report_tree(const char *headline);
 
-/* The scope whose task a part of a range is: a thief's share is a scope of its own, which
- * passes errors on. */
+/* The scope whose task an inlined child of s is: a thief's share, of a range or of tasks, is
+ * a scope of its own, which passes errors on. */
 SC_INLINE struct sc_scope *sc_counted(struct sc_scope *s)
 {
 	while (sc_state(s) & SC_BARRIER)
