@@ -18,7 +18,7 @@ SAY = $(if $(V),,@echo "  $(1)")
 
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: lib run test perf lint install uninstall asan tsan clean help man tests
+.PHONY: lib run test perf lint install uninstall asan tsan model mutants clean help man tests
 
 lib: ## Build the static, shared and LTO libraries (the default).
 lib: $(BUILD)/libscope.a $(BUILD)/libscope.so $(BUILD)/libscope-lto.a
@@ -142,6 +142,23 @@ $(eval $(call test_program,$(BUILD)/test/sim,sim,sim,$(BUILD)/sim/libscope.a,tes
 $(foreach v,asan tsan valgrind,$(foreach t,unit api stress,$(eval $(call \
 	test_program,$(BUILD)/$(v)/$(t),$(v),$(t),$(BUILD)/$(v)/libscope.a,tests/shim.c,))))
 
+# ---- models: tests/model/NAME.cc is build/model/NAME, with the sources that it includes ----
+
+# Relacy is C++98; C that C++ only frowns at (a void pointer without a cast) stays as it is.
+MODEL_FLAGS := -std=gnu++98 -O2 -g -w -fpermissive -fno-access-control -fno-strict-aliasing \
+	-DRL_DO_ASSERT=1 -DSC_MODEL='<words.hpp>' -Iruntime -Iapi -Itests/model
+MODELS := $(patsubst tests/model/%.cc,$(BUILD)/model/%,$(filter-out %/main.cc,\
+	$(wildcard tests/model/*.cc)))
+
+$(BUILD)/model/%.o: tests/model/%.cc Makefile
+	$(call SAY,CXX model $<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CXX) $(MODEL_FLAGS) -MMD -MP -c -o $@ $<
+
+$(MODELS): %: %.o $(BUILD)/model/main.o
+	$(call SAY,LD $@)
+	$(Q)$(CXX) -o $@ $^
+
 # ---- what people call ----
 
 run: ## Build scope-sum and show what it does with a tree of this machine.
@@ -165,6 +182,10 @@ asan: ## Run the unit and API tests under AddressSanitizer and UBSan.
 tsan: ## Run the unit and API tests under ThreadSanitizer.
 	$(Q)tests/setup.sh tsan
 	$(Q)tests/run.sh tsan
+
+model: ## Check the memory orders of the queues, waits and scopes under Relacy.
+	$(Q)tests/setup.sh model
+	$(Q)tests/run.sh model
 
 lint: ## Check layers, names, memory-order tags, headers and documented errors.
 	$(Q)tests/run.sh lint
@@ -208,4 +229,4 @@ help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
 
 -include $(patsubst %.o,%.d,$(wildcard $(BUILD)/*/runtime/*/*.o $(BUILD)/*/tests/*.o \
-	$(BUILD)/*/tests/*/*.o $(BUILD)/*/examples/*/*.o))
+	$(BUILD)/*/tests/*/*.o $(BUILD)/*/examples/*/*.o $(BUILD)/model/*.o))

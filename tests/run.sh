@@ -2,7 +2,8 @@
 # tests/run.sh: builds and runs the checks, adds up their results, ends with
 # "N passed, N failed".
 #
-# Usage: tests/run.sh [PART...]   parts: lint unit api examples sim asan tsan gate stress
+# Usage: tests/run.sh [PART...]   parts: lint unit api examples sim model asan tsan gate
+#   stress
 # Everything that runs prints TAP; a program that dies or hangs fails what it had not reported.
 # Skipped tests count as neither.  Environment: BUILD (build), STRESS_SECONDS (60).
 set -u
@@ -18,7 +19,7 @@ started=$(date +%s%N)
 mkdir -p "$log"
 
 if [ $# -eq 0 ]; then
-	parts="lint unit api examples sim asan tsan gate stress"
+	parts="lint unit api examples sim model asan tsan gate stress"
 	everything=1
 else
 	parts=$*
@@ -175,6 +176,25 @@ run_sim() {
 		program sim 300 "$build/test/sim" --fork -j"$jobs" --timeout 200
 }
 
+models() {
+	local source
+
+	for source in tests/model/*.cc; do
+		source=${source##*/}
+		[ "$source" = main.cc ] || echo "${source%.cc}"
+	done
+}
+
+run_model() {
+	local name
+
+	for name in $(models); do
+		built "model-$name" "$build/model/$name" || continue
+		program "model-$name" 300 "$build/model/$name"
+		[ -n "$everything" ] || grep '^ok' "$log/model-$name.tap"
+	done
+}
+
 # sanitized VARIANT: the unit and API tests in that variant, a process for each test.
 sanitized() {
 	local directory
@@ -227,6 +247,7 @@ targets_of() {
 		has_sources unit && echo "$build/$1/unit"
 		has_sources api && echo "$build/$1/api" ;;
 	lint | gate) echo lib ;;
+	model) models | sed "s|^|$build/model/|" ;;
 	examples) for directory in examples/*/; do
 		compgen -G "$directory*.c" >/dev/null && echo "$build/bin/$(basename "$directory")"
 	done ;;
@@ -241,7 +262,7 @@ make_quietly -k -j"$jobs" $(for part in $parts; do targets_of "$part"; done | so
 echo " $(since "$start")"
 for part in $parts; do
 	case $part in
-	lint | unit | api | examples | sim | asan | tsan | gate | stress) "run_$part" ;;
+	lint | unit | api | examples | sim | model | asan | tsan | gate | stress) "run_$part" ;;
 	*)
 		echo "tests/run.sh: no part is called $part" >&2
 		exit 2 ;;

@@ -1,7 +1,7 @@
 #!/bin/sh
 # tests/setup.sh: installs what a make target needs and this machine lacks.
 #
-# Usage: tests/setup.sh run|test|perf|asan|tsan
+# Usage: tests/setup.sh run|test|perf|asan|tsan|model
 # Silent when nothing is missing.  Installs Debian packages with apt-get, through sudo when
 # not root.  Exit 0: everything is there; 1: one sentence names the packages to install.
 set -u
@@ -57,13 +57,17 @@ missing() {
 		esac
 	fi
 	case $target in
+	test | model)
+		has g++ || echo g++
+		[ -e /usr/include/relacy/relacy.hpp ] || echo relacy-dev ;;
+	esac
+	case $target in
 	run) has openssl || echo openssl ;;
 	perf)
 		has valgrind || echo valgrind
 		has python3 || echo python3 ;;
 	tsan) has_tsan || echo clang-19 libclang-rt-19-dev ;;
 	test)
-		has g++ || echo g++
 		has pkg-config || echo pkg-config
 		has valgrind || echo valgrind
 		has openssl || echo openssl

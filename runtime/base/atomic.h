@@ -1,12 +1,21 @@
 /* runtime/base/atomic.h: every access to a shared word, with the order in the name.
  *
  * The only user of the compiler's atomics.  Under SC_SIM each access is a schedule point
- * of the simulation, before the access takes effect.
+ * of the simulation, before the access takes effect.  SC_MODEL names a header that defines
+ * everything here for a model checker, which compiles the sources as C++.
  */
 #ifndef SC_BASE_ATOMIC_H
 #define SC_BASE_ATOMIC_H
 
 #include "base/base.h"
+
+#ifdef SC_MODEL
+#include SC_MODEL
+#else
+
+/* A word that is reached through at_ operations, and data that one of them guards. */
+#define SC_WORD(type)  type
+#define SC_PLAIN(type) type
 
 #ifdef SC_SIM
 void sc_sim_point(const void *word);
@@ -53,5 +62,7 @@ void sc_sim_point(const void *word);
 
 /* Keeps the order of plain accesses against a signal handler on the same thread. */
 #define at_signal_fence() __asm__ volatile("" ::: "memory")
+
+#endif /* SC_MODEL */
 
 #endif

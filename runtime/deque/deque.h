@@ -35,29 +35,31 @@
 #include "base/atomic.h"
 #include "base/base.h"
 
+typedef int sc_slot_fn(void *arg);
+
 /* An unstarted task, by value. */
 struct sc_slot {
-	int (*fn)(void *arg);
-	const void *site; /* return address of the spawn */
-	void *arg;
-	void *scope;
+	SC_PLAIN(sc_slot_fn *) fn;
+	SC_PLAIN(const void *) site; /* return address of the spawn */
+	SC_PLAIN(void *) arg;
+	SC_PLAIN(void *) scope;
 };
 
 /* The owner's end; in the owner's hottest cache line. */
 struct sc_bottom {
-	struct sc_slot *top;   /* owner; others peek, relaxed */
-	struct sc_slot *lim;   /* owner; anyone stores 0 to call for attention */
-	struct sc_slot *split; /* owner and its signal handler; others peek, relaxed */
+	SC_WORD(struct sc_slot *) top;   /* owner; others peek, relaxed */
+	SC_WORD(struct sc_slot *) lim;   /* owner; anyone stores 0 to call for attention */
+	SC_WORD(struct sc_slot *) split; /* owner and its signal handler; others peek, relaxed */
 };
 
 struct sc_deque {
-	uint64_t word;         /* atomic: tail in the low half, split in the high half */
-	uint64_t copied;       /* atomic: slots that thieves have copied since the reset */
-	struct sc_slot *slots; /* const after start */
-	uint32_t capacity;     /* const after start */
-	uint32_t busy;         /* owner: split is being moved, handler stays out */
-	uint32_t asked;        /* handler: expose when busy ends */
-	uint32_t resets;       /* owner: tells slots of now from slots of before a reset */
+	SC_WORD(uint64_t) word;   /* tail in the low half, split in the high half */
+	SC_WORD(uint64_t) copied; /* slots that thieves have copied since the reset */
+	struct sc_slot *slots;    /* const after start */
+	uint32_t capacity;        /* const after start */
+	SC_PLAIN(uint32_t) busy;  /* owner: split is being moved, handler stays out */
+	SC_PLAIN(uint32_t) asked; /* handler: expose when busy ends */
+	uint32_t resets;          /* owner: tells slots of now from slots of before a reset */
 };
 
 void sc_deque_init(struct sc_deque *deque, struct sc_bottom *bottom, struct sc_slot *slots,

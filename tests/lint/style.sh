@@ -3,7 +3,8 @@
 # file is for, at most 100 columns, no space at the end of a line, no unfinished marks.
 cd "${1:-.}" || exit 2
 find api runtime tests perf examples docs .ci Makefile -type f ! -path 'perf/peers/*' \
-	\( -name '*.[chS]' -o -name '*.sh' -o -name run -o -name Makefile \) | sort | xargs awk '
+	\( -name '*.[chS]' -o -name '*.cc' -o -name '*.hpp' -o -name '*.sh' \
+	-o -name run -o -name Makefile \) | sort | xargs awk '
 function complain(text) {
 	printf "%s:%d: %s\n", FILENAME, FNR, text
 	bad = 1

@@ -1,0 +1,262 @@
+/* tests/model/main.cc: runs the models of a program and reports them as TAP.
+ *
+ * Usage: PROGRAM [--list] [--filter TEXT]   Environment: MODEL_MUTANT, see mutant.hpp.
+ * With a mutant the first failure ends the program.  Exit 0: all passed; 1: not; 2: usage;
+ * 3: no model came to the mutant's line.
+ */
+#include "model.hpp"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <time.h>
+
+namespace model
+{
+
+struct interrupt interrupt;
+struct mutant mutant;
+
+/* ---- cells: an open hash of addresses ---- */
+
+enum { CELLS = 4096 };
+
+static struct cell {
+	const void *address;
+	void *cell; /* NULL: forgotten */
+	void (*drop)(void *cell);
+} cells[CELLS];
+
+static unsigned used[CELLS], used_count;
+
+static struct cell *slot_of(const void *address)
+{
+	unsigned i = (unsigned)((uintptr_t)address / 4 * 2654435761u) % CELLS;
+
+	while (cells[i].address && cells[i].address != address)
+		i = (i + 1) % CELLS;
+	return &cells[i];
+}
+
+void *find_cell(const void *address)
+{
+	return slot_of(address)->cell;
+}
+
+void keep_cell(const void *address, void *cell, void (*drop)(void *cell))
+{
+	struct cell *slot = slot_of(address);
+
+	if (!slot->address) {
+		if (used_count == CELLS / 2)
+			fail("more cells than main.cc has room for", MODEL_HERE);
+		used[used_count++] = (unsigned)(slot - cells);
+		slot->address = address;
+	}
+	slot->cell = cell;
+	slot->drop = drop;
+}
+
+void forget_cell(const void *address)
+{
+	struct cell *slot = slot_of(address);
+
+	if (slot->cell) {
+		slot->drop(slot->cell);
+		slot->cell = NULL;
+	}
+}
+
+/* ---- schedules ---- */
+
+void begin_schedule()
+{
+	/* What a failed schedule left: its cells went with Relacy's memory. */
+	while (used_count)
+		memset(&cells[used[--used_count]], 0, sizeof cells[0]);
+	memset(&interrupt, 0, sizeof interrupt);
+}
+
+void end_schedule()
+{
+	while (used_count) {
+		struct cell *slot = &cells[used[--used_count]];
+
+		if (slot->cell)
+			slot->drop(slot->cell);
+		memset(slot, 0, sizeof *slot);
+	}
+}
+
+void fail(const char *text, rl::debug_info at)
+{
+	rl::ctx().fail_test(text, rl::test_result_user_assert_failed, at);
+	abort();
+}
+
+void yield()
+{
+	rl::yield(1, MODEL_HERE);
+}
+
+void arm_interrupt(void (*handler)(void *arg), void *arg, unsigned times)
+{
+	interrupt.handler = handler;
+	interrupt.arg = arg;
+	interrupt.thread = rl::thread_index();
+	interrupt.left = times;
+	interrupt.inside = false;
+}
+
+void disarm_interrupt()
+{
+	interrupt.left = 0;
+}
+
+/* ---- mutants ---- */
+
+bool is_mutant_at(const char *file)
+{
+	size_t length = strlen(file), tail = strlen(mutant.file);
+
+	return length >= tail && !strcmp(file + length - tail, mutant.file);
+}
+
+bool read_mutant()
+{
+	const char *text = getenv("MODEL_MUTANT");
+	char change[16];
+
+	if (!text || !*text)
+		return true;
+	if (sscanf(text, "%127[^:]:%u:%15s", mutant.file, &mutant.line, change) != 3)
+		return false;
+	if (!strcmp(change, "drop"))
+		mutant.drop = true;
+	else if (!strcmp(change, "rlx"))
+		mutant.order = rl::mo_relaxed;
+	else if (!strcmp(change, "acq"))
+		mutant.order = rl::mo_acquire;
+	else if (!strcmp(change, "rel"))
+		mutant.order = rl::mo_release;
+	else if (!strcmp(change, "acqrel"))
+		mutant.order = rl::mo_acq_rel;
+	else
+		return false;
+	return true;
+}
+
+/* ---- the list ---- */
+
+static listed *first, **last = &first;
+
+listed::listed(const char *test_name, const char *search_name)
+	: name(test_name), search(search_name), next(NULL)
+{
+	*last = this;
+	last = &next;
+}
+
+static double seconds_since(const struct timespec &start)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (double)(now.tv_sec - start.tv_sec) + (double)(now.tv_nsec - start.tv_nsec) / 1e9;
+}
+
+static void print_comment(const rl::string &text)
+{
+	std::istringstream lines(text.c_str());
+	std::string line;
+	unsigned count = 0;
+
+	while (std::getline(lines, line) && count++ < 300)
+		printf("# %s\n", line.c_str());
+}
+
+/* Runs a model; true if no schedule failed. */
+static bool run(listed *model, unsigned number)
+{
+	rl::test_params params;
+	rl::ostringstream output, state;
+	struct timespec start;
+	rl::test_result_e result;
+
+	params.output_stream = &output;
+	params.progress_stream = &output;
+	params.search_type = model->kind();
+	params.context_bound = (unsigned)model->limit();
+	params.iteration_count = model->limit();
+	params.execution_depth_limit = 4000;
+	clock_gettime(CLOCK_MONOTONIC, &start);
+	result = model->run(params, state, false);
+	if (result == rl::test_result_success) {
+		printf("ok %u - %s # %llu schedules (%s), %.1f s\n", number, model->name,
+		       (unsigned long long)params.stop_iteration, model->search,
+		       seconds_since(start));
+		fflush(stdout);
+		return true;
+	}
+	printf("not ok %u - %s # schedule %llu (%s): %s\n", number, model->name,
+	       (unsigned long long)params.stop_iteration, model->search,
+	       rl::test_result_str(result));
+	if (!mutant.line) {
+		params.initial_state = state.str();
+		params.collect_history = true;
+		model->run(params, state, true);
+		print_comment(output.str());
+	}
+	fflush(stdout);
+	return false;
+}
+
+} // namespace model
+
+/* ---- what the sources call ---- */
+
+void sc_panic(const char *format, ...)
+{
+	static char text[256];
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(text, sizeof text, format, arguments);
+	va_end(arguments);
+	model::fail(text, MODEL_HERE);
+}
+
+int main(int argc, char **argv)
+{
+	const char *filter = "";
+	unsigned count = 0, bad = 0;
+	model::listed *model;
+	bool list = false;
+	int i;
+
+	for (i = 1; i < argc; i++) {
+		if (!strcmp(argv[i], "--list"))
+			list = true;
+		else if (!strcmp(argv[i], "--filter") && i + 1 < argc)
+			filter = argv[++i];
+		else
+			return 2;
+	}
+	if (!model::read_mutant())
+		return 2;
+	for (model = model::first; model; model = model->next)
+		count += strstr(model->name, filter) != NULL;
+	if (!list)
+		printf("1..%u\n", count);
+	count = 0;
+	for (model = model::first; model; model = model->next) {
+		if (!strstr(model->name, filter))
+			continue;
+		if (list)
+			printf("%s\n", model->name);
+		else if (!run(model, ++count))
+			bad++;
+		if (bad && model::mutant.line)
+			break;
+	}
+	return bad ? 1 : model::mutant.line && !model::mutant.reached ? 3 : 0;
+}
