@@ -9,7 +9,7 @@
 #include "base/atomic.h"
 
 struct sc_lock {
-	uint32_t word; /* atomic: 0 free, 1 held */
+	SC_WORD(uint32_t) word; /* 0 free, 1 held */
 };
 
 /* One turn of waiting; installed by who starts the runtime (it may give the CPU away). */

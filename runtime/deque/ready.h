@@ -21,15 +21,16 @@ enum sc_item_kind { SC_ITEM_STRAND, SC_ITEM_TASK };
 
 /* First member of whatever can be queued. */
 struct sc_item {
-	struct sc_item *next; /* whoever holds the item */
-	uint32_t kind;        /* const: enum sc_item_kind */
-	uint32_t packed;      /* strands that travel in this one's pack; see sc_batch_pack */
+	SC_PLAIN(struct sc_item *) next; /* whoever holds the item */
+	uint32_t kind;                   /* const: enum sc_item_kind */
+	uint32_t packed; /* strands that travel in this one's pack; see sc_batch_pack */
 };
 
 /* A chain of items linked by next. */
 struct sc_batch {
-	struct sc_item *first, *last;
-	size_t count;
+	SC_PLAIN(struct sc_item *) first;
+	SC_PLAIN(struct sc_item *) last;
+	SC_PLAIN(size_t) count;
 };
 
 SC_INLINE void sc_batch_add(struct sc_batch *batch, struct sc_item *item)
@@ -47,16 +48,17 @@ SC_INLINE void sc_batch_add(struct sc_batch *batch, struct sc_item *item)
 enum { SC_RING_SIZE = 1024 };
 
 struct sc_ring {
-	uint32_t tail;                       /* atomic: owner writes */
-	uint32_t solo;                       /* const after start: there are no thieves */
-	uint32_t head SC_ALIGNED(SC_CACHE_LINE); /* atomic: who pops */
-	struct sc_item *items[SC_RING_SIZE]; /* atomic, relaxed: a cell may be read in vain */
+	SC_WORD(uint32_t) tail; /* owner writes */
+	uint32_t solo;          /* const after start: there are no thieves */
+	SC_WORD(uint32_t) head SC_ALIGNED(SC_CACHE_LINE); /* who pops */
+	/* Relaxed: a cell may be read in vain. */
+	SC_WORD(struct sc_item *) items[SC_RING_SIZE];
 };
 
 struct sc_inbox {
 	struct sc_lock lock;
-	uint64_t count;       /* atomic: items inside; a hint without the lock */
-	struct sc_batch list; /* lock: lock */
+	SC_WORD(uint64_t) count; /* items inside; a hint without the lock */
+	struct sc_batch list;    /* lock: lock */
 };
 
 /* Owner: false if full. */

@@ -20,11 +20,11 @@ enum { BATCH = 64 };
 
 static struct {
 	struct sc_lock lock;
-	struct sc_fiber *full;       /* lock: batches, linked by `batch` */
-	struct sc_fiber *loose;      /* lock: what drained pools held beside full batches */
-	uint64_t free;               /* lock: fibers in both */
-	uint64_t own;                /* lock: fibers with an own mapping */
-	struct sc_fiber_pool *pools; /* lock: all that hold or may hold fibers */
+	SC_PLAIN(struct sc_fiber *) full;  /* lock: batches, linked by `batch` */
+	SC_PLAIN(struct sc_fiber *) loose; /* lock: what drained pools held beside full batches */
+	SC_PLAIN(uint64_t) free;           /* lock: fibers in both */
+	SC_PLAIN(uint64_t) own;            /* lock: fibers with an own mapping */
+	SC_PLAIN(struct sc_fiber_pool *) pools; /* lock: all that hold or may hold fibers */
 } shared;
 
 /* ---- batches: shared.lock is held ---- */
@@ -39,7 +39,8 @@ static void push_full(struct sc_fiber *batch)
 /* Moves a batch into the empty pool, a smaller one if that is all there is. */
 static void pop_batch(struct sc_fiber_pool *pool)
 {
-	struct sc_fiber *batch = shared.full, **end = &shared.loose;
+	SC_PLAIN(struct sc_fiber *) *end = &shared.loose;
+	struct sc_fiber *batch = shared.full;
 	unsigned count = 0;
 
 	if (batch) {
@@ -128,8 +129,8 @@ void sc_fiber_give(struct sc_fiber_pool *pool, struct sc_fiber *fiber)
 
 void sc_fiber_drain(struct sc_fiber_pool *pool)
 {
-	struct sc_fiber_pool **link = &shared.pools;
-	struct sc_fiber **end = &pool->head;
+	SC_PLAIN(struct sc_fiber_pool *) *link = &shared.pools;
+	SC_PLAIN(struct sc_fiber *) *end = &pool->head;
 
 	sc_lock_take(&shared.lock);
 	if (pool->spare)

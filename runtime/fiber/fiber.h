@@ -7,14 +7,14 @@
 #define SC_FIBER_FIBER_H
 
 #include "arch/arch.h"
-#include "base/base.h"
+#include "base/atomic.h"
 #include "fiber/sanitizer.h"
 
 /* Lives at the top of its stack; const after sc_fiber_take unless said. */
 struct sc_fiber {
 	struct sc_context context; /* written by the switch away from it */
-	struct sc_fiber *next;     /* whoever holds the fiber: pool, ready list, batch */
-	struct sc_fiber *batch;    /* first of a full batch, lock: shared list: the next one */
+	SC_PLAIN(struct sc_fiber *) next;  /* whoever holds the fiber: pool, ready list, batch */
+	SC_PLAIN(struct sc_fiber *) batch; /* first of a full one; lock: shared list: the next */
 	struct sc_root_link *root; /* what it points to is written by who starts a task on it */
 	char *stack_low;           /* lowest usable byte; the guard lies below */
 	char *stack_high;          /* first byte of the control block: the stack's top */
@@ -30,11 +30,11 @@ struct sc_fiber {
 /* Per-worker cache of free fibers, LIFO; zero at first; owner only, but count and spare,
  * which sc_fiber_live reads.  Holds at most two batches of 64. */
 struct sc_fiber_pool {
-	struct sc_fiber *head;       /* at most one batch */
-	unsigned count;              /* atomic: fibers from head on */
-	unsigned known;              /* 1: in the list of pools */
-	struct sc_fiber *spare;      /* atomic: NULL or a full batch */
-	struct sc_fiber_pool *next;  /* lock: list of pools */
+	SC_PLAIN(struct sc_fiber *) head;      /* at most one batch */
+	SC_WORD(unsigned) count;               /* fibers from head on */
+	unsigned known;                        /* 1: in the list of pools */
+	SC_WORD(struct sc_fiber *) spare;      /* NULL or a full batch */
+	SC_PLAIN(struct sc_fiber_pool *) next; /* lock: list of pools */
 };
 
 /* What all stacks of a run share.  `extra` bytes lie directly behind struct sc_fiber.

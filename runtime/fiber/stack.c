@@ -34,10 +34,10 @@ static const size_t chunk_size = 64u << 20;
 static const size_t usable_least = 16u << 10, usable_most = 1u << 30;
 
 struct region {
-	char *base;       /* const once counted */
-	size_t slots;     /* const once counted */
-	size_t committed; /* lock: bytes */
-	uint32_t used;    /* atomic, written under lock: slots handed out */
+	SC_PLAIN(char *) base;      /* const once counted */
+	SC_PLAIN(size_t) slots;     /* const once counted */
+	SC_PLAIN(size_t) committed; /* lock: bytes */
+	SC_WORD(uint32_t) used;     /* written under lock: slots handed out */
 };
 
 static struct {
@@ -50,12 +50,12 @@ static struct {
 	void (*entry)(void *fiber);
 
 	struct sc_lock lock;
-	struct sc_fiber *bare;    /* lock: made, but no guard could be had */
+	SC_PLAIN(struct sc_fiber *) bare; /* lock: made, but no guard could be had */
 	struct region region[REGIONS];
-	unsigned region_count;    /* atomic, written under lock */
-	uint64_t made;            /* atomic */
-	unsigned guards;          /* atomic: guarded slots */
-	struct sc_fiber *own[OWN_SLOTS]; /* atomic, written under lock: own mappings */
+	SC_WORD(unsigned) region_count; /* written under lock */
+	SC_WORD(uint64_t) made;
+	SC_WORD(unsigned) guards;       /* guarded slots */
+	SC_WORD(struct sc_fiber *) own[OWN_SLOTS]; /* written under lock: own mappings */
 } stacks;
 
 static size_t round_up(size_t size, size_t unit)

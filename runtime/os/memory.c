@@ -16,12 +16,12 @@
 
 /* How this process makes guards; decided by the first one, atomic: all threads. */
 enum { GUARD_UNKNOWN, GUARD_REGION, GUARD_MPROTECT };
-static unsigned guard_way;
+static SC_WORD(unsigned) guard_way;
 
 /* Mappings that mprotect guards took; atomic: all threads.  A guard splits its mapping, so
  * it costs itself and the part below. */
 enum { MAPPINGS_PER_GUARD = 2 };
-static unsigned mappings;
+static SC_WORD(unsigned) mappings;
 
 void *sc_linux_reserve(size_t size)
 {
@@ -54,7 +54,7 @@ void sc_linux_release(void *memory, size_t size)
 /* Half of what the kernel allows; the rest is the program's. */
 static unsigned mapping_budget(void)
 {
-	static unsigned budget; /* atomic: all threads, the same value */
+	static SC_WORD(unsigned) budget; /* all threads, the same value */
 	unsigned limit = at_load_rlx(&budget);
 	FILE *file;
 

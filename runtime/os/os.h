@@ -6,7 +6,7 @@
 #ifndef SC_OS_OS_H
 #define SC_OS_OS_H
 
-#include "base/base.h"
+#include "base/atomic.h"
 
 struct sc_thread {
 	uintptr_t handle; /* pthread_t */
@@ -43,8 +43,8 @@ struct sc_os {
 
 	/* Blocks while *word == expected, at most until deadline (monotonic ns, INT64_MAX:
 	 * no limit).  May return early for no reason. */
-	void (*wait)(const uint32_t *word, uint32_t expected, int64_t deadline);
-	void (*wake)(const uint32_t *word, int count);
+	void (*wait)(const SC_WORD(uint32_t) *word, uint32_t expected, int64_t deadline);
+	void (*wake)(const SC_WORD(uint32_t) *word, int count);
 	/* One turn of a spin loop: pause, and from the 64th turn on give the CPU away. */
 	void (*relax)(unsigned turn);
 

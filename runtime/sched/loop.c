@@ -14,7 +14,7 @@ __thread struct sc_worker *sc_self_tls = &sc_worker_none;
 struct sc_sched sc_sched;
 struct sc_hooks sc_hooks;
 
-static void count(uint64_t *counter)
+static void count(SC_WORD(uint64_t) *counter)
 {
 	at_store_rlx(counter, *counter + 1);
 }

@@ -57,20 +57,20 @@ struct sc_sched {
 	unsigned flags;            /* const after start: enum sc_sched_flags */
 	int64_t kill_after;        /* const after start */
 	struct sc_worker *workers; /* const after start */
-	uint32_t idle SC_ALIGNED(SC_CACHE_LINE); /* atomic: searching | sleeping << 16 */
-	uint32_t stop;             /* atomic */
-	uint32_t timekeeper;       /* atomic: index + 1 of the sleeper that owns the timeout */
-	int64_t armed_until;       /* atomic: when the timekeeper wakes by itself */
-	int64_t virtual_now;       /* atomic: the virtual clock */
-	uint64_t seed;             /* owner (one worker): state of the seeded schedule, 0: none */
-	struct sc_inbox inbox;     /* for any worker */
-	struct sc_lock last_lock;  /* who decides when all are idle */
-	uint32_t monitor;          /* atomic futex: bumped to wake the monitor */
-	uint32_t monitor_asleep;   /* atomic */
-	uint32_t signals;          /* atomic: signals so far << 8 | the last one */
-	int64_t stuck_for;         /* monitor: time it watched without progress, hard cancel on */
-	int64_t looked_at;         /* monitor: when it looked last, 0: no hard cancel yet */
-	uint32_t hard_signal;      /* atomic: a hard cancel by this signal is under way */
+	SC_WORD(uint32_t) idle SC_ALIGNED(SC_CACHE_LINE); /* searching | sleeping << 16 */
+	SC_WORD(uint32_t) stop;
+	SC_WORD(uint32_t) timekeeper;  /* index + 1 of the sleeper that owns the timeout */
+	SC_WORD(int64_t) armed_until;  /* when the timekeeper wakes by itself */
+	SC_WORD(int64_t) virtual_now;  /* the virtual clock */
+	uint64_t seed;                 /* owner (one worker): of the seeded schedule, 0: none */
+	struct sc_inbox inbox;         /* for any worker */
+	struct sc_lock last_lock;      /* who decides when all are idle */
+	SC_WORD(uint32_t) monitor;     /* futex: bumped to wake the monitor */
+	SC_WORD(uint32_t) monitor_asleep;
+	SC_WORD(uint32_t) signals;     /* signals so far << 8 | the last one */
+	int64_t stuck_for;             /* monitor: watched without progress, hard cancel on */
+	int64_t looked_at;             /* monitor: when last, 0: no hard cancel yet */
+	SC_WORD(uint32_t) hard_signal; /* a hard cancel by this signal is under way */
 	struct sc_thread monitor_thread;
 };
 

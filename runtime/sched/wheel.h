@@ -7,11 +7,11 @@
 #ifndef SC_SCHED_WHEEL_H
 #define SC_SCHED_WHEEL_H
 
-#include "base/base.h"
+#include "base/atomic.h"
 
 /* Embedded in what waits; `when` is set by the caller before insert. */
 struct sc_timer {
-	int64_t when;           /* absolute ns, >= 0 */
+	SC_WORD(int64_t) when;  /* absolute ns, >= 0 */
 	struct sc_timer *next;
 	struct sc_timer **link; /* what points to this timer; NULL: not in a wheel */
 };
@@ -20,7 +20,7 @@ enum { SC_WHEEL_LEVELS = 11, SC_WHEEL_SLOTS = 64 };
 
 struct sc_wheel {
 	int64_t time;   /* what is due at or before it was taken out or lies in `due` */
-	uint64_t count; /* timers inside */
+	SC_WORD(uint64_t) count; /* timers inside */
 	uint64_t occupied[SC_WHEEL_LEVELS]; /* bit i: slot i holds a timer */
 	struct sc_timer *slot[SC_WHEEL_LEVELS][SC_WHEEL_SLOTS];
 	struct sc_timer *due; /* when <= time: taken out first by the next advance */

@@ -42,7 +42,7 @@ enum { SC_PACK = 15 };
 struct sc_strand {
 	struct sc_fiber fiber;
 	struct sc_item item;
-	uint32_t wait;       /* atomic: enum sc_wait, see sched/wait.h */
+	SC_WORD(uint32_t) wait; /* enum sc_wait, see sched/wait.h */
 	uint32_t own_stack;  /* const: not from the pool (the root task) */
 	uintptr_t place;     /* the worker's `cur` while the strand is suspended */
 	uint64_t epoch;      /* cancel epoch that its scopes are up to date with */
@@ -79,7 +79,7 @@ struct sc_task {
 /* The wheel of a worker and its lock. */
 struct sc_timers {
 	struct sc_lock lock;
-	int64_t next;            /* atomic: no timer is due earlier; written under lock */
+	SC_WORD(int64_t) next;   /* no timer is due earlier; written under lock */
 	struct sc_alarm *firing; /* lock: a CALL alarm whose call is under way */
 	struct sc_wheel wheel;   /* lock */
 };
@@ -91,7 +91,7 @@ struct sc_worker {
 	 * for attention (lim 0: a thief is hungry; both: look at everything). */
 	uintptr_t cur SC_ALIGNED(SC_CACHE_LINE); /* the running task's place; 0: no task */
 	struct sc_bottom bottom;
-	uintptr_t stack_limit;    /* lowest sp at which a child may be inlined; max: attention */
+	SC_WORD(uintptr_t) stack_limit; /* lowest sp to inline a child at; max: attention */
 	struct sc_strand *strand; /* what runs now */
 	void (*post)(struct sc_worker *worker, struct sc_strand *from); /* run after a switch */
 	struct sc_strand *post_strand;
@@ -104,26 +104,26 @@ struct sc_worker {
 	uint32_t index;    /* const after start */
 	uint32_t random;
 	/* A strand in reserve, which unstarted work needs; the last idle worker looks. */
-	struct sc_strand *spare;
+	SC_WORD(struct sc_strand *) spare;
 	struct sc_fiber_pool pool;
 	uint64_t clock_ticks; /* when the clock was read last */
 	uint64_t wake_ticks;  /* when this worker last woke another for new slots */
 	struct sc_strand native;
 
 	/* owner writes, relaxed; anyone reads */
-	uint64_t started SC_ALIGNED(SC_CACHE_LINE);
-	uint64_t stolen;
-	uint64_t parks;
-	uint64_t progress; /* moves when the worker does */
+	SC_WORD(uint64_t) started SC_ALIGNED(SC_CACHE_LINE);
+	SC_WORD(uint64_t) stolen;
+	SC_WORD(uint64_t) parks;
+	SC_WORD(uint64_t) progress; /* moves when the worker does */
 
 	/* shared */
 	struct sc_deque deque SC_ALIGNED(SC_CACHE_LINE);
-	uint32_t parker SC_ALIGNED(SC_CACHE_LINE); /* atomic futex: enum sc_parker */
-	uint32_t tick;                             /* atomic: the monitor's call */
+	SC_WORD(uint32_t) parker SC_ALIGNED(SC_CACHE_LINE); /* futex: enum sc_parker */
+	SC_WORD(uint32_t) tick; /* the monitor's call */
 	struct sc_inbox pinned; /* work that only this worker may run */
 	struct sc_timers timers;
 	struct sc_thread thread; /* const once known is set */
-	uint32_t known;          /* atomic */
+	SC_WORD(uint32_t) known;
 	struct sc_ring ring SC_ALIGNED(SC_CACHE_LINE);
 };
 

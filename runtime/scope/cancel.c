@@ -6,7 +6,7 @@
  */
 #include "scope/tree.h"
 
-uint64_t sc_epoch;
+SC_WORD(uint64_t) sc_epoch;
 struct sc_scope sc_root;
 
 void sc_scope_lock(struct sc_scope *s)

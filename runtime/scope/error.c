@@ -13,7 +13,7 @@ enum { MOST_KEPT = 64, PATH_SIZE = 1024 };
 
 struct record {
 	struct scope_error error; /* first: what users see */
-	uint32_t references;      /* atomic */
+	SC_WORD(uint32_t) references;
 	uint32_t printed;
 	struct record *last;      /* of the suppressed list, in the first record */
 	unsigned kept;            /* records in that list */

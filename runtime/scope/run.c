@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static uint32_t running; /* atomic: a run is under way */
+static SC_WORD(uint32_t) running; /* a run is under way */
 static uint32_t deadlocked; /* deadlocks seen in this run; written by the last idle worker */
 
 enum {

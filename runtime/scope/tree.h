@@ -85,12 +85,12 @@ struct sc_extra;
 struct sc_scope {
 	uintptr_t parent;     /* const while open: place of the opener; scope_open */
 	struct sc_slot *base; /* owner: its slots start here; scope_open */
-	uint32_t state;       /* atomic; scope_open */
-	int32_t code;         /* lock; FAILED: the first error */
-	int64_t count;        /* atomic; scope_open */
+	SC_WORD(uint32_t) state; /* scope_open */
+	int32_t code;           /* lock; FAILED: the first error */
+	SC_WORD(int64_t) count; /* scope_open */
 	struct sc_running running; /* owner: while it closes */
 	int64_t units;        /* owner; FLUSHED */
-	struct sc_strand *waiter;  /* WAITER: lock.  Closing, watching: the owner's strand */
+	SC_WORD(struct sc_strand *) waiter; /* WAITER: lock.  Closing, watching: the owner */
 	struct sc_scope *children; /* lock; LINKED: scopes and nodes below */
 	struct sc_scope *next;     /* lock of the parent; LINKED */
 	struct sc_scope **link;    /* lock of the parent; LINKED */
@@ -130,7 +130,7 @@ SC_INLINE uint32_t sc_state(struct sc_scope *s)
 
 /* ---- cancel.c ---- */
 
-extern uint64_t sc_epoch;         /* atomic: cancels and unshieldings so far */
+extern SC_WORD(uint64_t) sc_epoch; /* cancels and unshieldings so far */
 extern struct sc_scope sc_root;   /* parent of the root task */
 
 void sc_scope_lock(struct sc_scope *s);
