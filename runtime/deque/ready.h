@@ -45,7 +45,7 @@ SC_INLINE void sc_batch_add(struct sc_batch *batch, struct sc_item *item)
 }
 
 /* Large enough that a few hundred tasks that yield in turn stay out of the inbox. */
-enum { SC_RING_SIZE = 1024 };
+enum { SC_RING_SIZE = SC_BOUND(1024, 2) };
 
 struct sc_ring {
 	SC_WORD(uint32_t) tail; /* owner writes */

@@ -16,7 +16,7 @@
 #include <sanitizer/tsan_interface.h>
 #endif
 
-enum { BATCH = 64 };
+enum { BATCH = SC_BOUND(64, 2) };
 
 static struct {
 	struct sc_lock lock;

@@ -168,9 +168,9 @@ static void print_comment(const rl::string &text)
 {
 	std::istringstream lines(text.c_str());
 	std::string line;
-	unsigned count = 0;
 
-	while (std::getline(lines, line) && count++ < 300)
+	/* After all events in order they come once more for each thread. */
+	while (std::getline(lines, line) && line != "thread 0:")
 		printf("# %s\n", line.c_str());
 }
 
