@@ -138,7 +138,12 @@ $(1): $(call objects,$(2),$(wildcard tests/$(3)/*.c) $(5)) $(4)
 endef
 $(foreach t,unit api stress,$(eval $(call \
 	test_program,$(BUILD)/test/$(t),static,$(t),$(BUILD)/libscope.a,,-lcriterion)))
-$(eval $(call test_program,$(BUILD)/test/sim,sim,sim,$(BUILD)/sim/libscope.a,tests/shim.c,))
+# Functions of os/ beside its table: tests/sim/host.c has them.
+SIM_WRAPS := expose_install expose_uninstall interrupt_install interrupt_uninstall interrupt_block \
+	raise fault_install fault_uninstall sigstack_install sigstack_uninstall processors \
+	main_stack_size stack_bounds address_limit
+$(eval $(call test_program,$(BUILD)/test/sim,sim,sim,$(BUILD)/sim/libscope.a,tests/shim.c,\
+	$(addprefix -Xlinker --wrap=sc_,arch_make $(addprefix os_,$(SIM_WRAPS)))))
 $(foreach v,asan tsan valgrind,$(foreach t,unit api stress,$(eval $(call \
 	test_program,$(BUILD)/$(v)/$(t),$(v),$(t),$(BUILD)/$(v)/libscope.a,tests/shim.c,))))
 

@@ -159,7 +159,7 @@ static void deliver_signal(struct sim_thread *me)
 {
 	me->signal_pending = false;
 	sim.quiet++;
-	sc_os_system.thread_signal(sc_os_system.thread_self());
+	sim_host_expose();
 	sim.quiet--;
 }
 
@@ -269,6 +269,7 @@ static void begin(uint64_t seed, enum sim_strategy strategy)
 	sim.spurious = sim_next_random() % 2;
 	sim.jump_odds = sim_next_random() % 2 ? 0 : 16u << sim_next_random() % 8;
 	sim_choose_init();
+	sim_host_reset();
 	sim_table_reset();
 	if (getenv("SIM_TRACE") && !trace_ring)
 		trace_ring = malloc(TRACE_MOST * sizeof(*trace_ring));

@@ -43,6 +43,7 @@ struct sim_thread {
 	unsigned joined;           /* SIM_JOINING */
 	bool was_joined;
 	bool signal_pending;       /* the exposure handler runs when it goes on */
+	void *signal_stack;
 	int64_t priority;          /* SIM_PCT */
 	uint64_t could_run_since;  /* SIM_PCT: step number, 0: it ran */
 	struct sim_mark mark[SIM_MARKS];
@@ -85,6 +86,11 @@ void sim_choose_init(void);
 /* Whether the schedule of that number exists. */
 bool sim_choose_begin(uint64_t number);
 struct sim_thread *sim_choose(enum sim_kind kind);
+
+/* host.c */
+void sim_host_reset(void);
+/* Runs the handler given to sc_os_expose_install. */
+void sim_host_expose(void);
 
 /* table.c: the system, simulated. */
 extern const struct sc_os sim_os_table;

@@ -314,9 +314,11 @@ static void send_signal(void *arg)
 
 	(void)arg;
 	counter = bell = handled_on = 0;
+	sc_os_expose_install(on_expose);
 	sc_os.thread_start(&thread, run_on, NULL);
 	sc_os.thread_signal(thread);
 	sc_os.thread_join(&thread);
+	sc_os_expose_uninstall();
 	sim_check(handled_on == 1, "the handler ran on thread %u", handled_on);
 }
 
@@ -325,12 +327,10 @@ Test(sim, signals_run_on_the_thread_they_name)
 	struct sim_result result;
 	uint64_t seed;
 
-	cr_assert(sc_os_expose_install(on_expose) == 0);
 	for (seed = 0; seed < 200; seed++)
 		cr_assert(sim_run(seed, (enum sim_strategy)(seed % 2), send_signal, NULL,
 				  &result) == 0,
 			  "%s", result.message);
-	sc_os_expose_uninstall();
 }
 
 static void many_entries(void *arg)

@@ -98,6 +98,10 @@ uint64_t sim_random(uint64_t below);
 int64_t sim_now(void);
 /* Which simulated thread runs, 0: the one that runs the scenario. */
 unsigned sim_thread_id(void);
+/* Runs the handler of SIGINT and SIGTERM on this thread, where the run has one. */
+bool sim_interrupt(int number);
+/* The signal that the run raised at its end, or 0. */
+int sim_raised(void);
 /* Bytes from sc_os.alloc that were not freed. */
 size_t sim_heap_live(void);
 /* Times when all threads waited and the clock moved on: a wake-up that a periodic timeout

@@ -12,8 +12,11 @@ enum {
 	CLASSES = 40, /* a class per power of two */
 	REGIONS = 64,
 	REGION_MOST = 16 << 20, /* what is committed is looked through for each schedule */
-	GUARDS = 256,
+	STACKS = 256,
 	FILL = 2048, /* most bytes of a block that are filled */
+	PAGE = 4096,
+	SPARE = 4,
+	LOOK_EACH = 10000, /* cleanings until one is checked */
 	GUARD_LOOK = 512 /* bytes at the top of a guard page that are looked at */
 };
 
@@ -43,8 +46,11 @@ struct region {
 
 static struct region region[REGIONS];
 static unsigned regions;
-static char *guard[GUARDS];
+static char *guard[STACKS];
 static unsigned guards;
+static char *stack_top[STACKS];
+static unsigned stack_tops;
+static uint64_t looks;
 
 /* ---- heap ---------------------------------------------------------------------- */
 
@@ -115,18 +121,77 @@ static struct region *region_of(const void *memory)
 	sim_fail("%p was not reserved", memory);
 }
 
-/* Gives zeroes to the next who reserves it.  Pages that were touched are cleared and not
- * given back: touching them anew would cost more than all else. */
-static void clean(struct region *r)
+/* The runtime makes the first frame of each stack by this. */
+void *__real_sc_arch_make(struct sc_context *context, void *top, void (*entry)(void *), void *arg);
+void *__wrap_sc_arch_make(struct sc_context *context, void *top, void (*entry)(void *), void *arg);
+void *__wrap_sc_arch_make(struct sc_context *context, void *top, void (*entry)(void *), void *arg)
 {
-	static unsigned char resident[REGION_MOST >> 12];
-	size_t pages = ((size_t)(r->dirty - r->memory) + 4095) >> 12, i;
+	if (sim.running && stack_tops == STACKS)
+		sim_fail("more than %d stacks", STACKS);
+	if (sim.running)
+		stack_top[stack_tops++] = top;
+	return __real_sc_arch_make(context, top, entry, arg);
+}
 
-	if (mincore(r->memory, pages << 12, resident))
+static bool is_clean(const char *page)
+{
+	return page[0] == 0 && memcmp(page, page + 1, PAGE - 1) == 0;
+}
+
+/* Clears from `page` on, by `step` bytes, until SPARE clean ones in a row or `end`. */
+static void clean_run(char *page, const char *end, ptrdiff_t step)
+{
+	unsigned spare = 0;
+
+	for (; page != end && spare < SPARE; page += step) {
+		if (is_clean(page)) {
+			spare++;
+			continue;
+		}
+		memset(page, 0, PAGE);
+		spare = 0;
+	}
+}
+
+/* Whether that was all. */
+static void look_at_all(const struct region *r)
+{
+	static unsigned char resident[REGION_MOST / PAGE];
+	size_t pages = (size_t)(r->dirty - r->memory) / PAGE, i;
+
+	if (mincore(r->memory, pages * PAGE, resident))
 		sim_fail("mincore");
 	for (i = 0; i < pages; i++)
-		if (resident[i] & 1)
-			memset(r->memory + (i << 12), 0, 4096);
+		if ((resident[i] & 1) && !is_clean(r->memory + i * PAGE))
+			sim_fail("page %zu of %zu was not found", i, pages);
+}
+
+/* Who reserves gets zeroes.  What was written has to be found cheaply: stacks are written
+ * downward from their control block, which lies above their top, other memory upward from
+ * its start. */
+static void clean(struct region *r)
+{
+	unsigned i = 0, found = 0;
+
+	if (!r->dirty)
+		return;
+	while (i < stack_tops) {
+		char *page = r->memory + (size_t)(stack_top[i] - r->memory) / PAGE * PAGE;
+
+		if (stack_top[i] < r->memory || stack_top[i] >= r->memory + r->size) {
+			i++;
+			continue;
+		}
+		found++;
+		if (page + PAGE < r->dirty && !is_clean(page + PAGE))
+			memset(page + PAGE, 0, PAGE);
+		clean_run(page, r->memory - PAGE, -PAGE);
+		stack_top[i] = stack_top[--stack_tops];
+	}
+	if (!found)
+		clean_run(r->memory, r->dirty, PAGE);
+	if (looks++ % LOOK_EACH == 0)
+		look_at_all(r);
 	r->dirty = NULL;
 }
 
@@ -142,8 +207,6 @@ static void *os_reserve(size_t size)
 		r = &region[i];
 		if (r->taken || r->size != size)
 			continue;
-		if (r->dirty)
-			clean(r);
 		r->taken = true;
 		return r->memory;
 	}
@@ -183,8 +246,9 @@ static void os_discard(void *memory, size_t size)
  * stay clean. */
 static int os_guard(void *memory, size_t size)
 {
-	if (guards < GUARDS)
-		guard[guards++] = (char *)memory + size - GUARD_LOOK;
+	if (guards == STACKS)
+		sim_fail("more than %d stacks", STACKS);
+	guard[guards++] = (char *)memory + size - GUARD_LOOK;
 	return 0;
 }
 
@@ -217,6 +281,7 @@ static void os_release(void *memory, size_t size)
 	if (r->memory != memory || r->size != size || !r->taken)
 		sim_fail("release of %p, %zu bytes, which is not a reservation", memory, size);
 	check_guards(r);
+	clean(r);
 	r->taken = false;
 }
 
@@ -343,8 +408,13 @@ void sim_table_reset(void)
 	heap_blocks = 0;
 	guards = 0;
 	memset(free_list, 0, sizeof(free_list));
+	/* What a schedule that failed left. */
+	for (i = 0; i < regions; i++)
+		if (region[i].taken)
+			clean(&region[i]);
 	for (i = 0; i < regions; i++)
 		region[i].taken = false;
+	stack_tops = 0;
 }
 
 const char *sim_table_leak(void)

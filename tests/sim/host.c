@@ -1,0 +1,138 @@
+/* tests/sim/host.c: what os/ offers beside its table, answered without asking the kernel.
+ *
+ * The linker puts these in the place of the runtime's own (--wrap, see the Makefile).  A
+ * schedule makes no system call, which would take longer than all else it does, and sends no
+ * real signal: handlers are kept and called.
+ */
+#include "core.h"
+
+#include <signal.h>
+#include <string.h>
+
+#define WRAP(name) __wrap_##name
+
+static struct {
+	void (*expose)(void);
+	void (*interrupt)(int signal);
+	int raised;
+} host;
+
+void sim_host_reset(void)
+{
+	memset(&host, 0, sizeof(host));
+}
+
+/* ---- signals ------------------------------------------------------------------- */
+
+int WRAP(sc_os_expose_install)(void (*handler)(void));
+int WRAP(sc_os_expose_install)(void (*handler)(void))
+{
+	host.expose = handler;
+	return 0;
+}
+
+void WRAP(sc_os_expose_uninstall)(void);
+void WRAP(sc_os_expose_uninstall)(void)
+{
+	host.expose = NULL;
+}
+
+void sim_host_expose(void)
+{
+	if (host.expose)
+		host.expose();
+}
+
+int WRAP(sc_os_interrupt_install)(void (*handler)(int signal));
+int WRAP(sc_os_interrupt_install)(void (*handler)(int signal))
+{
+	host.interrupt = handler;
+	return 0;
+}
+
+void WRAP(sc_os_interrupt_uninstall)(void);
+void WRAP(sc_os_interrupt_uninstall)(void)
+{
+	host.interrupt = NULL;
+}
+
+void WRAP(sc_os_interrupt_block)(int block);
+void WRAP(sc_os_interrupt_block)(int block)
+{
+	(void)block;
+}
+
+bool sim_interrupt(int number)
+{
+	if (!host.interrupt)
+		return false;
+	host.interrupt(number);
+	return true;
+}
+
+void WRAP(sc_os_raise)(int number);
+void WRAP(sc_os_raise)(int number)
+{
+	host.raised = number;
+}
+
+int sim_raised(void)
+{
+	return host.raised;
+}
+
+/* A stack that overflows is found by what its guard page holds, or by the crash. */
+int WRAP(sc_os_fault_install)(void (*handler)(const void *address));
+int WRAP(sc_os_fault_install)(void (*handler)(const void *address))
+{
+	(void)handler;
+	return 0;
+}
+
+void WRAP(sc_os_fault_uninstall)(void);
+void WRAP(sc_os_fault_uninstall)(void)
+{
+}
+
+/* A block for each thread, so that one that is not given back shows as a leak. */
+int WRAP(sc_os_sigstack_install)(void);
+int WRAP(sc_os_sigstack_install)(void)
+{
+	sim.current->signal_stack = sc_os.alloc(64);
+	return sim.current->signal_stack ? 0 : -1;
+}
+
+void WRAP(sc_os_sigstack_uninstall)(void);
+void WRAP(sc_os_sigstack_uninstall)(void)
+{
+	sc_os.free(sim.current->signal_stack);
+	sim.current->signal_stack = NULL;
+}
+
+/* ---- facts --------------------------------------------------------------------- */
+
+unsigned WRAP(sc_os_processors)(void);
+unsigned WRAP(sc_os_processors)(void)
+{
+	return 2;
+}
+
+size_t WRAP(sc_os_main_stack_size)(void);
+size_t WRAP(sc_os_main_stack_size)(void)
+{
+	return 256 << 10;
+}
+
+int WRAP(sc_os_stack_bounds)(char **low, char **high);
+int WRAP(sc_os_stack_bounds)(char **low, char **high)
+{
+	*low = sim.current->stack;
+	*high = sim.current->stack + SIM_STACK;
+	return 0;
+}
+
+size_t WRAP(sc_os_address_limit)(void);
+size_t WRAP(sc_os_address_limit)(void)
+{
+	return SIZE_MAX;
+}
