@@ -18,7 +18,8 @@ SAY = $(if $(V),,@echo "  $(1)")
 
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: lib run test perf lint install uninstall asan tsan model mutants clean help man tests
+# Every target that `make help` lists; man has nothing to say there.
+.PHONY: man $(shell sed -n 's/^\([a-z0-9-]*\):.*\#\# .*/\1/p' Makefile)
 
 lib: ## Build the static, shared and LTO libraries (the default).
 lib: $(BUILD)/libscope.a $(BUILD)/libscope.so $(BUILD)/libscope-lto.a
@@ -191,6 +192,15 @@ tsan: ## Run the unit and API tests under ThreadSanitizer.
 model: ## Check the memory orders of the queues, waits and scopes under Relacy.
 	$(Q)tests/setup.sh model
 	$(Q)tests/run.sh model
+sim: ## Explore 200,000 schedules (SCHEDULES) of each scenario of the simulation.
+	$(Q)tests/setup.sh sim
+	$(Q)$(MAKE) --no-print-directory $(BUILD)/test/sim
+	$(Q)tests/sim/run.sh $(BUILD)/test/sim
+
+sim-long: ## Explore other schedules for HOURS (8); what fails is kept in sim-failures.
+	$(Q)tests/setup.sh sim
+	$(Q)$(MAKE) --no-print-directory $(BUILD)/test/sim
+	$(Q)tests/sim/run.sh $(BUILD)/test/sim $(or $(HOURS),8)
 
 lint: ## Check layers, names, memory-order tags, headers and documented errors.
 	$(Q)tests/run.sh lint
@@ -231,7 +241,7 @@ clean: ## Remove everything that was built.
 	rm -rf $(BUILD)
 
 help: ## List the targets.
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
 
 -include $(patsubst %.o,%.d,$(wildcard $(BUILD)/*/runtime/*/*.o $(BUILD)/*/tests/*.o \
 	$(BUILD)/*/tests/*/*.o $(BUILD)/*/examples/*/*.o $(BUILD)/model/*.o))

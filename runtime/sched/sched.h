@@ -26,6 +26,8 @@
  *   [monitor.signal] handler cas_acqrel(signals) -> monitor load_acq(signals)
  *   [thread.known]  creator store_rel(known) after the handle -> load_acq(known) of who
  *                   wants to signal the thread
+ *   [sched.inside]  sub_acqrel(inside) of a worker after its last signal -> load_acq(inside)
+ *                   before the first of them is joined
  *   [sched.stop]    store_rel(stop) -> load_acq(stop): a worker that leaves sees the result
  */
 #ifndef SC_SCHED_SCHED_H
@@ -59,6 +61,7 @@ struct sc_sched {
 	struct sc_worker *workers; /* const after start */
 	SC_WORD(uint32_t) idle SC_ALIGNED(SC_CACHE_LINE); /* searching | sleeping << 16 */
 	SC_WORD(uint32_t) stop;
+	SC_WORD(uint32_t) inside;      /* futex: workers that may still signal others */
 	SC_WORD(uint32_t) timekeeper;  /* index + 1 of the sleeper that owns the timeout */
 	SC_WORD(int64_t) armed_until;  /* when the timekeeper wakes by itself */
 	SC_WORD(int64_t) virtual_now;  /* the virtual clock */

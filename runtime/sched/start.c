@@ -73,6 +73,21 @@ static void fini_worker(struct sc_worker *worker)
 		sc_os.release(worker->deque.slots, worker->deque.capacity * sizeof(struct sc_slot));
 }
 
+/* A thread may be joined only when no other can send it a signal any more. */
+static void leave_loop(void)
+{
+	if (at_sub_acqrel(&sc_sched.inside, 1) == 1) /* [sched.inside] */
+		sc_os.wake(&sc_sched.inside, 1);
+}
+
+static void wait_until_all_left(void)
+{
+	uint32_t inside;
+
+	while ((inside = at_load_acq(&sc_sched.inside))) /* [sched.inside] */
+		sc_os.wait(&sc_sched.inside, inside, SC_NEVER);
+}
+
 static void work(void *arg)
 {
 	struct sc_worker *worker = arg;
@@ -81,6 +96,7 @@ static void work(void *arg)
 	sc_os_sigstack_install();
 	sc_self_tls = worker;
 	sc_worker_loop(worker);
+	leave_loop();
 	sc_self_tls = &sc_worker_none;
 	sc_os_sigstack_uninstall();
 	sc_fiber_release(&worker->native.fiber);
@@ -102,9 +118,12 @@ static int start_threads(unsigned *out_started)
 	int rc;
 
 	for (i = 1; i < sc_sched.count; i++) {
+		at_add_rlx(&sc_sched.inside, 1);
 		rc = sc_os.thread_start(&sc_sched.workers[i].thread, work, &sc_sched.workers[i]);
-		if (rc < 0)
+		if (rc < 0) {
+			leave_loop();
 			return rc;
+		}
 		at_store_rel(&sc_sched.workers[i].known, 1); /* [thread.known] */
 		*out_started = i;
 	}
@@ -130,6 +149,7 @@ int sc_sched_run(unsigned workers, struct sc_strand *root)
 	sc_sched.signals = sc_sched.hard_signal = 0;
 	sc_sched.stuck_for = sc_sched.looked_at = 0;
 	sc_sched.monitor_asleep = 0;
+	sc_sched.inside = 1;
 	for (ready = 0; ready < workers; ready++)
 		if (init_worker(&sc_sched.workers[ready], ready) < 0)
 			goto fail_workers;
@@ -144,13 +164,16 @@ int sc_sched_run(unsigned workers, struct sc_strand *root)
 	if (rc < 0)
 		goto fail_expose;
 	rc = start_threads(&started);
-	if (rc == 0)
+	if (rc == 0) {
 		work(&sc_sched.workers[0]);
-	else
+	} else {
 		sc_sched_stop();
+		leave_loop();
+	}
+	sc_monitor_stop(); /* it sends signals too */
+	wait_until_all_left();
 	for (i = 1; i <= started; i++)
 		sc_os.thread_join(&sc_sched.workers[i].thread);
-	sc_monitor_stop();
 fail_expose:
 	sc_os_expose_uninstall();
 fail_workers:

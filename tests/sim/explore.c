@@ -52,6 +52,21 @@ static enum sim_strategy strategy_from_environment(void)
 	return text && !strcmp(text, "exhaustive") ? SIM_EXHAUSTIVE : SIM_RANDOM;
 }
 
+/* One line for each failure, in the file that SIM_FAILURES names. */
+static void keep_failure(const struct job *job, const struct findings *found)
+{
+	const char *path = getenv("SIM_FAILURES");
+	FILE *file = path ? fopen(path, "a") : NULL;
+
+	if (!file)
+		return;
+	fprintf(file,
+		"SIM_SEED=%llu SIM_STRATEGY=%s build/test/sim --filter sim/%s # %016llx %s\n",
+		(unsigned long long)found->seed, sim_strategy_name(found->strategy), job->name,
+		(unsigned long long)found->result.trace, found->result.message);
+	fclose(file);
+}
+
 static bool run_one(struct job *job, uint64_t seed, enum sim_strategy strategy)
 {
 	job->out->seed = seed;
@@ -202,8 +217,11 @@ void sim_explore(const char *name, sim_scenario_fn *scenario, void *arg)
 	}
 	in_child(&job, work_many, 0);
 	found = *job.out;
-	printf("# %s: %llu schedules in %.1f s\n", name, (unsigned long long)found.schedules,
-	       seconds() - start);
+	printf("# %s: %llu schedules in %.1f s, %.0f/s\n", name,
+	       (unsigned long long)found.schedules, seconds() - start,
+	       (double)found.schedules / (seconds() - start));
+	if (found.result.verdict != SIM_OK)
+		keep_failure(&job, &found);
 	if (found.ended) {
 		/* In a process with another history the schedule has to be the same. */
 		again_seed = found.seed;

@@ -11,6 +11,7 @@
  *   SIM_SCHEDULES  how many schedules each scenario explores; without it, as many as fit
  *                  into SIM_SECONDS (default 3)
  *   SIM_FIRST      the first seed of an exploration (default 1)
+ *   SIM_FAILURES   a file that gets a line for each failure, which runs it again
  *   SIM_TRACE      print the last so many steps of a schedule that failed or was replayed
  *
  * What it can't show: a weaker memory order than sequential consistency, and interleavings
