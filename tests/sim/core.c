@@ -336,6 +336,11 @@ int64_t sim_now(void)
 	return sim.now;
 }
 
+bool sim_clock_is_even(void)
+{
+	return !sim.jump_odds;
+}
+
 unsigned sim_thread_id(void)
 {
 	return sim.current->id;

@@ -160,16 +160,27 @@ static int run_root(void *arg)
 	return rc;
 }
 
+static void no_report(const char *text, size_t length, void *arg)
+{
+	(void)text;
+	(void)length;
+	(void)arg;
+}
+
 static void run_scenario(void *arg)
 {
 	struct run *run = arg;
-	struct scope_config config = {.stack_size = 64 << 10, .flags = SCOPE_NO_SIGNALS};
-	int rc;
+	struct scope_config config = {.stack_size = 64 << 10, .report = no_report};
+	int signal, rc;
 
 	config.workers = run->flags & PARALLEL ? 2 + (unsigned)sim_random(2)
 					       : 1 + (unsigned)sim_random(3);
+	config.out_signal = &signal;
+	config.flags = (run->flags & VIRTUAL ? SCOPE_VIRTUAL_CLOCK : 0) |
+		       (run->flags & DEADLOCK ? SCOPE_DETECT_DEADLOCK : 0) |
+		       (run->flags & SIGNALS ? 0 : SCOPE_NO_SIGNALS);
 	rc = scope_run(run_root, run, &config);
-	sim_check(rc == 0, "scope_run gave %d", rc);
+	sim_check(rc == (run->flags & DEADLOCK ? -EDEADLK : 0), "scope_run gave %d", rc);
 	/* All workers asleep with work left, until the monitor's tick, is a lost wake-up. */
 	sim_check(run->flags & WITH_TIMERS || sim_idle_jumps() == 0,
 		  "all threads waited, though no task did");

@@ -52,7 +52,13 @@ int body_cancel(struct job *job);   /* cancels its group, or the one at `pointer
 void pause_randomly(void);
 
 /* Runs `root` in scope_run with 1 .. 3 workers in many schedules. */
-enum { WITH_TIMERS = 1, PARALLEL = 2 /* at least 2 workers */ };
+enum {
+	WITH_TIMERS = 1, /* all threads may wait for the clock */
+	PARALLEL = 2,    /* at least 2 workers */
+	VIRTUAL = 4,     /* SCOPE_VIRTUAL_CLOCK, so that nobody waits for the other one */
+	DEADLOCK = 8,    /* SCOPE_DETECT_DEADLOCK, and there is one */
+	SIGNALS = 16     /* SIGINT and SIGTERM are taken */
+};
 void explore(const char *name, int (*root)(void *arg), unsigned flags);
 
 #endif

@@ -97,6 +97,8 @@ void sim_point(void);
 /* A number of the schedule's, 0 .. below - 1: the same for the same seed. */
 uint64_t sim_random(uint64_t below);
 int64_t sim_now(void);
+/* Whether the clock moves by what is done only, not by leaps. */
+bool sim_clock_is_even(void);
 /* Which simulated thread runs, 0: the one that runs the scenario. */
 unsigned sim_thread_id(void);
 /* Runs the handler of SIGINT and SIGTERM on this thread, where the run has one. */
