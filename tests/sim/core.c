@@ -205,6 +205,12 @@ void sim_point(void)
 	sim_step(NULL, __builtin_return_address(0), SIM_STEP);
 }
 
+void sim_compute(int64_t duration)
+{
+	sim.now += duration;
+	sim_step(NULL, __builtin_return_address(0), SIM_STEP);
+}
+
 static void thread_main(void *arg)
 {
 	struct sim_thread *me = arg;

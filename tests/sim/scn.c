@@ -1,6 +1,7 @@
 /* tests/sim/scn.c: groups, bodies, and the run around a scenario's root task. */
 #include "scn.h"
 
+#include <signal.h>
 #include <string.h>
 
 void pause_randomly(void)
@@ -160,6 +161,19 @@ static int run_root(void *arg)
 	return rc;
 }
 
+/* A third one would end the process.  What comes before or after the run meets nobody. */
+static void send_interrupts(void *arg)
+{
+	uint64_t n = 1 + sim_random(2), turn;
+
+	(void)arg;
+	while (n--) {
+		for (turn = sim_random(100); turn > 0; turn--)
+			sc_os.relax(0);
+		sim_interrupt(SIGINT);
+	}
+}
+
 static void no_report(const char *text, size_t length, void *arg)
 {
 	(void)text;
@@ -171,6 +185,7 @@ static void run_scenario(void *arg)
 {
 	struct run *run = arg;
 	struct scope_config config = {.stack_size = 64 << 10, .report = no_report};
+	struct sc_thread sender;
 	int signal, rc;
 
 	config.workers = run->flags & PARALLEL ? 2 + (unsigned)sim_random(2)
@@ -178,8 +193,12 @@ static void run_scenario(void *arg)
 	config.out_signal = &signal;
 	config.flags = (run->flags & VIRTUAL ? SCOPE_VIRTUAL_CLOCK : 0) |
 		       (run->flags & DEADLOCK ? SCOPE_DETECT_DEADLOCK : 0) |
-		       (run->flags & SIGNALS ? 0 : SCOPE_NO_SIGNALS);
+		       (run->flags & INTERRUPTS ? 0 : SCOPE_NO_SIGNALS);
+	if (run->flags & INTERRUPTS)
+		sc_os.thread_start(&sender, send_interrupts, NULL);
 	rc = scope_run(run_root, run, &config);
+	if (run->flags & INTERRUPTS)
+		sc_os.thread_join(&sender);
 	sim_check(rc == (run->flags & DEADLOCK ? -EDEADLK : 0), "scope_run gave %d", rc);
 	/* All workers asleep with work left, until the monitor's tick, is a lost wake-up. */
 	sim_check(run->flags & WITH_TIMERS || sim_idle_jumps() == 0,

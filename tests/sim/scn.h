@@ -57,7 +57,7 @@ enum {
 	PARALLEL = 2,    /* at least 2 workers */
 	VIRTUAL = 4,     /* SCOPE_VIRTUAL_CLOCK, so that nobody waits for the other one */
 	DEADLOCK = 8,    /* SCOPE_DETECT_DEADLOCK, and there is one */
-	SIGNALS = 16     /* SIGINT and SIGTERM are taken */
+	INTERRUPTS = 16  /* a thread of the program's own sends SIGINT once or twice */
 };
 void explore(const char *name, int (*root)(void *arg), unsigned flags);
 

@@ -73,6 +73,81 @@ Test(sim, virtual_clock_moves_on_beside_wakers)
 	explore("virtual_clock_moves_on_beside_wakers", wakes_for_nothing, VIRTUAL | PARALLEL);
 }
 
+/* Long tasks bring the monitor in, which wakes workers too: who is woken may have fallen
+ * asleep again before its waker is done. */
+static int body_long(struct job *job)
+{
+	sim_compute((int64_t)sim_random(3) * 6000000);
+	return scope_sleep_for((int64_t)job->number);
+}
+
+static int monitor_wakes(void *arg)
+{
+	struct scope_spawn_options options = {.flags = SCOPE_CONCURRENT};
+	struct group g;
+	struct job job[4];
+	int i;
+
+	(void)arg;
+	group_open(&g);
+	for (i = 0; i < 4; i++) {
+		job[i].number = sim_random(3);
+		group_spawn_with(&g, &job[i], body_long, i % 2 ? &options : NULL);
+	}
+	sim_compute((int64_t)sim_random(3) * 6000000);
+	sim_check(group_close(&g) == 0, "an error from nowhere");
+	return 0;
+}
+
+Test(sim, virtual_clock_moves_on_beside_the_monitor)
+{
+	explore("virtual_clock_moves_on_beside_the_monitor", monitor_wakes, VIRTUAL | PARALLEL);
+}
+
+/* An interrupt is taken by the monitor, which wakes whom the cancel reached; who is behind a
+ * shield waits for the clock. */
+static int body_shielded(struct job *job)
+{
+	struct scope_options options = {.shield = true};
+	struct group g;
+	int64_t end;
+	int i;
+
+	(void)job;
+	group_open_with(&g, &options);
+	for (i = 0; i < 6; i++) {
+		end = scope_now() + 1 + (int64_t)sim_random(3);
+		sim_check(scope_sleep_until(end) == 0, "a shield let an interrupt through");
+		sim_check(scope_now() == end, "woke %lld ns late", (long long)(scope_now() - end));
+	}
+	sim_check(group_close(&g) == 0, "a shield let an interrupt through");
+	return 0;
+}
+
+static int interrupted(void *arg)
+{
+	struct group g;
+	struct job job[3];
+	int i, rc;
+
+	(void)arg;
+	group_open(&g);
+	for (i = 0; i < 3; i++) {
+		job[i].number = 4 + sim_random(30);
+		rc = group_spawn(&g, &job[i], i < 1 ? body_shielded : body_sleep);
+		sim_check(rc == 0 || rc == -ECANCELED, "spawn gave %d", rc);
+	}
+	rc = group_close(&g);
+	sim_check(rc == 0 || rc == -ECANCELED, "close gave %d", rc);
+	return 0;
+}
+
+Test(sim, virtual_clock_moves_on_beside_an_interrupt)
+{
+	explore("virtual_clock_moves_on_beside_an_interrupt", interrupted,
+		VIRTUAL | PARALLEL | INTERRUPTS);
+}
+
 /* Event, cancel and two deadlines on one tick: each wait has one end, each close one result. */
 static int body_until(struct job *job)
 {

@@ -94,6 +94,8 @@ void sim_fail(const char *format, ...) __attribute__((noreturn, format(printf, 1
 
 /* A schedule point of the scenario's own. */
 void sim_point(void);
+/* One that takes so long: who waits for the clock may be due afterwards. */
+void sim_compute(int64_t duration);
 /* A number of the schedule's, 0 .. below - 1: the same for the same seed. */
 uint64_t sim_random(uint64_t below);
 int64_t sim_now(void);
