@@ -64,7 +64,7 @@ enum scope_run_flags {
 	SCOPE_VIRTUAL_CLOCK = 1u << 0,   /* time jumps to the next deadline when all wait */
 	SCOPE_NO_SIGNALS = 1u << 1,      /* leave SIGINT and SIGTERM alone */
 	SCOPE_DETECT_DEADLOCK = 1u << 2, /* all parked, nothing to wait for: -EDEADLK */
-	SCOPE_UNGUARDED_STACKS = 1u << 3 /* allow stacks without guard pages when guards run out */
+	SCOPE_UNGUARDED_STACKS = 1u << 3 /* allow stacks without guards when guards run out */
 };
 
 struct scope_config {

@@ -207,9 +207,26 @@ void sc_fiber_fini(void)
 	sc_stack_fini();
 }
 
+/* ---- faults: in a signal handler ---- */
+
 struct sc_fiber *sc_fiber_of_guard(const void *address)
 {
 	return sc_stack_of_guard(address);
+}
+
+/* What a frame's code and the kernel, which puts a signal's frame there, write below sp. */
+enum { REACH = 16 << 10 };
+
+int sc_fiber_overflowed(const struct sc_fiber *running, const void *address, const void *sp)
+{
+	const struct sc_fiber *fiber = sc_stack_of_guard(address);
+	uintptr_t at = (uintptr_t)address, low = (uintptr_t)running->stack_low, end = (uintptr_t)sp;
+
+	/* Another's guard, with sp elsewhere, was hit by a wild pointer. */
+	if (fiber && end + REACH + SC_GUARD_SIZE > (uintptr_t)fiber->stack_low &&
+	    end < (uintptr_t)fiber->stack_high)
+		return 1;
+	return end < low && at < low && at + REACH > end;
 }
 
 uint64_t sc_fiber_live(void)

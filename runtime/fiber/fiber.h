@@ -10,6 +10,10 @@
 #include "base/atomic.h"
 #include "fiber/sanitizer.h"
 
+/* Least bytes of the guard below each stack: a frame that does not touch its pages in turn
+ * must not step over it.  Address space and page table entries, no memory. */
+enum { SC_GUARD_SIZE = 128 << 10 };
+
 /* Lives at the top of its stack; const after sc_fiber_take unless said. */
 struct sc_fiber {
 	struct sc_context context; /* written by the switch away from it */
@@ -21,7 +25,7 @@ struct sc_fiber {
 	void *sanitizer;           /* ThreadSanitizer's fiber, or AddressSanitizer's fake stack
 				    * while suspended */
 	uint32_t index;            /* slot in its region, UINT32_MAX: none */
-	uint32_t guarded;          /* 1: the page below stack_low faults */
+	uint32_t guarded;          /* 1: SC_GUARD_SIZE bytes below stack_low fault */
 #ifdef SC_VALGRIND
 	unsigned valgrind_id;
 #endif
@@ -39,7 +43,7 @@ struct sc_fiber_pool {
 
 /* What all stacks of a run share.  `extra` bytes lie directly behind struct sc_fiber.
  * entry(fiber) runs when a fiber is continued for the first time and never returns.
- * flags: SC_FIBER_UNGUARDED allows stacks without a guard page when guards run out.
+ * flags: SC_FIBER_UNGUARDED allows stacks without a guard when guards run out.
  * 0, -ENOMEM, -EINVAL (usable < 16 KiB or over 1 GiB). */
 enum { SC_FIBER_UNGUARDED = 1 };
 int sc_fiber_init(size_t usable, size_t extra, void (*entry)(void *fiber), unsigned flags);
@@ -83,9 +87,13 @@ SC_INLINE void sc_fiber_switch_aside(struct sc_fiber *from, struct sc_aside *are
 void sc_fiber_adopt(struct sc_fiber *fiber);
 void sc_fiber_release(struct sc_fiber *fiber);
 
-/* If `address` lies in a guard page of a live or pooled stack, that fiber, else NULL.
+/* If `address` lies in the guard of a live or pooled stack, that fiber, else NULL.
  * Async-signal-safe.  Of stacks with an own mapping it knows sixteen. */
 struct sc_fiber *sc_fiber_of_guard(const void *address);
+/* Whether the access to `address` that faulted under stack pointer `sp` was an overflow of the
+ * stack that sp belongs to; `running` is the fiber that ought to run.  A frame larger than the
+ * guard is recognised by sp, wherever below it faulted.  Async-signal-safe. */
+int sc_fiber_overflowed(const struct sc_fiber *running, const void *address, const void *sp);
 
 /* Fibers that are neither in a pool nor in the shared list; exact while nothing moves. */
 uint64_t sc_fiber_live(void);

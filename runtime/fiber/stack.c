@@ -1,9 +1,11 @@
-/* runtime/fiber/stack.c: stacks in big reserved regions, and their guard pages.
+/* runtime/fiber/stack.c: stacks in big reserved regions, and their guards.
  *
- * A region is an array of slots, from low to high addresses: a guard page, the usable
+ * A region is an array of slots, from low to high addresses: the guard, the usable
  * bytes, the control block, up to 15 cache lines of colour.  Slots are committed in chunks
  * and in order, so that a region is two mappings, however many stacks it holds.  A slot is
- * guarded when it is first used and stays so: its stack is reused, never unmapped.
+ * guarded when it is first used and stays so: its stack is reused, never unmapped.  Guards
+ * that are simply never committed would cost nothing and two mappings a stack: the kernel's
+ * default limit would end them at 32,750.
  *
  * The colour moves the tops of neighbours to different cache sets.  Control block, colour
  * and the frames of a parked task fit into one page: the only one that is resident.
@@ -43,6 +45,7 @@ struct region {
 static struct {
 	/* const after init */
 	size_t page;
+	size_t guard;   /* bytes below each stack that fault */
 	size_t control; /* bytes of struct sc_fiber and what lies behind it */
 	size_t stride;
 	size_t tail;    /* bytes at the end of a slot for control block and colour */
@@ -162,7 +165,7 @@ static void set_up(struct sc_fiber *fiber, char *low, uint32_t index)
 /* 0 if the stack may be used. */
 static int set_guard(struct sc_fiber *fiber)
 {
-	int error = sc_os.guard(fiber->stack_low - stacks.page, stacks.page);
+	int error = sc_os.guard(fiber->stack_low - stacks.guard, stacks.guard);
 
 	fiber->guarded = !error;
 	return stacks.flags & SC_FIBER_UNGUARDED ? 0 : error;
@@ -183,7 +186,7 @@ struct sc_fiber *sc_stack_make(void)
 	sc_lock_drop(&stacks.lock);
 	if (region) {
 		fiber = fiber_in(region, index);
-		set_up(fiber, region->base + index * stacks.stride + stacks.page, (uint32_t)index);
+		set_up(fiber, region->base + index * stacks.stride + stacks.guard, (uint32_t)index);
 	}
 	if (!fiber)
 		return NULL;
@@ -207,7 +210,7 @@ uint64_t sc_stack_made(void)
 
 struct sc_fiber *sc_stack_new(size_t usable)
 {
-	size_t size = stacks.page + round_up(usable, stacks.page) + stacks.tail, i;
+	size_t size = stacks.guard + round_up(usable, stacks.page) + stacks.tail, i;
 	char *base = sc_os.reserve(size);
 	struct sc_fiber *fiber;
 
@@ -216,7 +219,7 @@ struct sc_fiber *sc_stack_new(size_t usable)
 	if (sc_os.commit(base, size))
 		goto fail_base;
 	fiber = (struct sc_fiber *)(base + size - stacks.control);
-	set_up(fiber, base + stacks.page, UINT32_MAX);
+	set_up(fiber, base + stacks.guard, UINT32_MAX);
 	if (set_guard(fiber))
 		goto fail_base;
 	sc_sanitizer_made(fiber, stacks.control);
@@ -237,7 +240,7 @@ fail_base:
 
 void sc_stack_free(struct sc_fiber *fiber)
 {
-	char *base = fiber->stack_low - stacks.page;
+	char *base = fiber->stack_low - stacks.guard;
 	size_t size = (size_t)((char *)fiber + stacks.control - base), i;
 
 	sc_lock_take(&stacks.lock);
@@ -260,9 +263,10 @@ int sc_stack_init(size_t usable, size_t extra, void (*entry)(void *fiber), unsig
 	if (usable < usable_least || usable > usable_most)
 		return -EINVAL;
 	stacks.page = sc_os_page_size();
+	stacks.guard = round_up(SC_GUARD_SIZE, stacks.page);
 	stacks.control = round_up(sizeof(struct sc_fiber) + extra, SC_CACHE_LINE);
 	stacks.tail = round_up(stacks.control + (COLOURS - 1) * SC_CACHE_LINE, stacks.page);
-	stacks.stride = stacks.page + round_up(usable, stacks.page) + stacks.tail;
+	stacks.stride = stacks.guard + round_up(usable, stacks.page) + stacks.tail;
 	stacks.flags = flags;
 	stacks.entry = entry;
 	sc_lock_take(&stacks.lock);
@@ -316,13 +320,13 @@ struct sc_fiber *sc_stack_of_guard(const void *address)
 		size_t offset = (size_t)((uintptr_t)address - (uintptr_t)region->base);
 		size_t index = offset / stacks.stride;
 
-		if (index < at_load_rlx(&region->used) && offset % stacks.stride < stacks.page)
+		if (index < at_load_rlx(&region->used) && offset % stacks.stride < stacks.guard)
 			return fiber_in(region, index);
 	}
 	for (i = 0; i < OWN_SLOTS; i++) {
 		struct sc_fiber *fiber = at_load_acq(&stacks.own[i]); /* [stack.own] */
 
-		if (fiber && (uintptr_t)fiber->stack_low - 1 - (uintptr_t)address < stacks.page)
+		if (fiber && (uintptr_t)fiber->stack_low - 1 - (uintptr_t)address < stacks.guard)
 			return fiber;
 	}
 	return NULL;

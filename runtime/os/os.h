@@ -22,7 +22,7 @@ struct sc_os {
 	int (*commit)(void *memory, size_t size);  /* make it read-write, lazily filled with 0 */
 	void (*discard)(void *memory, size_t size); /* give the pages back, keep it read-write */
 	void (*release)(void *memory, size_t size); /* unmap */
-	/* Make a committed page range fault: guard regions where the kernel has them (no
+	/* Make a committed range of pages fault: guard regions where the kernel has them (no
 	 * mapping used), else mprotect within a budget of half of vm.max_map_count.  The first
 	 * guard of the process decides which.  -ENOMEM: no more guards can be had; -EINVAL:
 	 * memory was locked after that decision. */
@@ -88,9 +88,11 @@ void sc_os_expose_uninstall(void);
 int sc_os_sigstack_install(void);
 void sc_os_sigstack_uninstall(void);
 
-/* SIGSEGV and SIGBUS call `handler(fault_address)` on the signal stack; if it returns (not
- * our fault address), the former disposition is put back and the access is repeated. */
-int sc_os_fault_install(void (*handler)(const void *address));
+/* SIGSEGV and SIGBUS call `handler(fault_address, sp)` on the signal stack, sp being the
+ * stack pointer of what faulted; if it returns (not our fault address), the former disposition
+ * is put back and the access is repeated.  Where the kernel had no room on the stack for the
+ * frame of a signal, the address is that of the frame. */
+int sc_os_fault_install(void (*handler)(const void *address, const void *sp));
 void sc_os_fault_uninstall(void);
 
 /* SIGINT and SIGTERM call `handler(signal)` in signal context, on whatever thread; the old

@@ -9,6 +9,8 @@
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/auxv.h>
+#include <ucontext.h>
 #include <unistd.h>
 #include <string.h>
 
@@ -133,14 +135,35 @@ void sc_os_sigstack_uninstall(void)
 /* ---- faults ---- */
 
 static struct taken faults[2] = {{.signal = SIGSEGV}, {.signal = SIGBUS}};
-static void (*fault_handler)(const void *address); /* const while installed */
+static void (*fault_handler)(const void *address, const void *sp); /* const while installed */
+
+static const char *interrupted_sp(const ucontext_t *context)
+{
+#if defined(__x86_64__)
+	return (const char *)context->uc_mcontext.gregs[REG_RSP];
+#else
+	return (const char *)context->uc_mcontext.sp;
+#endif
+}
+
+/* The most that the kernel writes below a stack pointer to deliver a signal. */
+static size_t signal_frame(void)
+{
+	size_t most = getauxval(AT_MINSIGSTKSZ);
+
+	return most ? most : 4096; /* a kernel that does not tell knows no larger registers */
+}
 
 static void on_fault(int signal, siginfo_t *info, void *context)
 {
+	const char *sp = interrupted_sp(context);
 	int kept = errno;
 
-	(void)context;
-	fault_handler(info->si_addr);
+	/* SI_KERNEL has no address: a signal's frame did not fit, or a pointer is not canonical. */
+	if (info->si_code == SI_KERNEL)
+		fault_handler(sp - signal_frame(), sp);
+	else if (info->si_code > 0)
+		fault_handler(info->si_addr, sp);
 	/* Not ours: the repeated access meets whoever was there before.  A signal that was
 	 * sent has no access to repeat. */
 	sigaction(signal, &faults[signal == SIGBUS].old, NULL);
@@ -149,7 +172,7 @@ static void on_fault(int signal, siginfo_t *info, void *context)
 	errno = kept;
 }
 
-int sc_os_fault_install(void (*handler)(const void *address))
+int sc_os_fault_install(void (*handler)(const void *address, const void *sp))
 {
 	struct sigaction action = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_ONSTACK};
 

@@ -105,16 +105,15 @@ static const void *site_of_running(struct sc_worker *worker)
 	return worker->strand->slot.site;
 }
 
-static void on_overflow(const void *address)
+static void on_fault(const void *address, const void *sp)
 {
-	struct sc_fiber *fiber = sc_fiber_of_guard(address);
 	char path[1024], site[160] = "scope_run";
 	struct sc_worker *worker = sc_self();
 
 	/* The report walks a tree that lives: if it trips, the program ends all the same. */
 	if (last_words)
 		_exit(last_words);
-	if (!fiber)
+	if (!worker->cur || !sc_fiber_overflowed(&worker->strand->fiber, address, sp))
 		return;
 	/* Names are read with malloc, in which the overflow may have happened. */
 	sc_report("libscope: stack overflow\n", 25);
@@ -225,7 +224,7 @@ int scope_run(scope_task_fn *main_task, void *arg, const struct scope_config *gi
 	if (!at_cas_acqrel(&running, &expected, 1)) /* [run.one] */
 		return -EBUSY;
 	install(&config);
-	sc_os_fault_install(on_overflow);
+	sc_os_fault_install(on_fault);
 	rc = run_root(main_task, arg, &config);
 	sc_os_fault_uninstall();
 	if (rc == 0) {

@@ -17,7 +17,7 @@ enum {
 	PAGE = 4096,
 	SPARE = 4,
 	LOOK_EACH = 10000, /* cleanings until one is checked */
-	GUARD_LOOK = 512 /* bytes at the top of a guard page that are looked at */
+	GUARD_LOOK = 512 /* bytes at the top of a guard that are looked at */
 };
 
 /* Memory comes at the same addresses in every schedule with the same calls. */
@@ -269,7 +269,7 @@ static void check_guards(const struct region *r)
 		}
 		for (k = 0; k < GUARD_LOOK; k++)
 			if (guard[i][k])
-				sim_fail("a stack ran over into its guard page");
+				sim_fail("a stack ran over into its guard");
 		guard[i] = guard[--guards];
 	}
 }

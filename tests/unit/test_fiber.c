@@ -362,9 +362,9 @@ Test(fiber, threads_take_and_give_at_once)
 
 static struct unit *victim;
 
-static void name_victim(const void *address)
+static void name_victim(const void *address, const void *sp)
 {
-	if (sc_fiber_of_guard(address) == &victim->fiber)
+	if (sc_fiber_overflowed(&victim->fiber, address, sp))
 		_exit(42);
 }
 
@@ -416,7 +416,7 @@ Test(fiber, of_guard_knows_guards_only)
 
 	start(USABLE, 0);
 	fiber = sc_fiber_take(&pool);
-	guard = fiber->stack_low - sc_os_page_size();
+	guard = fiber->stack_low - SC_GUARD_SIZE;
 	cr_assert(sc_fiber_of_guard(guard) == fiber);
 	cr_assert(sc_fiber_of_guard(fiber->stack_low - 1) == fiber);
 	cr_assert_null(sc_fiber_of_guard(guard - 1));
@@ -427,6 +427,37 @@ Test(fiber, of_guard_knows_guards_only)
 	cr_assert(sc_fiber_of_guard(guard) == fiber);
 	end(&pool);
 	cr_assert_null(sc_fiber_of_guard(guard));
+}
+
+Test(fiber, overflows_are_told_from_wild_accesses)
+{
+	struct sc_fiber_pool pool = {0};
+	struct sc_fiber *below, *fiber, *elsewhere;
+	char *low;
+
+	start(USABLE, 0);
+	below = sc_fiber_take(&pool);
+	fiber = sc_fiber_take(&pool);
+	elsewhere = sc_fiber_new(USABLE);
+	low = fiber->stack_low;
+	cr_assert(low - SC_GUARD_SIZE >= below->stack_high);
+	/* A frame that is pushed, one that is touched at its lower end, a signal's. */
+	cr_expect(sc_fiber_overflowed(fiber, low - 8, low));
+	cr_expect(sc_fiber_overflowed(fiber, low - 120 * 1024, low - 120 * 1024));
+	cr_expect(sc_fiber_overflowed(fiber, low - 3000, low + 500));
+	/* Far below, beyond the guard; and another fiber's, while a switch is under way. */
+	cr_expect(sc_fiber_overflowed(fiber, low - (1 << 20), low - (1 << 20) - 100));
+	cr_expect(sc_fiber_overflowed(elsewhere, low - 8, low));
+	/* A pointer that went astray. */
+	cr_expect_not(sc_fiber_overflowed(fiber, NULL, low + 5000));
+	cr_expect_not(sc_fiber_overflowed(fiber, NULL, low + 100));
+	cr_expect_not(sc_fiber_overflowed(fiber, below->stack_low - 8, low + 5000));
+	cr_expect_not(sc_fiber_overflowed(fiber, elsewhere->stack_low - 8, low + 5000));
+	cr_expect_not(sc_fiber_overflowed(fiber, low - (1 << 20), low + 5000));
+	sc_fiber_free(elsewhere);
+	sc_fiber_give(&pool, below);
+	sc_fiber_give(&pool, fiber);
+	end(&pool);
 }
 
 /* ---- what the system refuses ---- */

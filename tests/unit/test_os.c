@@ -269,10 +269,11 @@ Test(os, sigstack_uninstall_puts_the_former_back)
 }
 
 static const void *volatile wanted;
+static const void *volatile faulting_frame;
 
-static void leave_if_wanted(const void *address)
+static void leave_if_wanted(const void *address, const void *sp)
 {
-	if (address == wanted)
+	if (address == wanted && (uintptr_t)faulting_frame - (uintptr_t)sp < 4096)
 		_exit(42);
 }
 
@@ -284,6 +285,7 @@ static void former(int signal)
 static int fault_at_guard(void)
 {
 	signal(SIGSEGV, former);
+	faulting_frame = __builtin_frame_address(0);
 	sc_os_sigstack_install();
 	sc_os_fault_install(leave_if_wanted);
 	*(volatile char *)guarded = 1;
