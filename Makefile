@@ -5,6 +5,7 @@
 #   build/shared/  the shared library   build/tsan/  ThreadSanitizer
 #   build/lto/     the LTO archive      build/sim/   the simulation
 #   build/valgrind/  stacks registered with valgrind
+#   build/debug/   misuse of scopes is reported
 # Variables that users set: CC CFLAGS LDFLAGS PREFIX DESTDIR BUILD ARGS V.
 
 VERSION := 0.1.0
@@ -67,7 +68,9 @@ CC_sim = $(CC)
 FLAGS_sim = -O2 -g -DSC_SIM -DSC_TEST_SHIM
 CC_valgrind = $(CC)
 FLAGS_valgrind = -O1 -g -DSC_VALGRIND -DSC_TEST_SHIM
-VARIANTS := static shared lto asan tsan sim valgrind
+CC_debug = $(CC)
+FLAGS_debug = $(CFLAGS) -DSC_DEBUG -DSC_TEST_SHIM
+VARIANTS := static shared lto asan tsan sim valgrind debug
 
 objects = $(patsubst %,$(BUILD)/$(1)/%.o,$(basename $(2)))
 
@@ -84,7 +87,7 @@ $(BUILD)/$(1)/runtime/%.o: runtime/%.S Makefile
 $(BUILD)/$(1)/tests/%.o: tests/%.c Makefile
 	$$(call SAY,CC $(1) $$<)
 	$(Q)mkdir -p $$(@D)
-	$(Q)$$(CC_$(1)) $(TEST_FLAGS) $$(FLAGS_$(1)) -MMD -MP -c -o $$@ $$<
+	$(Q)$$(CC_$(1)) $(TEST_FLAGS) $$(FLAGS_$(1)) $$(FLAGS_$$<) -MMD -MP -c -o $$@ $$<
 endef
 $(foreach v,$(VARIANTS),$(eval $(call variant,$(v))))
 
@@ -99,6 +102,7 @@ $(2): $(OBJECTS_$(1))
 endef
 $(eval $(call archive,static,$(BUILD)/libscope.a))
 $(eval $(call archive,lto,$(BUILD)/libscope-lto.a))
+$(eval $(call archive,debug,$(BUILD)/libscope-debug.a))
 $(foreach v,asan tsan sim valgrind,$(eval $(call archive,$(v),$(BUILD)/$(v)/libscope.a)))
 
 $(BUILD)/libscope.so.0: $(OBJECTS_shared) api/libscope.map
@@ -137,7 +141,7 @@ $(1): $(call objects,$(2),$(wildcard tests/$(3)/*.c) $(5)) $(4)
 	$(Q)$$(CC_$(2)) $$(FLAGS_$(2)) $$(LDFLAGS) -rdynamic -o $$@ $$(filter %.o %.a,$$^) \
 		$$(LIBS) $(6)
 endef
-$(foreach t,unit api stress,$(eval $(call \
+$(foreach t,unit api stress crash,$(eval $(call \
 	test_program,$(BUILD)/test/$(t),static,$(t),$(BUILD)/libscope.a,,-lcriterion)))
 # Functions of os/ beside its table: tests/sim/host.c has them.
 SIM_WRAPS := expose_install expose_uninstall interrupt_install interrupt_uninstall interrupt_block \
@@ -147,6 +151,9 @@ $(eval $(call test_program,$(BUILD)/test/sim,sim,sim,$(BUILD)/sim/libscope.a,tes
 	$(addprefix -Xlinker --wrap=sc_,arch_make $(addprefix os_,$(SIM_WRAPS)))))
 $(foreach v,asan tsan valgrind,$(foreach t,unit api stress,$(eval $(call \
 	test_program,$(BUILD)/$(v)/$(t),$(v),$(t),$(BUILD)/$(v)/libscope.a,tests/shim.c,))))
+
+$(eval $(call test_program,$(BUILD)/debug/crash,debug,crash,$(BUILD)/libscope-debug.a,\
+	tests/shim.c,))
 
 # ---- models: tests/model/NAME.cc is build/model/NAME, with the sources that it includes ----
 
@@ -164,6 +171,9 @@ $(BUILD)/model/%.o: tests/model/%.cc Makefile
 $(MODELS): %: %.o $(BUILD)/model/main.o
 	$(call SAY,LD $@)
 	$(Q)$(CXX) -o $@ $^
+
+# Its large frames are to be as rude as any.
+FLAGS_tests/crash/test_overflow.c := -fno-stack-clash-protection
 
 # ---- what people call ----
 
@@ -201,6 +211,9 @@ sim-long: ## Explore other schedules for HOURS (8); what fails is kept in sim-fa
 	$(Q)tests/setup.sh sim
 	$(Q)$(MAKE) --no-print-directory $(BUILD)/test/sim
 	$(Q)tests/sim/run.sh $(BUILD)/test/sim $(or $(HOURS),8)
+
+debug: ## Build libscope-debug.a, which reports misuse of scopes and aborts.
+debug: $(BUILD)/libscope-debug.a
 
 lint: ## Check layers, names, memory-order tags, headers and documented errors.
 	$(Q)tests/run.sh lint

@@ -123,7 +123,7 @@ enum scope_timeout_policy {
 };
 
 struct scope_options {
-	const char *name;     /* must live until close; reports name tasks only so far */
+	const char *name;     /* for reports; must live until close */
 	int64_t deadline_ns;  /* absolute; 0: none */
 	unsigned on_timeout;  /* enum scope_timeout_policy */
 	bool shield;          /* hide cancels from outside */
@@ -241,7 +241,7 @@ SCOPE_API int scope_spawn_n(struct scope *s, scope_task_fn *fn, void *base, size
  *   -ETIMEDOUT  its own deadline was felt inside and on_timeout is the default; closed
  * or 0.  Nothing is changed by
  *   -ENOTCONN   not called from a task
- *   -EBUSY      the caller has a younger scope open (compiled with SC_DEBUG: an abort)
+ *   -EBUSY      the caller has a younger scope open (libscope-debug.a: an abort)
  *   -EDEADLK    the caller is a member: it would wait for itself
  *   -EPERM      the caller is neither owner nor member
  *   -ESTALE     the scope is closed

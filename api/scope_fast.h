@@ -4,7 +4,7 @@
  * link libscope.a or libscope-lto.a of the very version of this header: it knows the insides of
  * the library and makes no promise of compatibility.  A shared object, and a program that links
  * libscope.so, include <scope.h>; to them this header does not link.  On other CPUs than x86-64
- * and under sanitizers it is <scope.h> and scope_fast_fork.
+ * and under sanitizers, and with SC_DEBUG, it is <scope.h> and scope_fast_fork.
  *
  * A spawn and its share of the join take about 84 instructions instead of 104; each scope_spawn
  * adds some 70 bytes of code, each scope_close 250.
@@ -23,8 +23,8 @@
 #define SCOPE_FAST_HAS(feature) 0
 #endif
 #if defined(__x86_64__) && defined(__LP64__) && !defined(__SANITIZE_ADDRESS__) && \
-	!defined(__SANITIZE_THREAD__) && !SCOPE_FAST_HAS(address_sanitizer) && \
-	!SCOPE_FAST_HAS(thread_sanitizer)
+	!defined(__SANITIZE_THREAD__) && !defined(SC_DEBUG) && \
+	!SCOPE_FAST_HAS(address_sanitizer) && !SCOPE_FAST_HAS(thread_sanitizer)
 
 #ifdef __cplusplus
 extern "C" {

@@ -2,8 +2,8 @@
 # tests/run.sh: builds and runs the checks, adds up their results, ends with
 # "N passed, N failed".
 #
-# Usage: tests/run.sh [PART...]   parts: lint unit api examples sim model asan tsan gate
-#   stress
+# Usage: tests/run.sh [PART...]   parts: lint unit api crash examples sim model asan tsan
+#   gate stress
 # Everything that runs prints TAP; a program that dies or hangs fails what it had not reported.
 # Skipped tests count as neither.  Environment: BUILD (build), STRESS_SECONDS (60).
 set -u
@@ -19,7 +19,7 @@ started=$(date +%s%N)
 mkdir -p "$log"
 
 if [ $# -eq 0 ]; then
-	parts="lint unit api examples sim model asan tsan gate stress"
+	parts="lint unit api crash examples sim model asan tsan gate stress"
 	everything=1
 else
 	parts=$*
@@ -161,6 +161,13 @@ run_api() {
 	done
 }
 
+# Child programs that die: of the library as it is, and of the one that reports misuse.
+run_crash() {
+	built crash "$build/test/crash" && criterion crash 200 "$jobs" "$build/test/crash"
+	built crash-debug "$build/debug/crash" &&
+		program crash-debug 200 "$build/debug/crash" --fork -j"$jobs" --timeout 60
+}
+
 run_examples() {
 	local script name
 
@@ -242,6 +249,7 @@ run_stress() {
 
 targets_of() {
 	case $1 in
+	crash) echo "$build/test/crash" "$build/debug/crash" ;;
 	unit | api | stress | sim) has_sources "$1" && echo "$build/test/$1" ;;
 	asan | tsan)
 		has_sources unit && echo "$build/$1/unit"
@@ -262,7 +270,7 @@ make_quietly -k -j"$jobs" $(for part in $parts; do targets_of "$part"; done | so
 echo " $(since "$start")"
 for part in $parts; do
 	case $part in
-	lint | unit | api | examples | sim | model | asan | tsan | gate | stress) "run_$part" ;;
+	lint | unit | api | crash | examples | sim | model | asan | tsan | gate | stress) "run_$part" ;;
 	*)
 		echo "tests/run.sh: no part is called $part" >&2
 		exit 2 ;;

@@ -223,7 +223,7 @@ int sc_fiber_overflowed(const struct sc_fiber *running, const void *address, con
 	uintptr_t at = (uintptr_t)address, low = (uintptr_t)running->stack_low, end = (uintptr_t)sp;
 
 	/* Another's guard, with sp elsewhere, was hit by a wild pointer. */
-	if (fiber && end + REACH + SC_GUARD_SIZE > (uintptr_t)fiber->stack_low &&
+	if (fiber && end >= (uintptr_t)fiber->stack_low - SC_GUARD_SIZE &&
 	    end < (uintptr_t)fiber->stack_high)
 		return 1;
 	return end < low && at < low && at + REACH > end;

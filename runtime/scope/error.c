@@ -188,6 +188,11 @@ void sc_set_name(struct sc_extra *extra, const char *name)
 	extra->name = name;
 }
 
+const char *sc_name(const struct sc_scope *s)
+{
+	return s->state & SC_EXTRA ? s->extra->name : NULL;
+}
+
 void sc_drop_extra(struct sc_scope *s)
 {
 	put_record(s->extra->first);
@@ -295,12 +300,14 @@ void sc_keep_error(struct sc_scope *s, int code)
 		record = s->extra->first;
 		s->extra->first = NULL;
 	} else if (code != -ECANCELED) {
-		char path[PATH_SIZE];
+		char path[PATH_SIZE], text[200] = "";
 		int timeout = !(sc_state(s) & SC_FAILED);
 
 		sc_path(worker->cur, path, sizeof path);
+		if (timeout && sc_name(s))
+			snprintf(text, sizeof text, "deadline of scope \"%s\"", sc_name(s));
 		record = new_record(code, timeout ? SCOPE_CAUSE_DEADLINE : SCOPE_CAUSE_NONE,
-				    timeout ? s->site : s->error_site, NULL, path);
+				    timeout ? s->site : s->error_site, text, path);
 	}
 	/* The task is found by walking up: not for each scope that a cancel closes. */
 	if (record || host->errors)
@@ -317,6 +324,7 @@ int sc_fail(struct scope *public, int code, const char *format, ...)
 
 	if (worker->cur == 0)
 		return -ENOTCONN;
+	sc_check_open("scope_fail of", s);
 	if (worker->cur != (uintptr_t)s)
 		return sc_state(s) & SC_CLOSED ? -ESTALE : -EPERM;
 	if (format) {

@@ -41,6 +41,7 @@ int scope_close(struct scope *public)
 	struct sc_scope *s = sc_view(public);
 	struct sc_slot *top = worker->bottom.top;
 
+	sc_check_close("scope_close of", s);
 	if (SC_UNLIKELY(worker->cur != (uintptr_t)s))
 		return sc_close_misused(s);
 	if (top != s->base) {

@@ -16,6 +16,7 @@ SC_INLINE void sc_open_at(struct sc_worker *worker, struct sc_scope *s, const vo
 	s->site = site;
 	sc_arch_save_fp(&s->frame);
 	worker->cur = (uintptr_t)s;
+	sc_seal(s);
 }
 
 /* The stack is low, or attention is called for: one comparison with memory. */

@@ -43,15 +43,9 @@ static int owner_check(struct sc_worker *worker, struct sc_scope *s)
 
 int sc_close_misused(struct sc_scope *s)
 {
-	struct sc_worker *worker = sc_self();
-	int rc = owner_check(worker, s);
+	int rc = owner_check(sc_self(), s);
 
-#ifdef SC_DEBUG
-	if (rc == -EBUSY)
-		sc_panic("scope opened at %p is closed while the younger scope opened at %p "
-			 "is open: close scopes in the reverse order of opening",
-			 s->site, sc_untag(worker->cur)->site);
-#endif
+	sc_check_relation("scope_close of", s, rc);
 	return rc;
 }
 
@@ -59,6 +53,7 @@ int sc_close_misused(struct sc_scope *s)
 
 int sc_refused(struct sc_worker *worker, struct sc_scope *s)
 {
+	sc_check_open("spawn into", s);
 	if (sc_state(s) & SC_CLOSED)
 		return -ESTALE;
 	if (sc_called(worker) && sc_attend(worker))
@@ -190,6 +185,7 @@ struct sc_strand *sc_units_end(struct sc_scope *s, uint32_t units)
 	int64_t seen = at_load_acq(&s->count); /* [scope.count] */
 	struct sc_strand *woken = NULL;
 
+	sc_check_scope("end of a task of", s);
 	for (;;) {
 		if (SC_UNLIKELY(seen == SC_WATCHING + units)) {
 			if (end_watched(s, units, &woken))
@@ -385,9 +381,7 @@ void sc_leak_begin(struct sc_worker *worker, struct sc_strand *strand)
 	struct sc_scope *s = (struct sc_scope *)strand->place;
 	uintptr_t task = sc_task_of(strand->place);
 
-#ifdef SC_DEBUG
-	sc_panic("a task returned with the scope opened at %p still open", s->site);
-#endif
+	sc_check_leak(strand->place);
 	sc_failed(sc_untag(task & 1 ? task : sc_untag(task)->parent), -EPROTO, task, s->site,
 		  "the task returned with a scope still open");
 	strand->left_worker = NULL; /* what it finds when it goes on is not what it left */
@@ -465,8 +459,11 @@ int scope_wait_until(struct scope *public, int64_t deadline_ns)
 	struct sc_worker *worker = sc_self();
 	struct sc_scope *s = sc_view(public);
 	struct sc_strand *strand;
-	int rc = owner_check(worker, s);
+	int rc;
 
+	sc_check_close("scope_wait_until of", s);
+	rc = owner_check(worker, s);
+	sc_check_relation("scope_wait_until of", s, rc);
 	if (rc < 0)
 		return rc;
 	rc = sc_check(worker);

@@ -57,6 +57,7 @@ int scope_open_with(struct scope *public, const struct scope_options *options)
 
 void scope_cancel(struct scope *s)
 {
+	sc_check_open("scope_cancel of", sc_view(s));
 	if (sc_self()->cur && !(sc_state(sc_view(s)) & SC_CLOSED))
 		sc_cancel(sc_view(s), SCOPE_CAUSE_EXPLICIT);
 }
@@ -65,6 +66,7 @@ int scope_set_shield(struct scope *s, bool on)
 {
 	if (sc_self()->cur == 0)
 		return -ENOTCONN;
+	sc_check_open("scope_set_shield of", sc_view(s));
 	if (sc_state(sc_view(s)) & SC_CLOSED)
 		return -ESTALE;
 	sc_set_shield(sc_view(s), on);
@@ -75,11 +77,13 @@ bool scope_timed_out(const struct scope *s)
 {
 	uint32_t both = SC_TIMED_OUT | SC_HIT_OWN;
 
+	sc_check_scope("scope_timed_out of", sc_view(s));
 	return (sc_state(sc_view(s)) & both) == both;
 }
 
 bool scope_cancel_called(const struct scope *s)
 {
+	sc_check_scope("scope_cancel_called of", sc_view(s));
 	return (sc_state(sc_view(s)) & SC_OWN) != 0;
 }
 

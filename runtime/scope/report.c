@@ -6,7 +6,7 @@
 #include <stdarg.h>
 #include <string.h>
 
-enum { MOST_NAMES = 64, DEEPEST = 8 };
+enum { MOST_NAMES = 64, DEEPEST = 8, MOST_LINES = 200 };
 
 /* ---- the reporter ---------------------------------------------------------------------------- */
 
@@ -96,6 +96,10 @@ SC_RACY void sc_path(uintptr_t place, char *out, size_t size)
 		uintptr_t task = sc_task_of(place);
 		const char *name;
 
+		if (!sc_sound(task)) {
+			used += (size_t)snprintf(out, size, "(unknown)");
+			break;
+		}
 		if (what_runs(task, &name, &place) == (const void *)sc_range_entry)
 			continue; /* a thief's share of a range is no task */
 		tasks[count++ % MOST_NAMES] = task;
@@ -108,6 +112,46 @@ SC_RACY void sc_path(uintptr_t place, char *out, size_t size)
 		if (used + 2 < size)
 			used += put_name(out + used, size - used, fn, name);
 	}
+}
+
+/* Where the task at `place` was spawned; that of an inlined one is in the scope it runs for. */
+static const void *site_of(uintptr_t place)
+{
+	uintptr_t task = sc_task_of(place);
+
+	if (!sc_sound(task))
+		return NULL;
+	if (task & 1)
+		return (const void *)(sc_untag(task)->running.site & ~SC_RUNNING_MARKS);
+	return SC_CONTAINER(sc_untag(task), struct sc_host, node)->strand.slot.site;
+}
+
+SC_RACY void sc_describe(uintptr_t place, char *out, size_t size)
+{
+	char path[1024], symbol[160];
+	const char *from = sc_sound(sc_task_of(place)) ? "scope_run" : "(unknown)";
+	const void *site = site_of(place);
+
+	sc_path(place, path, sizeof path);
+	if (site)
+		sc_os_symbol(site, 1, symbol, sizeof symbol);
+	snprintf(out, size, "task %s, spawned at %s", path, site ? symbol : from);
+}
+
+SC_RACY void sc_describe_scope(struct sc_scope *s, char *out, size_t size)
+{
+	char symbol[160] = "scope_run";
+	const char *name;
+
+	if (!sc_sound((uintptr_t)s)) {
+		snprintf(out, size, "%p", (void *)s);
+		return;
+	}
+	name = sc_name(s);
+	if (s->site)
+		sc_os_symbol(s->site, 1, symbol, sizeof symbol);
+	snprintf(out, size, "scope %s%s%sopened at %s", name ? "\"" : "", name ? name : "",
+		 name ? "\" " : "", symbol);
 }
 
 /* ---- printing -------------------------------------------------------------------------------- */
@@ -241,8 +285,39 @@ SC_RACY static void report_task(uintptr_t place, const char *state)
 	sc_reportf("  %s: %s\n", path[0] ? path : "/", state);
 }
 
-/* Parked tasks are where the linked scopes have their waiters; those that run, in their
- * workers.  Reads what others may change: only for reports about a program that stands. */
+/* A task that waits in close is above those it waits for, and its scope linked like them. */
+static int in_close(struct sc_scope *s)
+{
+	return at_load_rlx(&s->count) >= SC_WAITING / 2;
+}
+
+SC_RACY static void report_closer(struct sc_scope *s)
+{
+	int64_t left = at_load_rlx(&s->count) - SC_WAITING;
+	char scope[320], state[400];
+
+	sc_describe_scope(s, scope, sizeof scope);
+	snprintf(state, sizeof state, "in close of %s, which has %lld task%s left", scope,
+		 (long long)left, left == 1 ? "" : "s");
+	report_task((uintptr_t)s, state);
+}
+
+SC_RACY static void report_waiter(struct sc_scope *s)
+{
+	const char *reason = reason_text(s->waiter->reason);
+	char scope[320], state[400];
+
+	if (sc_state(s) & SC_TASK) {
+		report_task(s->waiter->place, reason);
+		return;
+	}
+	sc_describe_scope(s, scope, sizeof scope);
+	snprintf(state, sizeof state, "%s, in %s", reason, scope);
+	report_task(s->waiter->place, state);
+}
+
+/* Parked tasks are where the linked scopes have their waiters or are closed; those that run,
+ * in their workers.  Reads what others may change: only for reports about a program that stands. */
 SC_RACY void sc_report_tree(const char *headline)
 {
 	struct sc_scope *s = &sc_root, *child = sc_root.children;
@@ -258,8 +333,11 @@ SC_RACY void sc_report_tree(const char *headline)
 	for (;;) {
 		if (child) {
 			s = child;
-			if ((sc_state(s) & SC_WAITER) && lines++ < 200)
-				report_task(s->waiter->place, reason_text(s->waiter->reason));
+			if ((sc_state(s) & SC_WAITER) && lines++ < MOST_LINES)
+				report_waiter(s);
+			else if (!(sc_state(s) & (SC_WAITER | SC_TASK)) && in_close(s) &&
+				 lines++ < MOST_LINES)
+				report_closer(s);
 			child = s->children;
 			continue;
 		}
@@ -268,6 +346,6 @@ SC_RACY void sc_report_tree(const char *headline)
 		child = s->next;
 		s = sc_untag(s->parent);
 	}
-	if (lines > 200)
-		sc_reportf("  and %u more\n", lines - 200);
+	if (lines > MOST_LINES)
+		sc_reportf("  and %u more\n", lines - MOST_LINES);
 }

@@ -64,7 +64,8 @@ static void on_signal(int signal, unsigned count)
 		return;
 	}
 	last_words = 128 + signal;
-	sc_report_tree("third interrupt: these tasks did not end");
+	sc_report_tree("third interrupt: these tasks did not end; a task that computes has to call "
+		       "scope_checkpoint() or scope_cancelled()");
 	_exit(128 + signal);
 }
 
@@ -82,7 +83,8 @@ static void on_deadlock(void)
 		sc_report_tree("deadlock: tasks stay parked although they were cancelled");
 		sc_panic("deadlock: cancelling the root did not end these tasks");
 	}
-	sc_report_tree("deadlock: every task is parked and nothing will wake one");
+	sc_report_tree("deadlock: every task is parked and nothing will wake one; a wait needs a "
+		       "deadline, or somebody who ends it");
 	sc_cancel(&sc_root, SCOPE_CAUSE_DEADLOCK);
 }
 
@@ -95,20 +97,10 @@ static struct sc_strand *run_and_stop(struct sc_strand *strand)
 	return to;
 }
 
-/* Where the running task was spawned; that of an inlined one is in the scope it runs for. */
-static const void *site_of_running(struct sc_worker *worker)
-{
-	uintptr_t task = sc_task_of(worker->cur);
-
-	if (task & 1)
-		return (const void *)(sc_untag(task)->running.site & ~SC_RUNNING_MARKS);
-	return worker->strand->slot.site;
-}
-
 static void on_fault(const void *address, const void *sp)
 {
-	char path[1024], site[160] = "scope_run";
 	struct sc_worker *worker = sc_self();
+	char task[1280];
 
 	/* The report walks a tree that lives: if it trips, the program ends all the same. */
 	if (last_words)
@@ -118,12 +110,9 @@ static void on_fault(const void *address, const void *sp)
 	/* Names are read with malloc, in which the overflow may have happened. */
 	sc_report("libscope: stack overflow\n", 25);
 	sc_os_last_seconds(2);
-	sc_path(worker->cur, path, sizeof path);
-	if (site_of_running(worker))
-		sc_os_symbol(site_of_running(worker), 1, site, sizeof site);
-	sc_reportf("libscope: stack overflow in task %s, spawned at %s: "
-		   "raise stack_size in scope_config, or keep large buffers off the stack\n",
-		   path, site);
+	sc_describe(worker->cur, task, sizeof task);
+	sc_reportf("libscope: stack overflow in %s: raise stack_size in scope_config, or keep "
+		   "large buffers off the stack\n", task);
 	abort();
 }
 
@@ -150,6 +139,7 @@ static void install(const struct scope_config *config)
 	memset(&sc_root, 0, sizeof sc_root);
 	sc_root.state = SC_LINKED;
 	sc_root.count = 1; /* the root task */
+	sc_seal(&sc_root);
 	sc_reporter(config->report, config->report_arg);
 }
 

@@ -49,6 +49,7 @@ static void begin(struct sc_worker *worker, struct sc_host *host, struct sc_scop
 {
 	host->node.parent = (uintptr_t)s;
 	host->node.state = SC_TASK;
+	sc_seal(&host->node);
 	host->errors = NULL;
 	worker->cur = (uintptr_t)&host->node;
 	worker->floor = worker->bottom.top;

@@ -117,6 +117,7 @@ int scope_set_deadline(struct scope *public, int64_t deadline_ns)
 		return -ENOTCONN;
 	if (deadline_ns < 0)
 		return -EINVAL;
+	sc_check_open("scope_set_deadline of", s);
 	if (sc_state(s) & SC_CLOSED)
 		return -ESTALE;
 	sc_lock_take(&moving);

@@ -99,7 +99,11 @@ struct sc_scope {
 	const void *error_site;    /* lock; FAILED */
 	const void *site;          /* const: return address of scope_open; scope_open */
 	const void *frame;         /* const: frame pointer of the opener; scope_open */
+#ifdef SC_DEBUG
+	uint64_t seal;             /* const: of the const fields; check.c */
+#endif
 };
+_Static_assert(sizeof(struct sc_scope) <= sizeof(struct scope), "a scope fits its memory");
 
 /* What every pooled stack has at its top. */
 struct sc_host {
@@ -226,9 +230,40 @@ void sc_release_error(struct scope_error *error);
 int sc_was_printed(const struct scope_error *error);
 void sc_mark_printed(const struct scope_error *error);
 
+/* Its name, or NULL; for reports. */
+const char *sc_name(const struct sc_scope *s);
+
+/* ---- check.c: nothing unless compiled with SC_DEBUG ---- */
+
+#ifdef SC_DEBUG
+void sc_seal(struct sc_scope *s);
+/* Whether the place is what it was when it was sealed. */
+int sc_sound(uintptr_t place);
+/* Each reports misuse by the running task and aborts; `what` is the call that it made.  s is a
+ * scope; it is open; it is and no younger one of this task was overwritten; a close by a task of
+ * this relation to s (0, -EBUSY, ...) is allowed; no scope is left open at `place`. */
+void sc_check_scope(const char *what, struct sc_scope *s);
+void sc_check_open(const char *what, struct sc_scope *s);
+void sc_check_close(const char *what, struct sc_scope *s);
+void sc_check_relation(const char *what, struct sc_scope *s, int relation);
+void sc_check_leak(uintptr_t place);
+#else
+#define sc_seal(s)                             ((void)(s))
+#define sc_sound(place)                        ((void)(place), 1)
+#define sc_check_scope(what, s)                ((void)(what), (void)(s))
+#define sc_check_open(what, s)                 ((void)(what), (void)(s))
+#define sc_check_close(what, s)                ((void)(what), (void)(s))
+#define sc_check_relation(what, s, relation)   ((void)(what), (void)(s), (void)(relation))
+#define sc_check_leak(place)                   ((void)(place))
+#endif
+
 /* ---- report.c ---- */
 
 void sc_path(uintptr_t place, char *out, size_t size);
+/* "task PATH, spawned at SITE" of the task at place. */
+void sc_describe(uintptr_t place, char *out, size_t size);
+/* "scope \"NAME\" opened at SITE". */
+void sc_describe_scope(struct sc_scope *s, char *out, size_t size);
 void sc_reporter(scope_report_fn *report, void *arg);
 void sc_report(const char *text, size_t length);
 void sc_reportf(const char *format, ...) __attribute__((format(printf, 1, 2)));
@@ -247,7 +282,8 @@ SC_INLINE struct sc_scope *sc_counted(struct sc_scope *s)
 /* The place that names the running task: its node, or s|1 of the scope it is inlined in. */
 SC_INLINE uintptr_t sc_task_of(uintptr_t place)
 {
-	while (!(place & 1) && !(sc_state((struct sc_scope *)place) & SC_TASK))
+	while (!(place & 1) && sc_sound(place) &&
+	       !(sc_state((struct sc_scope *)place) & SC_TASK))
 		place = ((struct sc_scope *)place)->parent;
 	return place;
 }

@@ -81,9 +81,9 @@ int sim_raised(void)
 	return host.raised;
 }
 
-/* A stack that overflows is found by what its guard page holds, or by the crash. */
-int WRAP(sc_os_fault_install)(void (*handler)(const void *address));
-int WRAP(sc_os_fault_install)(void (*handler)(const void *address))
+/* A stack that overflows is found by what its guard holds, or by the crash. */
+int WRAP(sc_os_fault_install)(void (*handler)(const void *address, const void *sp));
+int WRAP(sc_os_fault_install)(void (*handler)(const void *address, const void *sp))
 {
 	(void)handler;
 	return 0;

@@ -454,6 +454,8 @@ Test(fiber, overflows_are_told_from_wild_accesses)
 	cr_expect_not(sc_fiber_overflowed(fiber, below->stack_low - 8, low + 5000));
 	cr_expect_not(sc_fiber_overflowed(fiber, elsewhere->stack_low - 8, low + 5000));
 	cr_expect_not(sc_fiber_overflowed(fiber, low - (1 << 20), low + 5000));
+	/* Its own stack may end where the other's guard begins. */
+	cr_expect_not(sc_fiber_overflowed(below, low - 8, below->stack_high));
 	sc_fiber_free(elsewhere);
 	sc_fiber_give(&pool, below);
 	sc_fiber_give(&pool, fiber);

@@ -1,0 +1,121 @@
+/* runtime/scope/check.c: misuse of scopes, which a library compiled with SC_DEBUG reports.
+ *
+ * An ordinary library answers misuse with an errno value where it can tell and is undefined
+ * where it can't.  With SC_DEBUG each scope carries a seal over the fields that are const
+ * while it is open and still there after close; whoever is handed a scope compares.
+ */
+#include "scope/tree.h"
+#ifdef SC_DEBUG
+#include <errno.h>
+#include <stdlib.h>
+
+static uint64_t seal_of(const struct sc_scope *s)
+{
+	uint64_t seal = (uintptr_t)s;
+
+	seal = (seal ^ s->parent) * UINT64_C(0x9e3779b97f4a7c15);
+	seal = (seal ^ (uintptr_t)s->site) * UINT64_C(0x9e3779b97f4a7c15);
+	return (seal ^ (uintptr_t)s->frame) * UINT64_C(0x9e3779b97f4a7c15) | 1;
+}
+
+void sc_seal(struct sc_scope *s)
+{
+	s->seal = seal_of(s);
+}
+
+int sc_sound(uintptr_t place)
+{
+	return sc_untag(place)->seal == seal_of(sc_untag(place));
+}
+
+/* What the task at `place` did wrong to s, and what it should do. */
+SC_COLD static void misuse(uintptr_t place, const char *what, struct sc_scope *s, const char *fault)
+{
+	char task[1280], scope[320];
+
+	sc_describe_scope(s, scope, sizeof scope);
+	sc_describe(place, task, sizeof task);
+	sc_reportf("libscope: misuse by %s: %s %s, %s\n", task, what, scope, fault);
+	abort();
+}
+
+static void check_seal(uintptr_t place, const char *what, struct sc_scope *s)
+{
+	if (place && !sc_sound((uintptr_t)s))
+		misuse(place, what, s,
+		       "which is no scope: it was overwritten, or never opened, or the function "
+		       "that it belonged to has returned");
+}
+
+void sc_check_scope(const char *what, struct sc_scope *s)
+{
+	check_seal(sc_self()->cur, what, s);
+}
+
+void sc_check_open(const char *what, struct sc_scope *s)
+{
+	uintptr_t place = sc_self()->cur;
+
+	check_seal(place, what, s);
+	if (place && (sc_state(s) & SC_CLOSED))
+		misuse(place, what, s, "which is closed: its owner closes it last, and once");
+}
+
+/* The running task's own scopes, up to the first that is s or not its own. */
+static void check_younger(uintptr_t place, const char *what, struct sc_scope *s)
+{
+	uintptr_t at = place;
+	char fault[160];
+
+	while (sc_sound(at) && sc_untag(at) != s && !(at & 1) &&
+	       !(sc_state((struct sc_scope *)at) & SC_TASK))
+		at = ((struct sc_scope *)at)->parent;
+	if (sc_sound(at))
+		return;
+	snprintf(fault, sizeof fault,
+		 "while the one at %p, opened later, is open, and that was "
+		 "overwritten or the function that it belonged to has returned",
+		 (void *)at);
+	misuse(place, what, s, fault);
+}
+
+void sc_check_close(const char *what, struct sc_scope *s)
+{
+	uintptr_t place = sc_self()->cur;
+
+	sc_check_open(what, s);
+	if (place)
+		check_younger(place, what, s);
+}
+
+void sc_check_relation(const char *what, struct sc_scope *s, int relation)
+{
+	uintptr_t place = sc_self()->cur;
+	char other[1280], fault[1600];
+
+	if (relation == -EBUSY) {
+		sc_describe_scope(sc_untag(place), other, sizeof other);
+		snprintf(fault, sizeof fault,
+			 "while the %s, opened later, is open: close scopes in "
+			 "the reverse order of opening",
+			 other);
+		misuse(place, what, s, fault);
+	}
+	if (relation == -EDEADLK)
+		misuse(place, what, s,
+		       "of which it is a member: it would wait for itself; only the "
+		       "task that opened a scope closes it");
+	if (relation == -EPERM) {
+		sc_describe((uintptr_t)s, other, sizeof other);
+		snprintf(fault, sizeof fault, "of %s: only the task that opened a scope closes it",
+			 other);
+		misuse(place, what, s, fault);
+	}
+}
+
+void sc_check_leak(uintptr_t place)
+{
+	misuse(place, "return with", (struct sc_scope *)place,
+	       "still open: close a scope in the task that opened it, on every way out");
+}
+#endif

@@ -1,0 +1,196 @@
+/* tests/crash/test_report.c: programs that stand still or are ended by interrupts: I3, Z3. */
+#define _GNU_SOURCE
+#include "crash.h"
+
+#include <unistd.h>
+
+TestSuite(report, .timeout = 60);
+
+static int sleeps(void *arg)
+{
+	(void)arg;
+	return scope_sleep_until(SCOPE_NEVER);
+}
+
+/* ---- deadlock ----------------------------------------------------------------------------- */
+
+static int pools(void *arg)
+{
+	struct scope_options options = {.name = "pool"};
+	struct scope s;
+
+	(void)arg;
+	scope_open_with(&s, &options);
+	scope_spawn(&s, sleeps, NULL);
+	scope_spawn(&s, sleeps, NULL);
+	return scope_close(&s);
+}
+
+static int waits(void *arg)
+{
+	struct scope_options options = {.name = "watched"};
+	struct scope s;
+
+	(void)arg;
+	scope_open_with(&s, &options);
+	scope_spawn(&s, sleeps, NULL);
+	scope_wait_until(&s, SCOPE_NEVER);
+	return scope_close(&s);
+}
+
+static int deadlocks(void *arg)
+{
+	struct scope_spawn_options options = {.flags = SCOPE_CONCURRENT};
+	struct scope s;
+
+	(void)arg;
+	scope_open(&s);
+	scope_spawn_with(&s, pools, NULL, &options);
+	scope_spawn_with(&s, waits, NULL, &options);
+	scope_yield();
+	return scope_close(&s);
+}
+
+static void deadlock_on(unsigned workers)
+{
+	struct scope_config config = {.workers = workers, .flags = SCOPE_DETECT_DEADLOCK};
+
+	run_and_exit(deadlocks, &config);
+}
+
+static void deadlock(void)
+{
+	deadlock_on(1);
+}
+
+static void deadlock_on_two(void)
+{
+	deadlock_on(2);
+}
+
+#define DEADLOCK                                                                                   \
+	"^libscope: deadlock: every task is parked and nothing will wake one; a wait needs a "     \
+	"deadline, or somebody who ends it$",                                                      \
+		"^  /deadlocks: in close of scope opened at deadlocks\\+0x[0-9a-f]+, which has 2 " \
+		"tasks left$",                                                                     \
+		"^  /deadlocks/waits: in wait, in scope \"watched\" opened at waits\\+0x",         \
+		"^  /deadlocks/waits/sleeps: asleep$"
+
+Test(report, Z3_a_deadlock_lists_who_sleeps_waits_and_closes)
+{
+	DIES(deadlock, BY_EXIT(100 + EDEADLK), DEADLOCK,
+	     "^  /deadlocks/pools/sleeps: asleep, in scope \"pool\" opened at pools\\+0x");
+	DIES(deadlock_on_two, BY_EXIT(100 + EDEADLK), DEADLOCK,
+	     "^  /deadlocks/pools/sleeps: asleep");
+}
+
+static int shielded(void *arg)
+{
+	struct scope_options options = {.shield = true, .name = "shielded"};
+	struct scope s;
+
+	(void)arg;
+	scope_open_with(&s, &options);
+	scope_sleep_until(SCOPE_NEVER);
+	return scope_close(&s);
+}
+
+static void stands(void)
+{
+	struct scope_config config = {.flags = SCOPE_DETECT_DEADLOCK};
+
+	run_and_exit(shielded, &config);
+}
+
+Test(report, Z3_what_a_cancel_does_not_end_aborts)
+{
+	DIES(stands, BY_SIGNAL(SIGABRT), "^libscope: deadlock: every task is parked",
+	     "^libscope: deadlock: tasks stay parked although they were cancelled",
+	     "^  /shielded: asleep, in scope \"shielded\" opened at shielded\\+0x",
+	     "^libscope: deadlock: cancelling the root did not end these tasks$");
+}
+
+/* ---- interrupts --------------------------------------------------------------------------- */
+
+/* Three signals at once are one: each is sent when the one before was seen. */
+static int interrupts_itself(void *arg)
+{
+	int signal = *(int *)arg;
+	volatile uint64_t i;
+
+	kill(getpid(), signal);
+	while (scope_checkpoint() == 0)
+		;
+	for (;;) {
+		kill(getpid(), signal);
+		for (i = 0; i < 1000000; i++)
+			;
+	}
+	return 0;
+}
+
+static int computes_beside(void *arg)
+{
+	struct scope_spawn_options options = {.name = "loop"};
+	struct scope s;
+
+	scope_open(&s);
+	scope_spawn_with(&s, interrupts_itself, arg, &options);
+	return scope_close(&s);
+}
+
+static void interrupt_with(int signal)
+{
+	struct scope_config config = {.workers = 2};
+
+	_exit(scope_run(computes_beside, &signal, &config));
+}
+
+static void interrupt(void)
+{
+	interrupt_with(SIGINT);
+}
+
+static void terminate(void)
+{
+	interrupt_with(SIGTERM);
+}
+
+#define THIRD                                                                                      \
+	"^libscope: third interrupt: these tasks did not end; a task that computes has to call "   \
+	"scope_checkpoint\\(\\) or scope_cancelled\\(\\)$",                                        \
+		"^  /computes_beside/loop: running$"
+
+Test(report, I3_the_third_interrupt_ends_the_process_and_names_who_computes)
+{
+	DIES(interrupt, BY_EXIT(128 + SIGINT), THIRD);
+	DIES(terminate, BY_EXIT(128 + SIGTERM), THIRD);
+}
+
+/* ---- a timeout ---------------------------------------------------------------------------- */
+
+static int is_late(void *arg)
+{
+	struct scope_options options = {.name = "fetch", .deadline_ns = scope_now() + SCOPE_MS};
+	struct scope s;
+
+	(void)arg;
+	scope_open_with(&s, &options);
+	scope_sleep_until(SCOPE_NEVER);
+	return scope_close(&s);
+}
+
+static void times_out(void)
+{
+	struct scope_config config = {.flags = SCOPE_VIRTUAL_CLOCK};
+
+	run_and_exit(is_late, &config);
+}
+
+Test(report, T2_a_timeout_that_nobody_handled_names_the_scope)
+{
+	DIES(times_out, BY_EXIT(100 + ETIMEDOUT),
+	     "^libscope: /is_late: -ETIMEDOUT \\(Connection timed out\\): deadline of scope "
+	     "\"fetch\" "
+	     "\\[deadline\\], spawned at is_late\\+0x");
+}
