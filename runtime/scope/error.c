@@ -17,6 +17,9 @@ struct record {
 	uint32_t printed;
 	struct record *last;      /* of the suppressed list, in the first record */
 	unsigned kept;            /* records in that list */
+	/* Who has it in hand: the open scope that lists it.  No other scope lists it too, and
+	 * it is no context any more: lists and contexts form a tree. */
+	const struct sc_scope *listed;
 	char strings[];           /* text and path */
 };
 
@@ -75,8 +78,7 @@ static void put_record(struct record *record)
 
 static struct record *get_record(struct record *record)
 {
-	if (record)
-		at_add_rlx(&record->references, 1);
+	at_add_rlx(&record->references, 1);
 	return record;
 }
 
@@ -200,13 +202,12 @@ void sc_drop_extra(struct sc_scope *s)
 }
 
 /* lock: s */
-static void add_suppressed(struct sc_extra *extra, struct record *record)
+static void add_suppressed(struct sc_scope *s, struct record *record)
 {
-	struct record *first = extra->first;
+	struct record *first = s->extra->first;
 
 	/* A body may hand in the record of one close again and again: it is listed once. */
-	if (first->kept >= MOST_KEPT - 1 || record->error.next || record == first ||
-	    record == first->last) {
+	if (first->kept >= MOST_KEPT - 1 || record->listed == s) {
 		first->error.uncounted++;
 		put_record(record);
 		return;
@@ -217,6 +218,7 @@ static void add_suppressed(struct sc_extra *extra, struct record *record)
 		first->error.suppressed = &record->error;
 	first->last = record;
 	first->kept++;
+	record->listed = s;
 }
 
 int sc_fail(struct scope *public, int code, const char *format, ...)
@@ -236,7 +238,8 @@ static enum scope_cause cause_at(struct sc_scope *s)
 }
 
 /* The record for a failure of the task at `place`: the one it has from a close of its own if
- * that gave the same code, else a new one with that as its context (E5). */
+ * that gave the same code, else a new one with that as its context (E5).  If another open
+ * scope lists that one, a copy instead and no context. */
 static struct record *record_for(int code, struct sc_scope *s, uintptr_t place, const void *site,
 				 const char *text)
 {
@@ -249,11 +252,14 @@ static struct record *record_for(int code, struct sc_scope *s, uintptr_t place, 
 
 		old = last ? last->record : NULL;
 	}
-	if (old && old->error.code == code && !text)
-		return get_record(old);
+	if (old && old->error.code == code && !text) {
+		if (!old->listed || old->listed == s)
+			return get_record(old);
+		text = old->error.text;
+	}
 	sc_path(place ? place : (uintptr_t)s, path, sizeof path);
 	record = new_record(code, cause_at(s), site, text, path);
-	if (record && old)
+	if (record && old && !old->listed)
 		record->error.context = &get_record(old)->error;
 	return record;
 }
@@ -276,11 +282,13 @@ void sc_failed(struct sc_scope *s, int code, uintptr_t place, const void *site, 
 	if (first) {
 		s->code = code;
 		s->error_site = site;
-		if (extra)
+		if (extra) {
 			extra->first = record;
+			record->listed = s;
+		}
 		at_or_rlx(&s->state, SC_FAILED);
 	} else if (extra && extra->first) {
-		add_suppressed(extra, record);
+		add_suppressed(s, record);
 		record = NULL;
 	}
 	sc_scope_unlock(s);
@@ -298,6 +306,7 @@ void sc_keep_error(struct sc_scope *s, int code)
 
 	if ((sc_state(s) & SC_EXTRA) && s->extra->first) {
 		record = s->extra->first;
+		record->listed = NULL;
 		s->extra->first = NULL;
 	} else if (code != -ECANCELED) {
 		char path[PATH_SIZE], text[200] = "";

@@ -103,3 +103,103 @@ Test(record, E3_one_failure_handed_in_again_is_listed_once)
 	cr_expect_eq(seen.code, -EIO);
 	cr_expect_eq(seen.listed, 1);
 }
+
+/* The same, but the failure handed in again is the scope's first, or not the last of its list. */
+static int hand_in_first_and_middle(void *arg)
+{
+	struct scope_options shield = {.shield = true};
+	struct scope s, inner;
+
+	(void)arg;
+	scope_open(&s);
+	scope_open_with(&inner, &shield);
+	scope_fail(&inner, -EIO, "one failure");
+	CHECK(scope_close(&inner) == -EIO);
+	scope_fail(&s, -EIO, NULL);
+	scope_fail(&s, -EIO, NULL); /* the first itself */
+	scope_fail(&s, -EINVAL, NULL);
+	scope_open_with(&inner, &shield);
+	scope_fail(&inner, -ENOENT, "another");
+	CHECK(scope_close(&inner) == -ENOENT);
+	scope_fail(&s, -ENOENT, NULL);
+	scope_fail(&s, -ERANGE, NULL);
+	scope_fail(&s, -ENOENT, NULL); /* has a follower */
+	look(scope_close(&s));
+	CHECK(scope_last_error()->uncounted == 2);
+	return 0;
+}
+
+Test(record, E3_the_first_failure_or_one_of_many_handed_in_again_is_listed_once)
+{
+	cr_assert_eq(run(hand_in_first_and_middle, NULL, 1), 0);
+	cr_expect_eq(seen.code, -EIO);
+	cr_expect_eq(seen.listed, 3);
+}
+
+/* What one close gave is handed in to two scopes that are open at once. */
+static int hand_in_to_two(void *arg)
+{
+	struct scope_options shield = {.shield = true};
+	struct scope s, inner, below;
+
+	scope_open(&s);
+	if (!arg)
+		scope_fail(&s, -EINVAL, "the first of s");
+	scope_open_with(&inner, &shield);
+	scope_fail(&inner, -EIO, "in both");
+	CHECK(scope_close(&inner) == -EIO);
+	scope_fail(&s, -EIO, NULL);
+	scope_open_with(&below, &shield);
+	if (!arg)
+		scope_fail(&below, -ERANGE, "the first of the inner one");
+	scope_fail(&below, -EIO, NULL);
+	scope_fail(&below, -EDOM, "in the inner one only");
+	look(scope_close(&below));
+	CHECK_EQ(seen.listed, arg ? 1 : 2);
+	look(scope_close(&s));
+	return 0;
+}
+
+Test(record, E3_lists_of_two_scopes_do_not_mix)
+{
+	static int as_first;
+
+	cr_assert_eq(run(hand_in_to_two, NULL, 1), 0);
+	cr_expect_eq(seen.code, -EINVAL);
+	cr_expect_eq(seen.listed, 1, "%d are listed", seen.listed);
+	cr_assert_eq(run(hand_in_to_two, &as_first, 1), 0);
+	cr_expect_eq(seen.code, -EIO);
+	cr_expect_eq(seen.listed, 0, "%d are listed", seen.listed);
+}
+
+/* A record is in the list of a leaked scope and in the hand of the task that leaks it. */
+static int leak_records(void *arg)
+{
+	struct scope_options shield = {.shield = true}, named = {.name = "leaked"};
+	struct scope s, inner;
+
+	(void)arg;
+	scope_open_with(&s, &named);
+	scope_fail(&s, -EINVAL, "the first");
+	scope_open_with(&inner, &shield);
+	scope_fail(&inner, -EIO, "in hand");
+	CHECK(scope_close(&inner) == -EIO);
+	scope_fail(&s, -EIO, NULL);
+	return 0;
+}
+
+static int spawn_leak(void *arg)
+{
+	struct scope s;
+
+	scope_open(&s);
+	scope_spawn(&s, leak_records, arg);
+	look(scope_close(&s));
+	return 0;
+}
+
+Test(record, S11_a_leaked_scope_gives_its_records_back)
+{
+	cr_assert_eq(run(spawn_leak, NULL, 1), 0);
+	cr_expect_eq(seen.code, -EPROTO);
+}
