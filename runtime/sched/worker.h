@@ -48,11 +48,12 @@ struct sc_strand {
 	uint64_t epoch;      /* cancel epoch that its scopes are up to date with */
 	uint32_t cancelled;  /* one of its scopes is cancelled: spawns and checkpoints look */
 	uint32_t reason;     /* enum sc_reason: why it is parked, for reports */
-	int result;          /* of a task whose leaked scopes are being joined */
 	struct sc_worker *pinned; /* the only worker that may continue it, or NULL */
 	/* Set: the scheduler calls this on its own stack instead of continuing the strand. */
 	void (*on_resume)(struct sc_worker *worker, struct sc_strand *strand);
+	/* Up to here two cache lines, which are all of it that a switch touches. */
 	struct sc_slot slot; /* the task at its root */
+	int result;          /* of a task whose leaked scopes are being joined */
 	uint32_t batch; /* it starts with so many tasks of one scope, above top if not just 1 */
 	struct sc_task *task; /* its record if it came by a queue, else NULL */
 	struct sc_alarm alarm;

@@ -225,10 +225,11 @@ bool scope_cancelled(void)
 SC_INLINE int yield_plainly(struct sc_worker *worker)
 {
 	struct sc_scope *s = sc_untag(worker->cur);
-	uint32_t state = sc_state(s);
+	/* By its address: the node itself may not be in the cache. */
+	int is_task = s == &sc_host(worker->strand)->node;
 
-	if (!(state & SC_TASK)) {
-		if (!(state & SC_FLUSHED) || s->base != worker->bottom.top)
+	if (!is_task) {
+		if (!(sc_state(s) & SC_FLUSHED) || s->base != worker->bottom.top)
 			return 0;
 		worker->strand->left_worker = NULL;
 	}
@@ -236,7 +237,7 @@ SC_INLINE int yield_plainly(struct sc_worker *worker)
 		return 0;
 	worker = sc_self();
 	worker->floor = worker->bottom.top;
-	if (!(state & SC_TASK))
+	if (!is_task)
 		s->base = worker->floor;
 	if (SC_UNLIKELY(worker->strand->cancelled))
 		sc_poke(worker);
