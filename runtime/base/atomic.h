@@ -51,6 +51,9 @@ void sc_sim_point(const void *word);
 #define at_cas_acq(p, expected, v)                                                                 \
 	(SC_POINT(p), __atomic_compare_exchange_n((p), (expected), (v), 0, __ATOMIC_ACQUIRE,       \
 						  __ATOMIC_RELAXED))
+#define at_cas_rel(p, expected, v)                                                                 \
+	(SC_POINT(p), __atomic_compare_exchange_n((p), (expected), (v), 0, __ATOMIC_RELEASE,       \
+						  __ATOMIC_RELAXED))
 #define at_cas_acqrel(p, expected, v)                                                              \
 	(SC_POINT(p), __atomic_compare_exchange_n((p), (expected), (v), 0, __ATOMIC_ACQ_REL,       \
 						  __ATOMIC_ACQUIRE))

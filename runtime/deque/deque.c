@@ -37,7 +37,7 @@ static void raise_split(struct sc_deque *deque, struct sc_bottom *bottom, struct
 	uint64_t word = at_load_rlx(&deque->word);
 
 	/* Only the tail can change under us. [deque.expose] */
-	while (!at_cas_acqrel(&deque->word, &word, pack(tail_of(word), index)))
+	while (!at_cas_rel(&deque->word, &word, pack(tail_of(word), index)))
 		;
 	at_store_rlx(&bottom->split, to);
 }
@@ -98,8 +98,8 @@ int sc_deque_reclaim(struct sc_deque *deque, struct sc_bottom *bottom, struct sc
 
 		if (keep < lowest)
 			keep = lowest;
-		/* Nothing to publish: the owner wrote these slots itself. [deque.expose] */
-		if (at_cas_acqrel(&deque->word, &word, pack(tail_of(word), keep))) {
+		/* Nothing to publish and nothing to see: the owner wrote these slots itself. */
+		if (at_cas_rlx(&deque->word, &word, pack(tail_of(word), keep))) {
 			at_store_rlx(&bottom->split, deque->slots + keep);
 			got = 1;
 			break;
@@ -129,7 +129,7 @@ void sc_deque_reset(struct sc_deque *deque, struct sc_bottom *bottom)
 
 unsigned sc_deque_take(struct sc_deque *deque, struct sc_slot *out, unsigned most)
 {
-	uint64_t word = at_load_acq(&deque->word); /* [deque.expose] */
+	uint64_t word = at_load_rlx(&deque->word);
 	uint32_t tail;
 	unsigned count, i;
 
@@ -142,7 +142,7 @@ unsigned sc_deque_take(struct sc_deque *deque, struct sc_slot *out, unsigned mos
 		if (count > most)
 			count = most;
 		/* [deque.expose] */
-	} while (!at_cas_acqrel(&deque->word, &word, pack(tail + count, split_of(word))));
+	} while (!at_cas_acq(&deque->word, &word, pack(tail + count, split_of(word))));
 	SC_POINT(deque->slots); /* the copy may come late */
 	for (i = 0; i < count; i++)
 		out[i] = deque->slots[tail + i];

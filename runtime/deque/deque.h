@@ -19,9 +19,9 @@
  * fiber aside exposes everything first.
  *
  * Memory order
- *   [deque.expose]  owner cas_acqrel(word) in expose -> thief load_acq, cas_acq(word) in
- *                   take: who sees split > i sees slot i written.  Later CAS on the word
- *                   are read-modify-writes, so they continue the release sequence.
+ *   [deque.expose]  owner cas_rel(word) in expose -> thief cas_acq(word) in take: who claims
+ *                   slot i sees it written.  Other CAS on the word, relaxed or not, are
+ *                   read-modify-writes, so they continue the release sequence.
  *   [deque.copied]  thief add_rel(copied) after the copy -> owner load_acq(copied) in
  *                   reset: the owner overwrites a slot only after its thief read it
  *

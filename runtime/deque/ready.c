@@ -3,7 +3,7 @@
 
 unsigned sc_ring_steal(struct sc_ring *victim, struct sc_item **out, unsigned most)
 {
-	uint32_t head = at_load_acq(&victim->head); /* [ring.claim] */
+	uint32_t head = at_load_rlx(&victim->head);
 
 	for (;;) {
 		uint32_t tail = at_load_acq(&victim->tail); /* [ring.publish] */
@@ -17,7 +17,7 @@ unsigned sc_ring_steal(struct sc_ring *victim, struct sc_item **out, unsigned mo
 			count = most;
 		for (i = 0; i < count; i++)
 			out[i] = at_load_rlx(&victim->items[(head + i) % SC_RING_SIZE]);
-		if (at_cas_acqrel(&victim->head, &head, head + count)) /* [ring.claim] */
+		if (at_cas_rel(&victim->head, &head, head + count)) /* [ring.claim] */
 			return count;
 	}
 }

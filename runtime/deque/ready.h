@@ -7,8 +7,8 @@
  * Memory order
  *   [ring.publish]  owner store_rel(tail) in push -> thief load_acq(tail) in steal: who sees
  *                   the tail past i sees items[i]
- *   [ring.claim]    who pops: cas_acqrel(head) -> owner load_acq(head) in push: the owner
- *                   reuses a cell only after its item was read
+ *   [ring.claim]    thief cas_rel(head) -> owner load_acq(head) in push: the owner reuses a
+ *                   cell only after its item was read.  A thief whose head is old fails.
  */
 #ifndef SC_DEQUE_READY_H
 #define SC_DEQUE_READY_H
@@ -86,7 +86,7 @@ SC_INLINE struct sc_item *sc_ring_pop(struct sc_ring *ring)
 	while (head != tail) {
 		struct sc_item *item = at_load_rlx(&ring->items[head % SC_RING_SIZE]);
 
-		if (at_cas_acqrel(&ring->head, &head, head + 1)) /* [ring.claim] */
+		if (at_cas_rlx(&ring->head, &head, head + 1))
 			return item;
 	}
 	return NULL;

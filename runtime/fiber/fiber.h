@@ -24,7 +24,7 @@ struct sc_fiber {
 	char *stack_high;          /* first byte of the control block: the stack's top */
 	void *sanitizer;           /* ThreadSanitizer's fiber, or AddressSanitizer's fake stack
 				    * while suspended */
-	uint32_t index;            /* slot in its region, UINT32_MAX: none */
+	SC_PLAIN(uint32_t) index;  /* slot in its region, UINT32_MAX: none */
 	uint32_t guarded;          /* 1: SC_GUARD_SIZE bytes below stack_low fault */
 #ifdef SC_VALGRIND
 	unsigned valgrind_id;

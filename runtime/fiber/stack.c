@@ -28,7 +28,8 @@ enum {
 #ifdef SC_CHECKED
 	REGION_SLOTS = 4096,
 #else
-	REGION_SLOTS = (1 << 20) + 4096, /* a million parked tasks and what runs beside them */
+	/* A million parked tasks and what runs beside them. */
+	REGION_SLOTS = SC_BOUND((1 << 20) + 4096, 2),
 #endif
 };
 
@@ -317,7 +318,8 @@ struct sc_fiber *sc_stack_of_guard(const void *address)
 
 	for (i = 0; i < count; i++) {
 		struct region *region = &stacks.region[i];
-		size_t offset = (size_t)((uintptr_t)address - (uintptr_t)region->base);
+		const char *base = region->base;
+		size_t offset = (size_t)((uintptr_t)address - (uintptr_t)base);
 		size_t index = offset / stacks.stride;
 
 		if (index < at_load_rlx(&region->used) && offset % stacks.stride < stacks.guard)

@@ -246,7 +246,7 @@ int main(int argc, char **argv)
 	for (model = model::first; model; model = model->next)
 		count += strstr(model->name, filter) != NULL;
 	if (!list)
-		printf("1..%u\n", count);
+		printf("1..%u\n", count), fflush(stdout);
 	count = 0;
 	for (model = model::first; model; model = model->next) {
 		if (!strstr(model->name, filter))

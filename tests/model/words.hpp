@@ -103,6 +103,19 @@ template <class T, class U> inline T value_of(U bits)
 	return value;
 }
 
+/* What is added to a T. */
+template <class T> struct step_of {
+	typedef T type;
+};
+template <class T> struct step_of<T *> {
+	typedef ptrdiff_t type;
+};
+
+/* T itself, where a constant of another type is to become one. */
+template <class T> struct same {
+	typedef T type;
+};
+
 /* The cell at this address or NULL; the cells of a schedule are few. */
 void *find_cell(const void *address);
 void keep_cell(const void *address, void *cell, void (*drop)(void *cell));
@@ -202,7 +215,7 @@ template <class T> inline void set(sc_shared<T, false> *data, T value)
 template <class T, bool atomic> struct sc_shared {
 	T raw;
 
-	sc_shared()
+	sc_shared() : raw()
 	{
 		model::forget_cell(this);
 	}
@@ -231,19 +244,19 @@ template <class T, bool atomic> struct sc_shared {
 	{
 		return *this = model::get(&other);
 	}
-	template <class V> T operator+=(V value)
+	T operator+=(typename model::step_of<T>::type value)
 	{
 		return *this = (T)(model::get(this) + value);
 	}
-	template <class V> T operator-=(V value)
+	T operator-=(typename model::step_of<T>::type value)
 	{
 		return *this = (T)(model::get(this) - value);
 	}
-	template <class V> T operator|=(V value)
+	T operator|=(T value)
 	{
 		return *this = (T)(model::get(this) | value);
 	}
-	template <class V> T operator&=(V value)
+	T operator&=(T value)
 	{
 		return *this = (T)(model::get(this) & value);
 	}
@@ -268,12 +281,13 @@ template <class T, bool atomic> struct sc_shared {
 namespace model
 {
 
-template <class T, class V>
-inline void store(sc_shared<T, true> *word, V value, rl::memory_order order, rl::debug_info at)
+template <class T>
+inline void store(sc_shared<T, true> *word, typename same<T>::type value, rl::memory_order order,
+		  rl::debug_info at)
 {
 	point();
 	if (!dropped(at))
-		cell_of(word)->store(bits_of((T)value), mutated(order, at), at);
+		cell_of(word)->store(bits_of(value), mutated(order, at), at);
 }
 
 /* The relaxed read of a dropped read-modify-write. */
@@ -283,15 +297,15 @@ template <class T> inline T left_as_is(sc_shared<T, true> *word, rl::debug_info 
 }
 
 #define MODEL_RMW(name, operation)                                                                 \
-	template <class T, class V>                                                                \
-	inline T name(sc_shared<T, true> *word, V value, rl::memory_order order,                   \
-		      rl::debug_info at)                                                           \
+	template <class T>                                                                         \
+	inline T name(sc_shared<T, true> *word, typename same<T>::type value,                      \
+		      rl::memory_order order, rl::debug_info at)                                   \
 	{                                                                                          \
 		point();                                                                           \
 		if (dropped(at))                                                                   \
 			return left_as_is(word, at);                                               \
 		order = mutated(order, at);                                                        \
-		return value_of<T>(cell_of(word)->operation(bits_of((T)value), order, at));        \
+		return value_of<T>(cell_of(word)->operation(bits_of(value), order, at));           \
 	}
 MODEL_RMW(add, fetch_add)
 MODEL_RMW(sub, fetch_sub)
@@ -299,9 +313,9 @@ MODEL_RMW(bit_or, fetch_or)
 MODEL_RMW(bit_and, fetch_and)
 MODEL_RMW(swap, exchange)
 
-template <class T, class E, class V>
-inline bool cas(sc_shared<T, true> *word, E *expected, V value, rl::memory_order order,
-		rl::debug_info at)
+template <class T, class E>
+inline bool cas(sc_shared<T, true> *word, E *expected, typename same<T>::type value,
+		rl::memory_order order, rl::debug_info at)
 {
 	typename unsigned_of<sizeof(T)>::type bits = bits_of((T)*expected);
 	bool done;
@@ -309,10 +323,10 @@ inline bool cas(sc_shared<T, true> *word, E *expected, V value, rl::memory_order
 	point();
 	order = mutated(order, at);
 	if (dropped(at))
-		value = (V)*expected;
+		value = (T)*expected;
 	/* base/atomic.h: a failed cas_acqrel acquires, the others are relaxed then. */
 	done = cell_of(word)->compare_exchange_strong(
-		bits, bits_of((T)value), order, at,
+		bits, bits_of(value), order, at,
 		order == rl::mo_acq_rel || order == rl::mo_seq_cst ? rl::mo_acquire
 								   : rl::mo_relaxed,
 		at);
@@ -350,6 +364,7 @@ inline void fence(rl::debug_info at)
 #define at_swap_acqrel(p, v) model::swap((p), (v), rl::mo_acq_rel, MODEL_HERE)
 #define at_cas_rlx(p, e, v)  model::cas((p), (e), (v), rl::mo_relaxed, MODEL_HERE)
 #define at_cas_acq(p, e, v)  model::cas((p), (e), (v), rl::mo_acquire, MODEL_HERE)
+#define at_cas_rel(p, e, v)  model::cas((p), (e), (v), rl::mo_release, MODEL_HERE)
 #define at_cas_acqrel(p, e, v) model::cas((p), (e), (v), rl::mo_acq_rel, MODEL_HERE)
 #define at_fence_sc()        model::fence(MODEL_HERE)
 #define at_signal_fence()    model::point()
