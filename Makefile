@@ -215,6 +215,10 @@ sim-long: ## Explore other schedules for HOURS (8); what fails is kept in sim-fa
 debug: ## Build libscope-debug.a, which reports misuse of scopes and aborts.
 debug: $(BUILD)/libscope-debug.a
 
+mutants: ## Weaken or drop each ordered access in turn: a model or the simulation must fail.
+	$(Q)tests/setup.sh model
+	$(Q)tests/model/mutants.sh $(ARGS)
+
 lint: ## Check layers, names, memory-order tags, headers and documented errors.
 	$(Q)tests/run.sh lint
 

@@ -200,6 +200,8 @@ run_model() {
 		program "model-$name" 300 "$build/model/$name"
 		[ -n "$everything" ] || grep '^ok' "$log/model-$name.tap"
 	done
+	# All of them are for "make mutants"; here another tenth each day.
+	program mutants 300 tests/model/mutants.sh --no-sim --share $((10#$(date +%j) % 10 + 1))/10
 }
 
 # sanitized VARIANT: the unit and API tests in that variant, a process for each test.
