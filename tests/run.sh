@@ -272,7 +272,8 @@ make_quietly -k -j"$jobs" $(for part in $parts; do targets_of "$part"; done | so
 echo " $(since "$start")"
 for part in $parts; do
 	case $part in
-	lint | unit | api | crash | examples | sim | model | asan | tsan | gate | stress) "run_$part" ;;
+	lint | unit | api | crash | examples | sim | model | asan | tsan | gate | stress)
+		"run_$part" ;;
 	*)
 		echo "tests/run.sh: no part is called $part" >&2
 		exit 2 ;;
