@@ -197,10 +197,32 @@ refused:
 
 enum verdict { SLEEP, LOOK_AGAIN };
 
+/* Whether nobody runs or is about to: who was notified is counted as a sleeper until it runs,
+ * so the count is never too low, and whoever is the last to announce itself sees it. */
+static int all_asleep(void)
+{
+	unsigned i;
+
+	if (sc_sleepers(at_load_acq(&sc_sched.idle)) != sc_sched.count) /* [idle.still] */
+		return 0;
+	for (i = 0; i < sc_sched.count; i++)
+		if (at_load_rlx(&sc_sched.workers[i].parker) != SC_ASLEEP)
+			return 0;
+	return !at_load_acq(&sc_sched.stop); /* [sched.stop] */
+}
+
+/* Whether all sleep and nothing ran since `before`.  Who has announced itself may still turn
+ * back, or be woken from outside, and take the only item between two looks of the caller. */
+static int still(uint64_t before)
+{
+	at_fence_sc(); /* [idle.still] */
+	return all_asleep() && sc_progress() == before;
+}
+
 /* What happens when no strand can run: the virtual clock moves on, a deadlock is named, or
- * a task that can't have a stack is refused.  All workers are idle and stay so: `last_lock`
- * lets one decide, and only while that holds. */
-static enum verdict decide(struct sc_worker *worker)
+ * a task that can't have a stack is refused.  `last_lock` lets one decide at a time, and only
+ * if all is still since `before`. */
+static enum verdict decide(struct sc_worker *worker, uint64_t before)
 {
 	int64_t next = sc_timers_next(1);
 	unsigned i;
@@ -217,16 +239,22 @@ static enum verdict decide(struct sc_worker *worker)
 				wake(&sc_sched.workers[i]);
 				return LOOK_AGAIN;
 			}
-		if (next == SC_NEVER) /* and nobody is left to give one back */
+		if (next == SC_NEVER) { /* and nobody is left to give one back */
+			if (!still(before))
+				return LOOK_AGAIN;
 			return refuse_one(worker) ? LOOK_AGAIN : SLEEP;
+		}
 	} else if (next == SC_NEVER) {
 		if (!(sc_sched.flags & SC_SCHED_DETECT))
 			return SLEEP;
-		sc_hooks.deadlock();
+		if (still(before))
+			sc_hooks.deadlock();
 		return LOOK_AGAIN;
 	}
 	if (!(sc_sched.flags & SC_SCHED_VIRTUAL))
 		return SLEEP;
+	if (!still(before))
+		return LOOK_AGAIN;
 	if (next > sc_now()) /* a deadline may have been moved into the past */
 		at_store_rlx(&sc_sched.virtual_now, next);
 	for (i = 0; i < sc_sched.count; i++)
@@ -234,30 +262,19 @@ static enum verdict decide(struct sc_worker *worker)
 	return LOOK_AGAIN;
 }
 
-/* Whether nobody runs or is about to: who was notified is counted as a sleeper until it runs,
- * so the count is never too low, and whoever is the last to announce itself sees it. */
-static int all_asleep(void)
-{
-	unsigned i;
-
-	if (sc_sleepers(at_load_rlx(&sc_sched.idle)) != sc_sched.count)
-		return 0;
-	for (i = 0; i < sc_sched.count; i++)
-		if (at_load_rlx(&sc_sched.workers[i].parker) != SC_ASLEEP)
-			return 0;
-	return !at_load_acq(&sc_sched.stop); /* [sched.stop] */
-}
-
 /* The caller has announced itself as asleep. */
 static enum verdict last_one(struct sc_worker *worker)
 {
 	enum verdict verdict = SLEEP;
+	uint64_t before;
 
 	if (!all_asleep())
 		return SLEEP;
 	sc_lock_take(&sc_sched.last_lock);
+	before = sc_progress();
+	at_fence_sc(); /* [idle.still] */
 	if (all_asleep())
-		verdict = decide(worker);
+		verdict = decide(worker, before);
 	sc_lock_drop(&sc_sched.last_lock);
 	return verdict;
 }

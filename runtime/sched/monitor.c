@@ -54,7 +54,7 @@ static void tick(void)
 		}
 }
 
-static uint64_t total_progress(void)
+uint64_t sc_progress(void)
 {
 	uint64_t sum = 0;
 	unsigned i;
@@ -73,7 +73,7 @@ static void watch_progress(uint64_t *last)
 
 	if (!signal)
 		return;
-	now_at = total_progress();
+	now_at = sc_progress();
 	now = sc_os.now();
 	/* Only time in which the monitor itself ran counts: the process may have been stopped. */
 	if (sc_sched.looked_at == 0 || now_at != *last)

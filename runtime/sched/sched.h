@@ -14,6 +14,9 @@
  * Memory order
  *   [idle.dekker]   producer fence_sc between publishing and load(idle) <-> sleeper add_sc
  *                   (idle), fence_sc (in sc_poke_all) before its last look at the queues
+ *   [idle.still]    a worker that turns back or is woken: sub_sc(idle), fence_sc, takes an item,
+ *                   progress + 1, add_sc(idle) when it sleeps again -> the last sleeper, which
+ *                   missed the item: fence_sc, load_acq(idle): awake, or the sum has moved
  *   [attend.dekker] caller add_sc(reason) or fence_sc, then store(lim) <-> owner store(lim),
  *                   fence_sc, load(reason)
  *   [timer.dekker]  inserter fence_sc between the wheel's next and load(armed_until) <->
@@ -183,6 +186,7 @@ void sc_notify(void);
 int sc_monitor_start(void);
 void sc_monitor_stop(void);
 void sc_monitor_nudge(void);
+uint64_t sc_progress(void); /* moves before anybody runs anything */
 void sc_idle_sleep(struct sc_worker *worker);
 int sc_any_work(struct sc_worker *worker);
 void sc_worker_loop(struct sc_worker *worker);
