@@ -199,7 +199,7 @@ tsan: ## Run the unit and API tests under ThreadSanitizer.
 	$(Q)tests/setup.sh tsan
 	$(Q)tests/run.sh tsan
 
-model: ## Check the memory orders of the queues, waits and scopes under Relacy.
+model: ## Check orders of memory under Relacy, sleeping and waking with Spin.
 	$(Q)tests/setup.sh model
 	$(Q)tests/run.sh model
 sim: ## Explore 200,000 schedules (SCHEDULES) of each scenario of the simulation.

@@ -200,6 +200,8 @@ run_model() {
 		program "model-$name" 300 "$build/model/$name"
 		[ -n "$everything" ] || grep '^ok' "$log/model-$name.tap"
 	done
+	program model-spin 300 tests/model/spin.sh
+	[ -n "$everything" ] || grep '^ok' "$log/model-spin.tap"
 	# All of them are for "make mutants"; here another tenth each day.
 	program mutants 300 tests/model/mutants.sh --no-sim --share $((10#$(date +%j) % 10 + 1))/10
 }

@@ -59,7 +59,8 @@ missing() {
 	case $target in
 	test | model)
 		has g++ || echo g++
-		[ -e /usr/include/relacy/relacy.hpp ] || echo relacy-dev ;;
+		[ -e /usr/include/relacy/relacy.hpp ] || echo relacy-dev
+		has spin || echo spin ;;
 	esac
 	case $target in
 	run) has openssl || echo openssl ;;
