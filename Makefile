@@ -147,8 +147,10 @@ $(foreach t,unit api stress crash,$(eval $(call \
 SIM_WRAPS := expose_install expose_uninstall interrupt_install interrupt_uninstall interrupt_block \
 	raise fault_install fault_uninstall sigstack_install sigstack_uninstall processors \
 	main_stack_size stack_bounds address_limit
-$(eval $(call test_program,$(BUILD)/test/sim,sim,sim,$(BUILD)/sim/libscope.a,tests/shim.c,\
-	$(addprefix -Xlinker --wrap=sc_,arch_make $(addprefix os_,$(SIM_WRAPS)))))
+$(eval $(call test_program,$(BUILD)/test/sim,sim,sim,$(BUILD)/sim/libscope.a,tests/shim.c \
+	$(wildcard tests/api/*.c),\
+	$(addprefix -Xlinker --wrap=,clock_gettime $(addprefix sc_,arch_make \
+	$(addprefix os_,$(SIM_WRAPS))))))
 $(foreach v,asan tsan valgrind,$(foreach t,unit api stress,$(eval $(call \
 	test_program,$(BUILD)/$(v)/$(t),$(v),$(t),$(BUILD)/$(v)/libscope.a,tests/shim.c,))))
 

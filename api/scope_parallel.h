@@ -12,7 +12,8 @@ extern "C" {
  * Runs f(f_arg) and g(g_arg), perhaps in parallel, and returns when both ended: a scope
  * with two children as one call.
  *
- * Not a cancellation point, but in a cancelled place it may leave out one or both.
+ * Not a cancellation point, but in a cancelled place it may leave out one or both, and the
+ * error of one part may leave out the other.
  * Cost: about 7 ns beyond the two calls.
  * Returns 0, the first error (want of memory may be one), else
  *   -ENOTCONN   not called from a task; nothing ran

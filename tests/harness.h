@@ -53,6 +53,8 @@ void sc_test_skip(const char *format, ...) __attribute__((noreturn, format(print
 /* Called after a failure was printed and before the test ends, NULL for nothing.  May print
  * more (a seed) or leave by longjmp. */
 extern void (*sc_test_on_fail)(int fatal);
+/* Set: called instead of run(test), which runs it once with its init and fini. */
+extern void (*sc_test_around)(struct sc_test *test, void (*run)(struct sc_test *test));
 
 #define Test(suite_, name_, ...)                                                                   \
 	static void suite_##_##name_##_body(void);                                                 \

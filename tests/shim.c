@@ -32,6 +32,7 @@ struct job {
 };
 
 void (*sc_test_on_fail)(int fatal);
+void (*sc_test_around)(struct sc_test *test, void (*run)(struct sc_test *test));
 
 static struct sc_test *first, **last = &first; /* written by constructors only */
 static int failed;                             /* set by any thread of the running test */
@@ -109,13 +110,21 @@ void sc_test_skip(const char *format, ...)
 	end_test(EXIT_TEST_SKIPPED);
 }
 
-static void call(struct sc_test *test)
+static void run_test(struct sc_test *test)
 {
 	if (test->options.init)
 		test->options.init();
 	test->function();
 	if (test->options.fini)
 		test->options.fini();
+}
+
+static void call(struct sc_test *test)
+{
+	if (sc_test_around)
+		sc_test_around(test, run_test);
+	else
+		run_test(test);
 }
 
 static void report(const struct sc_test *test, bool ok, const char *why, double since)
@@ -207,7 +216,7 @@ static void end_job(struct job *job, int status, bool late)
 
 static bool is_late(const struct job *job)
 {
-	double limit = job->test->options.timeout;
+	double limit = sc_test_around ? 0 : job->test->options.timeout; /* that of one run */
 
 	if (timeout_all > 0 && (limit <= 0 || limit > timeout_all))
 		limit = timeout_all;

@@ -768,9 +768,9 @@ static int printed_tree(void *arg)
 
 	(void)arg;
 	scope_open(&s);
-	CHECK_EQ(scope_spawn(&s, translate, NULL), 0);
 	CHECK_EQ(scope_spawn_with(&s, fail_later, &late[0], &concurrent), 0);
 	CHECK_EQ(scope_spawn_with(&s, fail_later, &late[1], &concurrent), 0);
+	CHECK_EQ(scope_spawn(&s, translate, NULL), 0);
 	CHECK_EQ(scope_close(&s), -EPROTO);
 	print_last_error(text, sizeof(text));
 	CHECK_SAYS(text, "/printed_tree/translate");

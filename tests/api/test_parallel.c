@@ -103,7 +103,8 @@ static int both_errors(void *arg)
 	(void)arg;
 	CHECK(scope_both(count_failure, &first, count, NULL) == -EIO);
 	CHECK(scope_both(count, NULL, count_failure, &second) == 17);
-	CHECK(ran == 4);
+	/* A thief may be so quick that the first part is left out. */
+	CHECK(ran == 3 || ran == 4);
 	/* The error of one part cancels the other. */
 	CHECK(scope_both(until_cancelled, NULL, count_failure, &first) == -EIO);
 	CHECK(scope_both(count_failure, &second, until_cancelled, NULL) == 17);

@@ -246,9 +246,9 @@ static int open_shared(void *arg)
 
 	(void)arg;
 	scope_open(&s);
+	atomic_store((_Atomic(struct scope *) *)&shared, &s);
 	for (i = 0; i < 50; i++)
 		CHECK(scope_spawn(&s, spawn_from_below, NULL) == 0);
-	atomic_store((_Atomic(struct scope *) *)&shared, &s);
 	/* Who is no member spawns only before the close. */
 	while (!atomic_load(&strangers_done))
 		CHECK(scope_yield() == 0);

@@ -16,6 +16,7 @@ void sc_sim_self_set(void *self);
 
 static struct sim_limits limits_set;
 static struct sc_context abandoned;
+static void *nobody; /* what a thread that is no worker finds there */
 
 enum { WORDS = 1 << 14, TRACE_MOST = 1 << 16 };
 
@@ -225,18 +226,31 @@ static void thread_main(void *arg)
 	__builtin_unreachable();
 }
 
+/* One that was joined, or a new one. */
+static struct sim_thread *free_thread(void)
+{
+	unsigned i;
+
+	for (i = 1; i < sim.threads; i++)
+		if (sim.thread[i].state == SIM_DONE && sim.thread[i].was_joined &&
+		    &sim.thread[i] != sim.current)
+			return &sim.thread[i];
+	if (sim.threads == SIM_THREADS)
+		sim_fail("more than %d threads at a time", SIM_THREADS);
+	return &sim.thread[sim.threads++];
+}
+
 unsigned sim_thread_new(void (*entry)(void *arg), void *arg)
 {
-	struct sim_thread *t = &sim.thread[sim.threads];
+	struct sim_thread *t = free_thread();
 	char *stack = t->stack;
 
-	if (sim.threads == SIM_THREADS)
-		sim_fail("more than %d threads", SIM_THREADS);
 	if (!stack)
 		stack = aligned_alloc(4096, SIM_STACK);
 	memset(t, 0, sizeof(*t));
-	t->id = sim.threads++;
+	t->id = (unsigned)(t - sim.thread);
 	t->stack = stack;
+	t->self = nobody;
 	t->entry = entry;
 	t->arg = arg;
 	t->priority = 1 + (int64_t)(sim_next_random() >> 2);
@@ -306,6 +320,7 @@ int sim_run(uint64_t seed, enum sim_strategy strategy, sim_scenario_fn *scenario
 {
 	struct sc_os saved = sc_os;
 
+	nobody = sc_sim_self_get();
 	warm_up();
 	begin(seed, strategy);
 	if (!sim_choose_begin(seed)) {
@@ -316,12 +331,11 @@ int sim_run(uint64_t seed, enum sim_strategy strategy, sim_scenario_fn *scenario
 	sim_thread_new(scenario, arg);
 	sc_os = sim_os_table;
 	sc_panic_sink = on_panic;
-	sc_sim_self_set(NULL);
 	sim.current = &sim.thread[0];
 	sim.running = true;
 	sc_arch_switch(&sim.driver, &sim.thread[0].context);
 	sim.running = false;
-	sc_sim_self_set(NULL);
+	sc_sim_self_set(nobody);
 	sc_os = saved;
 	sim.result.elapsed = sim.now - sim.start;
 	if (sim.result.verdict == SIM_OK)
@@ -422,7 +436,7 @@ void sim_report(const char *name, uint64_t seed, enum sim_strategy strategy,
 		(long long)result->elapsed);
 	fprintf(stderr, "sim: again: SIM_SEED=%llu SIM_STRATEGY=%s", (unsigned long long)seed,
 		sim_strategy_name(strategy));
-	fprintf(stderr, " build/test/sim --filter sim/%s\n", name);
+	fprintf(stderr, " build/test/sim --filter %s\n", name);
 	if (result->verdict == SIM_OK)
 		return;
 	for (i = 0; i < sim.threads; i++)

@@ -26,7 +26,10 @@ struct job {
 	sim_scenario_fn *scenario;
 	void *arg;
 	struct findings *out;
+	bool has_state; /* a process for each schedule */
 };
+
+enum { FEWER = 20 /* schedules of a scenario with state: one in so many */ };
 
 static double seconds(void)
 {
@@ -61,17 +64,14 @@ static void keep_failure(const struct job *job, const struct findings *found)
 	if (!file)
 		return;
 	fprintf(file,
-		"SIM_SEED=%llu SIM_STRATEGY=%s build/test/sim --filter sim/%s # %016llx %s\n",
+		"SIM_SEED=%llu SIM_STRATEGY=%s build/test/sim --filter %s # %016llx %s\n",
 		(unsigned long long)found->seed, sim_strategy_name(found->strategy), job->name,
 		(unsigned long long)found->result.trace, found->result.message);
 	fclose(file);
 }
 
-static bool run_one(struct job *job, uint64_t seed, enum sim_strategy strategy)
+static bool run_here(struct job *job, uint64_t seed, enum sim_strategy strategy)
 {
-	job->out->seed = seed;
-	job->out->strategy = strategy;
-	job->out->schedules++;
 	if (sim_run(seed, strategy, job->scenario, job->arg, &job->out->result) == 0)
 		return true;
 	if (job->out->result.verdict != SIM_END) {
@@ -79,6 +79,39 @@ static bool run_one(struct job *job, uint64_t seed, enum sim_strategy strategy)
 		sim_print_trace();
 	}
 	return false;
+}
+
+/* What a crash of it was has been printed by its own handler. */
+static bool run_apart(struct job *job, uint64_t seed, enum sim_strategy strategy)
+{
+	int status = 0;
+	pid_t pid;
+
+	fflush(NULL);
+	pid = fork();
+	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		run_here(job, seed, strategy);
+		fflush(NULL);
+		_exit(0);
+	}
+	while (pid > 0 && waitpid(pid, &status, 0) != pid)
+		;
+	if (pid > 0 && status == 0)
+		return job->out->result.verdict == SIM_OK;
+	job->out->result.verdict = SIM_CHECK;
+	snprintf(job->out->result.message, sizeof(job->out->result.message),
+		 "its process ended with status %#x", (unsigned)status);
+	sim_report(job->name, seed, strategy, &job->out->result);
+	return false;
+}
+
+static bool run_one(struct job *job, uint64_t seed, enum sim_strategy strategy)
+{
+	job->out->seed = seed;
+	job->out->strategy = strategy;
+	job->out->schedules++;
+	return job->has_state ? run_apart(job, seed, strategy) : run_here(job, seed, strategy);
 }
 
 /* The schedules before are run too: the path to a number leads over all smaller ones. */
@@ -93,9 +126,10 @@ static void run_in_turn(struct job *job, uint64_t most)
 static void run_many(struct job *job)
 {
 	uint64_t first = number_from("SIM_FIRST", 1), i;
-	uint64_t most = number_from("SIM_SCHEDULES", 0);
-	double end = seconds() + (double)number_from("SIM_SECONDS", 3);
+	uint64_t most = number_from("SIM_SCHEDULES", 0), fewer = job->has_state ? FEWER : 1;
+	double end = seconds() + (double)number_from("SIM_SECONDS", 3) / (double)fewer;
 
+	most = (most + fewer - 1) / fewer;
 	for (i = 0; !most || i < most; i++) {
 		if (!most && i % 16 == 0 && i && seconds() > end)
 			break;
@@ -186,6 +220,7 @@ static void job_init(struct job *job, const char *name, sim_scenario_fn *scenari
 	job->name = name;
 	job->scenario = scenario;
 	job->arg = arg;
+	job->has_state = false;
 	job->out = mmap(NULL, sizeof(*job->out), PROT_READ | PROT_WRITE,
 			MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	cr_assert(job->out != MAP_FAILED);
@@ -198,45 +233,61 @@ static void fail_if_bad(const struct findings *found)
 		  found->result.message);
 }
 
-void sim_explore(const char *name, sim_scenario_fn *scenario, void *arg)
+static void explore(struct job *job)
 {
 	struct findings found;
-	struct job job;
+	const char *name = job->name;
 	double start = seconds();
 	bool same;
 
-	job_init(&job, name, scenario, arg);
 	if (getenv("SIM_SEED")) {
 		again_seed = number_from("SIM_SEED", 1);
 		if (strategy_from_environment() == SIM_EXHAUSTIVE)
-			in_child(&job, work_in_turn, again_seed + 1);
+			in_child(job, work_in_turn, again_seed + 1);
 		else
-			in_child(&job, work_again, strategy_from_environment());
-		fail_if_bad(job.out);
+			in_child(job, work_again, strategy_from_environment());
+		fail_if_bad(job->out);
 		return;
 	}
-	in_child(&job, work_many, 0);
-	found = *job.out;
+	in_child(job, work_many, 0);
+	found = *job->out;
 	printf("# %s: %llu schedules in %.1f s, %.0f/s\n", name,
 	       (unsigned long long)found.schedules, seconds() - start,
 	       (double)found.schedules / (seconds() - start));
 	if (found.result.verdict != SIM_OK)
-		keep_failure(&job, &found);
+		keep_failure(job, &found);
 	if (found.ended) {
 		/* In a process with another history the schedule has to be the same. */
 		again_seed = found.seed;
 		if (found.result.verdict != SIM_OK)
 			fprintf(stderr, "sim: %s: once more in a new process:\n", name);
-		in_child(&job, work_again, found.strategy);
-		same = job.out->result.trace == found.result.trace &&
-		       job.out->result.verdict == found.result.verdict;
+		in_child(job, work_again, found.strategy);
+		same = job->out->result.trace == found.result.trace &&
+		       job->out->result.verdict == found.result.verdict;
 		cr_expect(same, "seed=%llu strategy=%s gave trace %016llx, then %016llx",
 			  (unsigned long long)found.seed, sim_strategy_name(found.strategy),
 			  (unsigned long long)found.result.trace,
-			  (unsigned long long)job.out->result.trace);
+			  (unsigned long long)job->out->result.trace);
 	}
-	munmap(job.out, sizeof(*job.out));
+	munmap(job->out, sizeof(*job->out));
 	fail_if_bad(&found);
+}
+
+void sim_explore(const char *name, sim_scenario_fn *scenario, void *arg)
+{
+	struct job job;
+
+	job_init(&job, name, scenario, arg);
+	explore(&job);
+}
+
+void sim_explore_with_state(const char *name, sim_scenario_fn *scenario, void *arg)
+{
+	struct job job;
+
+	job_init(&job, name, scenario, arg);
+	job.has_state = true;
+	explore(&job);
 }
 
 uint64_t sim_exhaust(const char *name, sim_scenario_fn *scenario, void *arg,

@@ -8,6 +8,7 @@
 
 #include <signal.h>
 #include <string.h>
+#include <time.h>
 
 #define WRAP(name) __wrap_##name
 
@@ -15,11 +16,13 @@ static struct {
 	void (*expose)(void);
 	void (*interrupt)(int signal);
 	int raised;
+	unsigned processors;
 } host;
 
 void sim_host_reset(void)
 {
 	memset(&host, 0, sizeof(host));
+	host.processors = 1 + (unsigned)(sim_next_random() % 3);
 }
 
 /* ---- signals ------------------------------------------------------------------- */
@@ -109,12 +112,31 @@ void WRAP(sc_os_sigstack_uninstall)(void)
 	sim.current->signal_stack = NULL;
 }
 
+/* ---- time ---------------------------------------------------------------------- */
+
+/* Tests ask libc for what the runtime asks its table for, mostly to be busy for a while: it
+ * takes long, so that they are in few steps. */
+int __real_clock_gettime(clockid_t clock, struct timespec *time);
+int WRAP(clock_gettime)(clockid_t clock, struct timespec *time);
+int WRAP(clock_gettime)(clockid_t clock, struct timespec *time)
+{
+	int64_t now;
+
+	if (!sim.running || clock != CLOCK_MONOTONIC)
+		return __real_clock_gettime(clock, time);
+	sim_compute(2000);
+	now = sim_now();
+	time->tv_sec = now / 1000000000;
+	time->tv_nsec = now % 1000000000;
+	return 0;
+}
+
 /* ---- facts --------------------------------------------------------------------- */
 
 unsigned WRAP(sc_os_processors)(void);
 unsigned WRAP(sc_os_processors)(void)
 {
-	return 2;
+	return host.processors;
 }
 
 size_t WRAP(sc_os_main_stack_size)(void);

@@ -27,5 +27,5 @@ static void leave(void *arg)
 
 Test(sim, a_worker_that_left_gets_no_signal)
 {
-	sim_explore("a_worker_that_left_gets_no_signal", leave, NULL);
+	sim_explore("sim/a_worker_that_left_gets_no_signal", leave, NULL);
 }

@@ -72,6 +72,9 @@ void sim_set_limits(const struct sim_limits *limits);
  * runs the last or the failing one again in another and compares the traces, prints a
  * failure with its seed, and fails the running test.  `name` is the test's. */
 void sim_explore(const char *name, sim_scenario_fn *scenario, void *arg);
+/* The same for a scenario with variables of its own, which each schedule finds as they were:
+ * it has a process of its own, and there are fewer of them. */
+void sim_explore_with_state(const char *name, sim_scenario_fn *scenario, void *arg);
 /* All schedules with at most so many preemptions, up to a number; how many there were. */
 uint64_t sim_exhaust(const char *name, sim_scenario_fn *scenario, void *arg,
 		     unsigned preemptions, uint64_t most);

@@ -12,7 +12,7 @@ enum {
 	CLASSES = 40, /* a class per power of two */
 	REGIONS = 64,
 	REGION_MOST = 16 << 20, /* what is committed is looked through for each schedule */
-	STACKS = 256,
+	STACKS = 4096, /* in a schedule */
 	FILL = 2048, /* most bytes of a block that are filled */
 	PAGE = 4096,
 	SPARE = 4,
