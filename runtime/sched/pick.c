@@ -229,12 +229,18 @@ static uint64_t draw(void)
 /* Any queued strand or exposed slot may go first. */
 static struct sc_strand *pick_seeded(struct sc_worker *worker)
 {
+	struct sc_inbox *inbox = NULL;
 	struct sc_ring *ring = &worker->ring;
 	struct sc_item *item;
 	uint32_t queued;
 
-	if (sc_ring_count(ring) < SC_RING_SIZE / 2 &&
-	    (item = from_inbox(worker, draw() & 1 ? &sc_sched.inbox : &worker->pinned)))
+	/* Draws only where there is a choice: how often a worker looks and finds nothing is
+	 * not the seed's. */
+	if (sc_inbox_count(&sc_sched.inbox))
+		inbox = &sc_sched.inbox;
+	if (sc_inbox_count(&worker->pinned) && (!inbox || draw() & 1))
+		inbox = &worker->pinned;
+	if (inbox && sc_ring_count(ring) < SC_RING_SIZE / 2 && (item = from_inbox(worker, inbox)))
 		sc_enqueue(worker, item);
 	if (worker->next)
 		sc_enqueue(worker, worker->next);
