@@ -72,7 +72,8 @@ struct scope_config {
 	size_t stack_size;       /* usable bytes of a task's stack, 16 KiB to 1 GiB; 0: 256 KiB */
 	int64_t grace_ns;        /* must be 0: the first SIGINT or SIGTERM cancels at once */
 	int64_t kill_after_ns;   /* no progress so long after an interrupt: report, exit; 0: 5 s */
-	uint64_t seed;           /* nonzero: seeded schedule (0: SCOPE_SEED), on one worker only */
+	uint64_t seed;           /* nonzero: decides the order of tasks, on one worker; 0: SCOPE_SEED,
+				  * unless workers are asked for */
 	unsigned flags;          /* enum scope_run_flags */
 	int *out_signal;         /* set always: the interrupt that was seen, or 0 */
 	scope_report_fn *report; /* NULL: stderr */
@@ -87,6 +88,12 @@ struct scope_config {
  * ended.  The calling thread becomes a worker; the others are started and joined here.
  * The root task's stack has the size that main() had (RLIMIT_STACK), at most 64 MiB, at
  * least stack_size.  An error of the root task that nobody printed is reported.
+ *
+ * With a seed, one worker runs the tasks in an order that the seed decides: at each
+ * checkpoint, spawn and close any ready task may go on.  It is the same order each time as
+ * long as the program depends on nothing else, so take SCOPE_VIRTUAL_CLOCK too.  Trying many
+ * seeds finds what goes wrong in one order only; a run that fails says which SCOPE_SEED has
+ * that order again, and `trace` of scope_stats_get tells whether it was.
  *
  * Unless SCOPE_NO_SIGNALS is set, the first SIGINT or SIGTERM cancels the root scope.  A
  * second one changes nothing; the third prints the tasks and ends the process with status

@@ -18,11 +18,13 @@ struct scope_stats {
 	uint64_t parks;         /* times a task parked, with its whole stack */
 	uint64_t stacks_live;   /* stacks in use now, with the root task's and a spare a worker */
 	uint64_t timers_live;   /* armed timers now */
-	uint64_t reserved[9];
+	uint64_t trace;         /* hash of what a seed has decided so far; 0: no seed */
+	uint64_t reserved[8];
 };
 
 /**
- * Reads the counters of the current run; counts restart at each scope_run.
+ * Reads the counters of the current run; counts restart at each scope_run.  In a seeded run
+ * `trace` tells schedules apart: the same in two runs means that the same was decided.
  *
  * Thread safety: any task of the run.
  * Returns 0, else *out_stats is untouched:

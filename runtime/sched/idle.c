@@ -21,7 +21,9 @@ void sc_poke_all(void)
 
 void sc_attended(struct sc_worker *worker)
 {
-	at_store_rlx(&worker->bottom.lim, worker->deque.slots + worker->deque.capacity);
+	/* Under a seed each spawn takes the slow path, which exposes the slot. */
+	at_store_rlx(&worker->bottom.lim,
+		     sc_seeded() ? NULL : worker->deque.slots + worker->deque.capacity);
 	at_store_rlx(&worker->stack_limit, (uintptr_t)worker->strand->fiber.stack_low + 16384);
 	at_fence_sc(); /* [attend.dekker] */
 }

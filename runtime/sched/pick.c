@@ -217,13 +217,18 @@ static SC_NOINLINE struct sc_item *pick_rare(struct sc_worker *worker)
 
 /* ---- the seeded schedule (one worker) ----------------------------------------------------- */
 
-static uint64_t draw(void)
+uint32_t sc_draw(uint32_t options)
 {
 	uint64_t z = (sc_sched.seed += 0x9e3779b97f4a7c15u);
+	uint64_t choice;
 
 	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
 	z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-	return z ^ (z >> 31);
+	choice = (z ^ (z >> 31)) % options;
+	sc_sched.trace ^= (uint64_t)options << 32 | choice;
+	sc_sched.trace *= 0x9fb21c651e98df25u;
+	sc_sched.trace ^= sc_sched.trace >> 29;
+	return (uint32_t)choice;
 }
 
 /* Any queued strand or exposed slot may go first. */
@@ -238,7 +243,7 @@ static struct sc_strand *pick_seeded(struct sc_worker *worker)
 	 * not the seed's. */
 	if (sc_inbox_count(&sc_sched.inbox))
 		inbox = &sc_sched.inbox;
-	if (sc_inbox_count(&worker->pinned) && (!inbox || draw() & 1))
+	if (sc_inbox_count(&worker->pinned) && (!inbox || sc_draw(2)))
 		inbox = &worker->pinned;
 	if (inbox && sc_ring_count(ring) < SC_RING_SIZE / 2 && (item = from_inbox(worker, inbox)))
 		sc_enqueue(worker, item);
@@ -246,11 +251,12 @@ static struct sc_strand *pick_seeded(struct sc_worker *worker)
 		sc_enqueue(worker, worker->next);
 	worker->next = NULL;
 	queued = sc_ring_count(ring);
-	if (sc_deque_exposed(&worker->deque) && draw() % (queued + 1) == 0)
+	if (sc_deque_exposed(&worker->deque) &&
+	    (queued == 0 || sc_draw(queued + 1) == 0))
 		return from_deque(worker);
 	if (queued > 1) {
 		uint32_t head = ring->head % SC_RING_SIZE;
-		uint32_t other = (uint32_t)((ring->head + draw() % queued) % SC_RING_SIZE);
+		uint32_t other = (uint32_t)((ring->head + sc_draw(queued)) % SC_RING_SIZE);
 		struct sc_item *first = ring->items[head];
 
 		ring->items[head] = ring->items[other];

@@ -69,6 +69,7 @@ struct sc_sched {
 	SC_WORD(int64_t) armed_until;  /* when the timekeeper wakes by itself */
 	SC_WORD(int64_t) virtual_now;  /* the virtual clock */
 	uint64_t seed;                 /* owner (one worker): of the seeded schedule, 0: none */
+	uint64_t trace;                /* likewise: a hash of what was chosen so far */
 	struct sc_inbox inbox;         /* for any worker */
 	struct sc_lock last_lock;      /* who decides when all are idle */
 	SC_WORD(uint32_t) monitor;     /* futex: bumped to wake the monitor */
@@ -135,6 +136,8 @@ void sc_poke(struct sc_worker *worker);
 void sc_poke_all(void);
 /* Owner: after new slots while others are idle: wakes one, not too often. */
 void sc_offer(struct sc_worker *worker);
+/* Owner, in a seeded run: one of so many options. */
+uint32_t sc_draw(uint32_t options);
 /* Owner: puts lim and stack_limit back; the reasons are to be looked at afterwards. */
 void sc_attended(struct sc_worker *worker);
 

@@ -156,6 +156,8 @@ int sc_sched_run(unsigned workers, struct sc_strand *root)
 	rc = sc_os_expose_install(expose_handler);
 	if (rc < 0)
 		goto fail_workers;
+	if (sc_seeded())
+		sc_poke(&sc_sched.workers[0]);
 	root->item.kind = SC_ITEM_STRAND;
 	sc_sched.workers[0].next = &root->item;
 	sc_sched.workers[0].thread = sc_os.thread_self();

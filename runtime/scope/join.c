@@ -127,6 +127,10 @@ int sc_push(struct sc_worker *worker, const struct sc_slot *slot)
 			return queue_slot(slot);
 	}
 	sc_push_at(worker, top, slot->scope, slot->fn, slot->arg, slot->site);
+	if (sc_seeded()) {
+		sc_deque_expose(&worker->deque, &worker->bottom, UINT32_MAX);
+		return 0;
+	}
 	if (sc_hungry()) {
 		/* Someone searches or sleeps: there is always something to take; but a thief that
 		 * takes a single small task each time slows the owner down more than it helps. */
@@ -226,6 +230,9 @@ void sc_close_step(struct sc_scope *s)
 	struct sc_slot *top;
 
 	at_store_rlx(&worker->bottom.top, worker->bottom.top + 1);
+	/* Under a seed the youngest child need not be the next to run. */
+	if (sc_seeded() && sc_draw(2) && sc_give_way(worker))
+		return;
 	if (attention) {
 		if (sc_attend(worker) && sc_others_wait(worker) && sc_give_way(worker))
 			return;
@@ -241,7 +248,7 @@ void sc_close_step(struct sc_scope *s)
 		settle(worker, s);
 		return;
 	}
-	if (!attention)
+	if (!attention && !sc_seeded())
 		return;
 	top = worker->bottom.top - 1;
 	at_store_rlx(&worker->bottom.top, top);
@@ -250,6 +257,8 @@ void sc_close_step(struct sc_scope *s)
 		at_store_rlx(&worker->bottom.top, top + 1);
 		return;
 	}
+	if (sc_seeded())
+		sc_deque_expose(&worker->deque, &worker->bottom, UINT32_MAX);
 	sc_run_inlined(s, top);
 }
 

@@ -30,6 +30,7 @@ int scope_stats_get(struct scope_stats *out_stats)
 		sum.workers_busy = busy > 0 ? (unsigned)busy : 0;
 	}
 	sum.stacks_live = sc_fiber_live();
+	sum.trace = sc_sched.trace;
 	*out_stats = sum;
 	return 0;
 }

@@ -39,12 +39,12 @@ static int check_config(struct scope_config *config)
 		return -EINVAL;
 	if (config->workers == 0)
 		config->workers = (unsigned)from_environment("SCOPE_WORKERS");
+	if (config->seed == 0 && config->workers <= 1)
+		config->seed = from_environment("SCOPE_SEED");
 	if (config->workers == 0 || config->workers > SC_MAX_WORKERS)
 		config->workers = config->seed ? 1 : sc_os_processors();
 	if (config->seed && config->workers != 1)
 		return -EINVAL;
-	if (config->seed == 0 && config->workers == 1)
-		config->seed = from_environment("SCOPE_SEED");
 	if (config->stack_size == 0)
 		config->stack_size = 256 * 1024;
 	if (config->kill_after_ns == 0)
@@ -132,6 +132,7 @@ static void install(const struct scope_config *config)
 			 (config->seed ? SC_SCHED_SEEDED : 0);
 	sc_sched.kill_after = config->kill_after_ns;
 	sc_sched.seed = config->seed;
+	sc_sched.trace = 0;
 	sc_sched.virtual_now = SCOPE_SEC; /* not 0: that means none in options */
 	sc_epoch = 0;
 	deadlocked = 0;
@@ -184,17 +185,30 @@ static int run_root(scope_task_fn *main_task, void *arg, const struct scope_conf
 	return rc;
 }
 
-static int result(void)
+/* How to have that again. */
+static void report_seed(uint64_t seed)
+{
+	if (seed)
+		sc_reportf("libscope: SCOPE_SEED=%llu gives this order again (trace %016llx)\n",
+			   (unsigned long long)seed, (unsigned long long)sc_sched.trace);
+}
+
+static int result(uint64_t seed)
 {
 	struct scope_error *error = sc_root_error();
 	/* An interrupt is told beside the result (I2): that it was felt changes nothing here. */
 	int rc = sc_state(&sc_root) & SC_FAILED ? sc_root.code : root_result;
+	int told = deadlocked != 0;
 
 	if (error) {
-		if (!sc_was_printed(error))
+		if (!sc_was_printed(error)) {
 			sc_report_error(error);
+			told = 1;
+		}
 		sc_release_error(error);
 	}
+	if (told)
+		report_seed(seed);
 	return deadlocked ? -EDEADLK : rc;
 }
 
@@ -218,7 +232,7 @@ int scope_run(scope_task_fn *main_task, void *arg, const struct scope_config *gi
 	rc = run_root(main_task, arg, &config);
 	sc_os_fault_uninstall();
 	if (rc == 0) {
-		rc = result();
+		rc = result(config.seed);
 		if (sc_sched.flags & SC_SCHED_SIGNALS)
 			seen = (int)(sc_sched.signals & 0xff);
 	}

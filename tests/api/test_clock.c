@@ -1,6 +1,7 @@
 /* tests/api/test_clock.c: virtual clock, seeded schedules, deadlocks: rules Z1 to Z3. */
 #include "task_check.h"
 
+#include <scope_observe.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,6 +31,16 @@ static int run_reported(scope_task_fn *fn, void *arg, struct scope_config config
 	config.report = take_report;
 	memset(&reported, 0, sizeof(reported));
 	return run_config(fn, arg, config);
+}
+
+static unsigned times_said(const char *part)
+{
+	const char *at = reported.text;
+	unsigned times = 0;
+
+	for (; (at = strstr(at, part)) != NULL; at++)
+		times++;
+	return times;
 }
 
 static const unsigned worker_counts[] = {1, 2, 4};
@@ -327,6 +338,107 @@ Test(clock, Z2_seed_alone_takes_one_worker)
 	cr_assert_eq(run_reported(nothing, NULL, (struct scope_config){.seed = 1}), 0);
 }
 
+/* With workers asked for, the environment gives no seed. */
+static int tell_trace(void *arg)
+{
+	struct scope_stats stats;
+
+	CHECK_EQ(scope_yield(), 0);
+	CHECK_EQ(scope_stats_get(&stats), 0);
+	CHECK_EQ(stats.workers, stats.trace ? 1 : 2);
+	*(uint64_t *)arg = stats.trace;
+	return 0;
+}
+
+static int play_and_tell(void *arg)
+{
+	struct log log = {0};
+	int rc = play_game(&log);
+
+	return rc ? rc : tell_trace(arg);
+}
+
+static uint64_t trace_of(struct scope_config config)
+{
+	uint64_t trace = 1;
+
+	config.flags = SCOPE_VIRTUAL_CLOCK;
+	cr_assert_eq(run_reported(play_and_tell, &trace, config), 0);
+	return trace;
+}
+
+Test(clock, Z2_trace_tells_schedules_apart)
+{
+	uint64_t trace = trace_of((struct scope_config){.seed = 4});
+
+	cr_assert_neq(trace, 0u);
+	cr_assert_eq(trace_of((struct scope_config){.seed = 4}), trace);
+	cr_assert_neq(trace_of((struct scope_config){.seed = 5}), trace);
+	cr_assert_eq(trace_of((struct scope_config){.workers = 2}), 0u);
+}
+
+Test(clock, Z2_SCOPE_SEED_takes_one_worker_unless_some_are_asked_for)
+{
+	uint64_t trace = trace_of((struct scope_config){.seed = 4});
+
+	unsetenv("SCOPE_WORKERS");
+	setenv("SCOPE_SEED", "4", 1);
+	cr_assert_eq(trace_of((struct scope_config){0}), trace);
+	cr_assert_eq(trace_of((struct scope_config){.workers = 2}), 0u);
+	unsetenv("SCOPE_SEED");
+}
+
+/* Children that never park run in other orders too. */
+static int note_order(void *arg)
+{
+	note(arg, 0);
+	return 0;
+}
+
+static int spawn_three(void *arg)
+{
+	struct player player[3];
+	struct scope s;
+	short i;
+
+	scope_open(&s);
+	for (i = 0; i < 3; i++) {
+		player[i] = (struct player){arg, i};
+		scope_spawn(&s, note_order, &player[i]);
+	}
+	return scope_close(&s);
+}
+
+Test(clock, Z2_seeds_explore_orders_of_children_that_never_park)
+{
+	unsigned orders = 0;
+	uint64_t seed;
+
+	for (seed = 1; seed <= 64; seed++) {
+		struct scope_config config = {.seed = seed};
+		struct log log = {0};
+
+		cr_assert_eq(run_reported(spawn_three, &log, config), 0);
+		cr_assert_eq(log.count, 3u);
+		orders |= 1u << (log.event[0] / 16 * 3 + log.event[1] / 16);
+	}
+	cr_assert_geq(__builtin_popcount(orders), 4, "orders %#x", orders);
+}
+
+static int fails(void *arg)
+{
+	(void)arg;
+	return -EIO;
+}
+
+Test(clock, Z2_a_failure_tells_its_seed)
+{
+	cr_assert_eq(run_reported(fails, NULL, (struct scope_config){.seed = 77}), -EIO);
+	cr_assert_eq(times_said("SCOPE_SEED=77 "), 1u, "%s", reported.text);
+	cr_assert_eq(run_reported(fails, NULL, (struct scope_config){.workers = 2}), -EIO);
+	cr_assert_eq(times_said("SCOPE_SEED"), 0u, "%s", reported.text);
+}
+
 /* ---- Z3 ------------------------------------------------------------------------------ */
 
 static int stuck_sleeper(void *arg)
@@ -366,16 +478,6 @@ static int deadlocked_main(void *arg)
 	rc = scope_close(&s);
 	CHECK_EQ(rc, -ECANCELED);
 	return rc;
-}
-
-static unsigned times_said(const char *part)
-{
-	const char *at = reported.text;
-	unsigned times = 0;
-
-	for (; (at = strstr(at, part)) != NULL; at++)
-		times++;
-	return times;
 }
 
 static void deadlock_is_reported(unsigned flags)

@@ -196,7 +196,8 @@ Test(sim, finds_a_counter_that_loses_an_increment)
 
 Test(sim, passes_an_atomic_counter)
 {
-	cr_assert(sim_exhaust("sim/passes_an_atomic_counter", atomic_counter, NULL, 4, 100000) > 20);
+	cr_assert(sim_exhaust("sim/passes_an_atomic_counter", atomic_counter, NULL, 4, 100000) >
+		  20);
 }
 
 /* ---- the rest of the system ---- */

@@ -58,5 +58,6 @@ static int poll_for_the_end(void *arg)
 
 Test(sim, a_poll_sees_the_end_of_a_stolen_task)
 {
-	explore("sim/a_poll_sees_the_end_of_a_stolen_task", poll_for_the_end, WITH_TIMERS | PARALLEL);
+	explore("sim/a_poll_sees_the_end_of_a_stolen_task", poll_for_the_end,
+		WITH_TIMERS | PARALLEL);
 }
