@@ -72,8 +72,7 @@ struct scope_config {
 	size_t stack_size;       /* usable bytes of a task's stack, 16 KiB to 1 GiB; 0: 256 KiB */
 	int64_t grace_ns;        /* must be 0: the first SIGINT or SIGTERM cancels at once */
 	int64_t kill_after_ns;   /* no progress so long after an interrupt: report, exit; 0: 5 s */
-	uint64_t seed;           /* nonzero: decides the order of tasks, on one worker; 0: SCOPE_SEED,
-				  * unless workers are asked for */
+	uint64_t seed;           /* orders tasks, on one worker only; 0: SCOPE_SEED or none */
 	unsigned flags;          /* enum scope_run_flags */
 	int *out_signal;         /* set always: the interrupt that was seen, or 0 */
 	scope_report_fn *report; /* NULL: stderr */
