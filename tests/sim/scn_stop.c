@@ -29,3 +29,50 @@ Test(sim, a_worker_that_left_gets_no_signal)
 {
 	sim_explore("sim/a_worker_that_left_gets_no_signal", leave, NULL);
 }
+
+/* ---- interrupts ------------------------------------------------------------------- */
+
+/* They come from a thread of the program's own, before the run, in it, and beside its end. */
+static int short_run(void *arg)
+{
+	struct group g;
+	struct job job[2] = {{.number = 2}, {0}};
+	int i, rc;
+
+	(void)arg;
+	group_open(&g);
+	for (i = 0; i < 2; i++)
+		group_spawn(&g, &job[i], i ? body_points : body_yield);
+	rc = group_close(&g);
+	sim_check(rc == 0 || rc == -ECANCELED, "close gave %d", rc);
+	return 0;
+}
+
+Test(sim, an_interrupt_races_the_end_of_the_run)
+{
+	explore("sim/an_interrupt_races_the_end_of_the_run", short_run, INTERRUPTS);
+}
+
+/* Tasks that only an interrupt ends; the second one changes nothing. */
+static int until_interrupted(void *arg)
+{
+	struct group g;
+	struct job job[3];
+	int i, rc;
+
+	(void)arg;
+	group_open(&g);
+	for (i = 0; i < 3; i++) {
+		job[i].number = 30;
+		group_spawn(&g, &job[i], i ? body_yield : body_sleep);
+	}
+	rc = group_close(&g);
+	sim_check(rc == 0 || rc == -ECANCELED, "close gave %d", rc);
+	return 0;
+}
+
+Test(sim, an_interrupt_reaches_tasks_in_any_state)
+{
+	explore("sim/an_interrupt_reaches_tasks_in_any_state", until_interrupted,
+		INTERRUPTS | WITH_TIMERS);
+}

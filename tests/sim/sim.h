@@ -110,6 +110,9 @@ unsigned sim_thread_id(void);
 bool sim_interrupt(int number);
 /* The signal that the run raised at its end, or 0. */
 int sim_raised(void);
+/* From now on the system refuses the nth request for memory, address space, a guard or a
+ * thread, and all later ones too; 0: none. */
+void sim_refuse(uint64_t nth, bool later);
 /* Bytes from sc_os.alloc that were not freed. */
 size_t sim_heap_live(void);
 /* Times when all threads waited and the clock moved on: a wake-up that a periodic timeout

@@ -52,6 +52,27 @@ static char *stack_top[STACKS];
 static unsigned stack_tops;
 static uint64_t looks;
 
+/* ---- refusals ------------------------------------------------------------------- */
+
+static struct {
+	uint64_t nth; /* 0: none */
+	bool later;
+} refusal;
+
+void sim_refuse(uint64_t nth, bool later)
+{
+	refusal.nth = nth;
+	refusal.later = later;
+}
+
+static bool refused(void)
+{
+	if (!refusal.nth || --refusal.nth)
+		return false;
+	refusal.nth = refusal.later;
+	return true;
+}
+
 /* ---- heap ---------------------------------------------------------------------- */
 
 static unsigned class_of(size_t size)
@@ -68,6 +89,8 @@ static void *os_alloc(size_t size)
 	unsigned class = class_of(size + sizeof(struct block));
 	struct block *b = free_list[class];
 
+	if (refused())
+		return NULL;
 	if (b) {
 		free_list[class] = b->next;
 		if (b->state != dead)
@@ -200,6 +223,8 @@ static void *os_reserve(size_t size)
 	struct region *r;
 	unsigned i;
 
+	if (refused())
+		return NULL;
 	/* As on a system that is short of address space: nothing here needs more. */
 	if (size > REGION_MOST)
 		return NULL;
@@ -227,6 +252,8 @@ static int os_commit(void *memory, size_t size)
 	struct region *r = region_of(memory);
 	char *end = (char *)memory + size;
 
+	if (refused())
+		return -ENOMEM;
 	if (!r->open) {
 		r->open = true;
 		if (sc_os_system.commit(r->memory, r->size))
@@ -246,6 +273,8 @@ static void os_discard(void *memory, size_t size)
  * stay clean. */
 static int os_guard(void *memory, size_t size)
 {
+	if (refused())
+		return -ENOMEM;
 	if (guards == STACKS)
 		sim_fail("more than %d stacks", STACKS);
 	guard[guards++] = (char *)memory + size - GUARD_LOOK;
@@ -310,8 +339,11 @@ static uint64_t os_random(void)
 
 static int os_thread_start(struct sc_thread *thread, void (*entry)(void *arg), void *arg)
 {
-	unsigned id = sim_thread_new(entry, arg);
+	unsigned id;
 
+	if (refused())
+		return -EAGAIN;
+	id = sim_thread_new(entry, arg);
 	thread->handle = id + 1;
 	sim_step(&sim.thread[id], __builtin_return_address(0), SIM_STEP);
 	return 0;
@@ -407,6 +439,7 @@ void sim_table_reset(void)
 	heap_bytes = 0;
 	heap_blocks = 0;
 	guards = 0;
+	sim_refuse(0, false);
 	memset(free_list, 0, sizeof(free_list));
 	/* What a schedule that failed left. */
 	for (i = 0; i < regions; i++)

@@ -1,0 +1,99 @@
+/* tests/sim/scn_fault.c: the system refuses something somewhere in a schedule: the error comes
+ * out of the scope, each accepted task runs or is dropped, and all is given back. */
+#include "scn.h"
+
+#include <string.h>
+
+enum { TASKS = 6, RANGE = 10 };
+
+static unsigned char ran[TASKS], dropped[TASKS], accepted[TASKS];
+static unsigned parts;
+
+static int run_one(void *arg)
+{
+	size_t i = (size_t)((unsigned char *)arg - ran);
+
+	ran[i]++;
+	pause_randomly();
+	return i % 2 ? 0 : scope_yield();
+}
+
+static void drop_one(void *arg)
+{
+	dropped[(unsigned char *)arg - ran]++;
+}
+
+static int run_part(void *arg)
+{
+	(void)arg;
+	parts++;
+	return sim_random(4) ? 0 : scope_yield();
+}
+
+/* Spawned from below the scope's owner, so by a queue; its argument is its own copy. */
+static int run_copy(void *arg)
+{
+	sim_check(*(int *)arg == 17, "a copy of something else");
+	return scope_sleep_for((int64_t)sim_random(3));
+}
+
+static int fault_root(void *arg)
+{
+	struct scope_spawn_options options = {.drop = drop_one, .flags = SCOPE_CONCURRENT};
+	int i, rc, value = 17, refused = 0;
+	struct scope outer, inner;
+	bool range;
+
+	(void)arg;
+	scope_open(&outer);
+	scope_open(&inner);
+	for (i = 0; i < TASKS; i++) {
+		rc = scope_spawn_with(i % 2 ? &inner : &outer, run_one, &ran[i], &options);
+		sim_check(rc == 0 || rc == -ENOMEM || rc == -ECANCELED, "spawn gave %d", rc);
+		accepted[i] = rc == 0;
+		refused |= rc == -ENOMEM;
+	}
+	rc = scope_spawn_copy(&outer, run_copy, &value, sizeof(value));
+	sim_check(rc == 0 || rc == -ENOMEM || rc == -ECANCELED, "spawn_copy gave %d", rc);
+	refused |= rc == -ENOMEM;
+	rc = scope_spawn_n(&inner, run_part, NULL, 0, RANGE);
+	sim_check(rc == 0 || rc == -ENOMEM || rc == -ECANCELED, "spawn_n gave %d", rc);
+	range = rc == 0;
+	refused |= rc == -ENOMEM;
+	rc = scope_close(&inner);
+	sim_check(rc == 0 || rc == -ENOMEM || rc == -ECANCELED, "close gave %d", rc);
+	sim_check(parts <= RANGE && (range || parts == 0), "%u parts", parts);
+	sim_check(!range || parts == RANGE || rc == -ENOMEM || rc == -ECANCELED,
+		  "%u parts and close gave %d", parts, rc);
+	refused |= rc == -ENOMEM;
+	rc = scope_close(&outer);
+	for (i = 0; i < TASKS; i++)
+		sim_check(ran[i] + dropped[i] == accepted[i], "task %d: ran %d, dropped %d", i,
+			  ran[i], dropped[i]);
+	sim_check(rc == 0 || rc == -ENOMEM, "close gave %d", rc);
+	sim_check(!dropped[0] && !dropped[2] && !dropped[4] ? true : rc == -ENOMEM,
+		  "a task was dropped and close gave %d", rc);
+	return 0;
+}
+
+static void fault(void *arg)
+{
+	struct scope_config config = {.stack_size = 64 << 10,
+				      .flags = SCOPE_NO_SIGNALS | SCOPE_VIRTUAL_CLOCK};
+	int rc;
+
+	(void)arg;
+	memset(ran, 0, sizeof(ran));
+	memset(dropped, 0, sizeof(dropped));
+	parts = 0;
+	config.workers = 1 + (unsigned)sim_random(3);
+	sim_refuse(1 + sim_random(60), sim_random(2));
+	rc = scope_run(fault_root, NULL, &config);
+	sim_refuse(0, false);
+	sim_check(rc == 0 || rc == -ENOMEM || rc == -EAGAIN, "scope_run gave %d", rc);
+}
+
+Test(sim, a_refusal_comes_out_of_the_scope)
+{
+	sim_explore("sim/a_refusal_comes_out_of_the_scope", fault, NULL);
+}
