@@ -6,6 +6,7 @@
 #   build/lto/     the LTO archive      build/sim/   the simulation
 #   build/valgrind/  stacks registered with valgrind
 #   build/debug/   misuse of scopes is reported
+#   build/fault/   the system refuses things
 # Variables that users set: CC CFLAGS LDFLAGS PREFIX DESTDIR BUILD ARGS V.
 
 VERSION := 0.1.0
@@ -70,7 +71,10 @@ CC_valgrind = $(CC)
 FLAGS_valgrind = -O1 -g -DSC_VALGRIND -DSC_TEST_SHIM
 CC_debug = $(CC)
 FLAGS_debug = $(CFLAGS) -DSC_DEBUG -DSC_TEST_SHIM
-VARIANTS := static shared lto asan tsan sim valgrind debug
+# Every function stays one of its own: a report names those that were refused something.
+CC_fault = $(CC)
+FLAGS_fault = -Og -g -fno-optimize-sibling-calls -DSC_TEST_SHIM
+VARIANTS := static shared lto asan tsan sim valgrind debug fault
 
 objects = $(patsubst %,$(BUILD)/$(1)/%.o,$(basename $(2)))
 
@@ -103,7 +107,7 @@ endef
 $(eval $(call archive,static,$(BUILD)/libscope.a))
 $(eval $(call archive,lto,$(BUILD)/libscope-lto.a))
 $(eval $(call archive,debug,$(BUILD)/libscope-debug.a))
-$(foreach v,asan tsan sim valgrind,$(eval $(call archive,$(v),$(BUILD)/$(v)/libscope.a)))
+$(foreach v,asan tsan sim valgrind fault,$(eval $(call archive,$(v),$(BUILD)/$(v)/libscope.a)))
 
 $(BUILD)/libscope.so.0: $(OBJECTS_shared) api/libscope.map
 	$(call SAY,LD $@)
@@ -156,6 +160,13 @@ $(foreach v,asan tsan valgrind,$(foreach t,unit api stress,$(eval $(call \
 
 $(eval $(call test_program,$(BUILD)/debug/crash,debug,crash,$(BUILD)/libscope-debug.a,\
 	tests/shim.c,))
+
+# What the runtime asks of libc and tests/fault/table.c refuses.
+FAULT_WRAPS := mmap mprotect madvise pthread_create pthread_attr_init sigaction sigaltstack \
+	pthread_atfork pthread_getattr_np pthread_attr_getstack getrlimit getrandom \
+	sched_getaffinity fopen fgets open fstat
+$(eval $(call test_program,$(BUILD)/fault/fault,fault,fault,$(BUILD)/fault/libscope.a,\
+	tests/shim.c,$(addprefix -Xlinker --wrap=,$(FAULT_WRAPS))))
 
 # ---- models: tests/model/NAME.cc is build/model/NAME, with the sources that it includes ----
 

@@ -110,6 +110,7 @@ struct scope_config {
  *   -EINVAL   a field of config is out of range or a reserved one is set; nothing ran
  *   -ENOMEM   no memory for workers and stacks; nothing ran
  *   -EAGAIN   a worker thread could not be started; nothing ran
+ *   -EPERM    called in a signal handler that runs on a signal stack; nothing ran
  *   -EDEADLK  SCOPE_DETECT_DEADLOCK: every task was parked with nothing to wake it; the
  *             tree was reported, cancelled and joined
  */

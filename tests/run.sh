@@ -2,7 +2,7 @@
 # tests/run.sh: builds and runs the checks, adds up their results, ends with
 # "N passed, N failed".
 #
-# Usage: tests/run.sh [PART...]   parts: lint unit api crash examples sim model asan tsan
+# Usage: tests/run.sh [PART...]   parts: lint unit api crash fault examples sim model asan tsan
 #   gate stress
 # Everything that runs prints TAP; a program that dies or hangs fails what it had not reported.
 # Skipped tests count as neither.  Environment: BUILD (build), STRESS_SECONDS (60).
@@ -19,7 +19,7 @@ started=$(date +%s%N)
 mkdir -p "$log"
 
 if [ $# -eq 0 ]; then
-	parts="lint unit api crash examples sim model asan tsan gate stress"
+	parts="lint unit api crash fault examples sim model asan tsan gate stress"
 	everything=1
 else
 	parts=$*
@@ -168,6 +168,14 @@ run_crash() {
 		program crash-debug 200 "$build/debug/crash" --fork -j"$jobs" --timeout 60
 }
 
+# Everything that the system may refuse; build/log/fault.txt lists what was.
+run_fault() {
+	built fault "$build/fault/fault" || return
+	FAULT_REPORT=$log/fault.txt program fault 300 "$build/fault/fault" --fork
+	program fault-points 60 tests/fault/points.sh "$(realpath "$log/fault.txt")" \
+		"$(realpath "$build/fault/libscope.a")"
+}
+
 run_examples() {
 	local script name
 
@@ -253,6 +261,7 @@ run_stress() {
 
 targets_of() {
 	case $1 in
+	fault) echo "$build/fault/fault" ;;
 	crash) echo "$build/test/crash" "$build/debug/crash" ;;
 	unit | api | stress | sim) has_sources "$1" && echo "$build/test/$1" ;;
 	asan | tsan)
@@ -273,13 +282,11 @@ make_quietly -k -j"$jobs" $(for part in $parts; do targets_of "$part"; done | so
 	>"$log/build.log" 2>&1
 echo " $(since "$start")"
 for part in $parts; do
-	case $part in
-	lint | unit | api | crash | examples | sim | model | asan | tsan | gate | stress)
-		"run_$part" ;;
-	*)
+	declare -F "run_$part" >/dev/null || {
 		echo "tests/run.sh: no part is called $part" >&2
-		exit 2 ;;
-	esac
+		exit 2
+	}
+	"run_$part"
 done
 
 echo "took $(since "$started")"

@@ -84,8 +84,10 @@ int sc_os_expose_signal(void);
 int sc_os_expose_install(void (*handler)(void));
 void sc_os_expose_uninstall(void);
 
-/* A signal stack for the calling thread (64 KiB). 0 or -ENOMEM. */
-int sc_os_sigstack_install(void);
+/* Makes `memory` the calling thread's signal stack.  0 or -errno: -EPERM on a signal stack.
+ * uninstall, by the same thread, puts the former one back. */
+enum { SC_SIGSTACK_SIZE = 64 * 1024 };
+int sc_os_sigstack_install(void *memory);
 void sc_os_sigstack_uninstall(void);
 
 /* SIGSEGV and SIGBUS call `handler(fault_address, sp)` on the signal stack, sp being the

@@ -14,10 +14,7 @@
 #include <unistd.h>
 #include <string.h>
 
-enum {
-	EXPOSE_OFFSET = 3, /* SIGRTMIN is known at run time only; the first ones are popular */
-	SIGSTACK_SIZE = 64 * 1024,
-};
+enum { EXPOSE_OFFSET = 3 }; /* SIGRTMIN is known at run time only; the first ones are popular */
 
 /* A disposition taken over, and the one to put back.  Changed while no handler can run. */
 struct taken {
@@ -101,35 +98,18 @@ void sc_os_expose_uninstall(void)
 
 /* ---- signal stacks ---- */
 
-static _Thread_local void *own_stack;
-static _Thread_local stack_t own_stack_old; /* sanitizers install one of their own */
+static _Thread_local stack_t former_stack; /* sanitizers install one of their own */
 
-int sc_os_sigstack_install(void)
+int sc_os_sigstack_install(void *memory)
 {
-	stack_t stack = {.ss_size = SIGSTACK_SIZE};
+	stack_t stack = {.ss_sp = memory, .ss_size = SC_SIGSTACK_SIZE};
 
-	if (own_stack)
-		return 0;
-	stack.ss_sp = sc_os.alloc(SIGSTACK_SIZE);
-	if (!stack.ss_sp)
-		return -ENOMEM;
-	if (sigaltstack(&stack, &own_stack_old)) {
-		int error = -errno;
-
-		sc_os.free(stack.ss_sp);
-		return error;
-	}
-	own_stack = stack.ss_sp;
-	return 0;
+	return sigaltstack(&stack, &former_stack) ? -errno : 0;
 }
 
 void sc_os_sigstack_uninstall(void)
 {
-	if (!own_stack)
-		return;
-	sigaltstack(&own_stack_old, NULL);
-	sc_os.free(own_stack);
-	own_stack = NULL;
+	sigaltstack(&former_stack, NULL);
 }
 
 /* ---- faults ---- */

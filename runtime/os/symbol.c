@@ -30,7 +30,7 @@ struct object {
 	uintptr_t base;
 	struct function *functions; /* sorted by start */
 	size_t count;
-	const char *image; /* the mapped file, which holds the names; NULL: not readable */
+	const char *image; /* the mapped file, which holds the names */
 	size_t image_size;
 	char path[];       /* as the dynamic linker calls it; "" is the program */
 };
@@ -152,7 +152,7 @@ static int covers(struct dl_phdr_info *info, size_t size, void *argument)
 	return 0;
 }
 
-/* The object of a file, read at first use.  guard is held.  NULL: no memory. */
+/* The object of a file, read at first use.  guard is held.  NULL: it can't be read now. */
 static struct object *object_of(const struct search *search)
 {
 	size_t length = strlen(search->path) + 1;
@@ -170,6 +170,13 @@ static struct object *object_of(const struct search *search)
 	map_file(object, *search->path ? search->path : "/proc/self/exe");
 	if (object->image)
 		read_functions(object);
+	if (!object->functions) {
+		/* For want of memory or descriptors, perhaps: the next report may have them. */
+		if (object->image)
+			munmap((void *)object->image, object->image_size);
+		sc_os.free(object);
+		return NULL;
+	}
 	object->next = objects;
 	objects = object;
 	return object;

@@ -55,7 +55,8 @@ static int init_worker(struct sc_worker *worker, unsigned index)
 	worker->inbox_turn = 1;
 	worker->strand = &worker->native;
 	sc_wheel_init(&worker->timers.wheel, sc_now());
-	if (init_deque(worker) < 0)
+	worker->signal_stack = sc_os.alloc(SC_SIGSTACK_SIZE);
+	if (!worker->signal_stack || init_deque(worker) < 0)
 		return -ENOMEM;
 	fiber = sc_fiber_take(&worker->pool);
 	if (!fiber)
@@ -69,6 +70,7 @@ static void fini_worker(struct sc_worker *worker)
 	if (worker->spare)
 		sc_fiber_give(&worker->pool, &worker->spare->fiber);
 	sc_fiber_drain(&worker->pool);
+	sc_os.free(worker->signal_stack);
 	if (worker->deque.slots)
 		sc_os.release(worker->deque.slots, worker->deque.capacity * sizeof(struct sc_slot));
 }
@@ -93,13 +95,21 @@ static void work(void *arg)
 	struct sc_worker *worker = arg;
 
 	sc_fiber_adopt(&worker->native.fiber);
-	sc_os_sigstack_install();
 	sc_self_tls = worker;
 	sc_worker_loop(worker);
 	leave_loop();
 	sc_self_tls = &sc_worker_none;
-	sc_os_sigstack_uninstall();
 	sc_fiber_release(&worker->native.fiber);
+}
+
+static void run_thread(void *arg)
+{
+	struct sc_worker *worker = arg;
+	int rc = sc_os_sigstack_install(worker->signal_stack);
+
+	SC_ASSERT(rc == 0, "a new thread can have no signal stack: error %d", -rc);
+	work(worker);
+	sc_os_sigstack_uninstall();
 }
 
 void sc_sched_stop(void)
@@ -119,7 +129,8 @@ static int start_threads(unsigned *out_started)
 
 	for (i = 1; i < sc_sched.count; i++) {
 		at_add_rlx(&sc_sched.inside, 1);
-		rc = sc_os.thread_start(&sc_sched.workers[i].thread, work, &sc_sched.workers[i]);
+		rc = sc_os.thread_start(&sc_sched.workers[i].thread, run_thread,
+					&sc_sched.workers[i]);
 		if (rc < 0) {
 			leave_loop();
 			return rc;
@@ -153,9 +164,14 @@ int sc_sched_run(unsigned workers, struct sc_strand *root)
 	for (ready = 0; ready < workers; ready++)
 		if (init_worker(&sc_sched.workers[ready], ready) < 0)
 			goto fail_workers;
-	rc = sc_os_expose_install(expose_handler);
+	/* Handlers must not run on a task's stack, where they may find no room, nor where a
+	 * switch has the stack pointer for a moment (sc_arch_switch_aside). */
+	rc = sc_os_sigstack_install(sc_sched.workers[0].signal_stack);
 	if (rc < 0)
 		goto fail_workers;
+	rc = sc_os_expose_install(expose_handler);
+	if (rc < 0)
+		goto fail_sigstack;
 	if (sc_seeded())
 		sc_poke(&sc_sched.workers[0]);
 	root->item.kind = SC_ITEM_STRAND;
@@ -178,6 +194,8 @@ int sc_sched_run(unsigned workers, struct sc_strand *root)
 		sc_os.thread_join(&sc_sched.workers[i].thread);
 fail_expose:
 	sc_os_expose_uninstall();
+fail_sigstack:
+	sc_os_sigstack_uninstall();
 fail_workers:
 	for (i = 0; i < ready; i++)
 		fini_worker(&sc_sched.workers[i]);

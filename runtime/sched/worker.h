@@ -110,6 +110,7 @@ struct sc_worker {
 	uint64_t clock_ticks; /* when the clock was read last */
 	uint64_t wake_ticks;  /* when this worker last woke another for new slots */
 	struct sc_strand native;
+	void *signal_stack;   /* const after start */
 
 	/* owner writes, relaxed; anyone reads */
 	SC_WORD(uint64_t) started SC_ALIGNED(SC_CACHE_LINE);

@@ -234,6 +234,21 @@ static void run_range(struct sc_worker *worker, struct sc_scope *s, struct sc_ra
 		run_parts(&runner, range);
 }
 
+/* Where the deque is full and nobody can be given a share: the whole, one after the other.
+ * Queueing it would need memory, without which tasks that were accepted would be lost. */
+static void run_alone(struct sc_scope *s, struct sc_range *range, const void *site)
+{
+	while (range->low != range->high && (range->each || !left_out(s))) {
+		size_t begin = range->low, length = range->high - begin;
+
+		range->low += range->each ? 1 : length < range->step ? length : range->step;
+		s->running = (struct sc_running){range->what, (uintptr_t)site};
+		look_at_result(s, range->each ? range->fn(range->base + begin * range->stride)
+					      : range->part(range, begin, range->low));
+	}
+	finish(range);
+}
+
 /* A thief's share: one unit of the scope, joined in a transparent scope of its own. */
 static int run_share(struct sc_worker *worker, struct sc_range *range)
 {
@@ -249,7 +264,9 @@ static int run_share(struct sc_worker *worker, struct sc_range *range)
 	sc_open_at(worker, &share, worker->strand->slot.site);
 	at_or_rlx(&share.state, SC_BARRIER);
 	if (SC_UNLIKELY(worker->bottom.top == worker->deque.slots + worker->deque.capacity)) {
-		sc_range_push(worker, &share, mine, worker->strand->slot.site);
+		worker->cur = (uintptr_t)&share | 1;
+		run_alone(&share, mine, worker->strand->slot.site);
+		sc_self()->cur = (uintptr_t)&share;
 		scope_close((struct scope *)&share);
 		return 0;
 	}

@@ -134,6 +134,7 @@ static void install(const struct scope_config *config)
 	sc_sched.seed = config->seed;
 	sc_sched.trace = 0;
 	sc_sched.virtual_now = SCOPE_SEC; /* not 0: that means none in options */
+	sc_sched.signals = 0;
 	sc_epoch = 0;
 	deadlocked = 0;
 	last_words = 0;
@@ -228,14 +229,14 @@ int scope_run(scope_task_fn *main_task, void *arg, const struct scope_config *gi
 	if (!at_cas_acqrel(&running, &expected, 1)) /* [run.one] */
 		return -EBUSY;
 	install(&config);
-	sc_os_fault_install(on_fault);
-	rc = run_root(main_task, arg, &config);
+	rc = sc_os_fault_install(on_fault);
+	if (rc == 0)
+		rc = run_root(main_task, arg, &config);
 	sc_os_fault_uninstall();
-	if (rc == 0) {
+	if (rc == 0)
 		rc = result(config.seed);
-		if (sc_sched.flags & SC_SCHED_SIGNALS)
-			seen = (int)(sc_sched.signals & 0xff);
-	}
+	if (sc_sched.flags & SC_SCHED_SIGNALS)
+		seen = (int)(sc_sched.signals & 0xff);
 	sc_sched.flags = 0; /* whoever asks for the time now means the real clock */
 	at_store_rel(&running, 0); /* [run.one] */
 	if (seen && config.out_signal)

@@ -98,9 +98,10 @@ void WRAP(sc_os_fault_uninstall)(void)
 }
 
 /* A block for each thread, so that one that is not given back shows as a leak. */
-int WRAP(sc_os_sigstack_install)(void);
-int WRAP(sc_os_sigstack_install)(void)
+int WRAP(sc_os_sigstack_install)(void *memory);
+int WRAP(sc_os_sigstack_install)(void *memory)
 {
+	(void)memory;
 	sim.current->signal_stack = sc_os.alloc(64);
 	return sim.current->signal_stack ? 0 : -1;
 }

@@ -383,7 +383,9 @@ static void overflow_job(struct unit *unit)
 
 static void overflow_victim(void)
 {
-	sc_os_sigstack_install();
+	static char signal_stack[SC_SIGSTACK_SIZE];
+
+	sc_os_sigstack_install(signal_stack);
 	sc_os_fault_install(name_victim);
 	run(&self, victim);
 }

@@ -231,11 +231,13 @@ static void on_expose(void)
 	at_add_rlx(&seen.exposed, 1);
 }
 
+static char signal_stack[SC_SIGSTACK_SIZE];
+
 Test(os, thread_signal_runs_the_handler_there_and_keeps_errno)
 {
 	at_store_rlx(&seen.exposed, 0);
 	seen.target = sc_os.thread_self();
-	cr_assert_eq(sc_os_sigstack_install(), 0);
+	cr_assert_eq(sc_os_sigstack_install(signal_stack), 0);
 	cr_assert_eq(sc_os_expose_install(on_expose), 0);
 	errno = ENOENT;
 	sc_os.thread_signal(seen.target);
@@ -246,12 +248,26 @@ Test(os, thread_signal_runs_the_handler_there_and_keeps_errno)
 	sc_os_sigstack_uninstall();
 }
 
-Test(os, sigstack_without_memory_fails)
+static void install_another(int signal)
 {
-	sc_os.alloc = no_alloc;
-	cr_expect_eq(sc_os_sigstack_install(), -ENOMEM);
-	sc_os.alloc = sc_os_system.alloc;
-	sc_os_sigstack_uninstall();
+	static char another[SC_SIGSTACK_SIZE];
+
+	(void)signal;
+	_exit(sc_os_sigstack_install(another) == -EPERM ? 42 : 1);
+}
+
+static int install_on_sigstack(void)
+{
+	struct sigaction action = {.sa_handler = install_another, .sa_flags = SA_ONSTACK};
+
+	sc_os_sigstack_install(signal_stack);
+	sigaction(SIGUSR1, &action, NULL);
+	return raise(SIGUSR1);
+}
+
+Test(os, sigstack_on_a_sigstack_eperm)
+{
+	cr_assert_eq(in_child(install_on_sigstack), 42);
 }
 
 Test(os, sigstack_uninstall_puts_the_former_back)
@@ -259,7 +275,7 @@ Test(os, sigstack_uninstall_puts_the_former_back)
 	stack_t before, inside, after;
 
 	sigaltstack(NULL, &before);
-	cr_assert_eq(sc_os_sigstack_install(), 0);
+	cr_assert_eq(sc_os_sigstack_install(signal_stack), 0);
 	sigaltstack(NULL, &inside);
 	sc_os_sigstack_uninstall();
 	sigaltstack(NULL, &after);
@@ -286,7 +302,7 @@ static int fault_at_guard(void)
 {
 	signal(SIGSEGV, former);
 	faulting_frame = __builtin_frame_address(0);
-	sc_os_sigstack_install();
+	sc_os_sigstack_install(signal_stack);
 	sc_os_fault_install(leave_if_wanted);
 	*(volatile char *)guarded = 1;
 	return 0;

@@ -1,0 +1,435 @@
+/* tests/fault/programs.c: what runs while the system refuses something: a bit of everything.
+ *
+ * A program may meet -ENOMEM and, behind it, -ECANCELED in any call that documents it; it must
+ * not lose a task, and its own result without a fault is always the same.
+ */
+#include "fault.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include <scope_parallel.h>
+
+#define TEXT_(x) #x
+#define TEXT(x)  TEXT_(x)
+#define CHECK(c) ((c) ? (void)0 : note("line " TEXT(__LINE__) ": " #c))
+
+struct fault_notes fault_notes;
+
+static void note(const char *text)
+{
+	const char *none = NULL;
+
+	at_cas_rlx(&fault_notes.failure, &none, text);
+}
+
+/* What a call returned that may be refused. */
+static int may_refuse(int rc)
+{
+	if (rc == -ENOMEM)
+		at_store_rlx(&fault_notes.refused, 1);
+	CHECK(rc == 0 || rc == -ENOMEM || rc == -ECANCELED);
+	return rc;
+}
+
+static void accept(int rc, int tasks)
+{
+	if (may_refuse(rc) == 0)
+		at_add_rlx(&fault_notes.accepted, tasks);
+}
+
+static int ran(void)
+{
+	at_add_rlx(&fault_notes.ran, 1);
+	return 0;
+}
+
+static int counts(void *arg)
+{
+	(void)arg;
+	return ran();
+}
+
+static void drops(void *arg)
+{
+	(void)arg;
+	at_add_rlx(&fault_notes.dropped, 1);
+}
+
+static int sleeps(void *arg)
+{
+	ran();
+	scope_sleep_for((int64_t)(intptr_t)arg);
+	return 0;
+}
+
+static int sleeps_for_ever(void *arg)
+{
+	(void)arg;
+	ran();
+	return scope_sleep_until(SCOPE_NEVER);
+}
+
+static void *ns(int64_t duration)
+{
+	return (void *)(intptr_t)duration;
+}
+
+static const struct scope_spawn_options concurrent = {.flags = SCOPE_CONCURRENT, .drop = drops};
+static const struct scope_spawn_options named = {.name = "named", .drop = drops};
+
+/* ---- starting and stopping ---------------------------------------------------------------- */
+
+static int does_nothing(void *arg)
+{
+	(void)arg;
+	fault_notes.started = 1;
+	return 0;
+}
+
+/* ---- parking ------------------------------------------------------------------------------ */
+
+static int parks(void *arg)
+{
+	struct scope s;
+	int i;
+
+	does_nothing(arg);
+	scope_open(&s);
+	for (i = 0; i < 8; i++) {
+		accept(scope_spawn(&s, sleeps, ns(1000 * i)), 1);
+		accept(scope_spawn_with(&s, sleeps, ns(1000), &concurrent), 1);
+	}
+	may_refuse(scope_sleep_for(500));
+	may_refuse(scope_wait_until(&s, SCOPE_NEVER));
+	return may_refuse(scope_close(&s));
+}
+
+/* ---- stealing ----------------------------------------------------------------------------- */
+
+struct fib {
+	int n, result;
+};
+
+static int fib(void *arg)
+{
+	struct fib *f = arg, left = {f->n - 1, 0}, right = {f->n - 2, 0};
+	struct scope s;
+	int rc;
+
+	if (f->n < 2) {
+		f->result = f->n;
+		return 0;
+	}
+	scope_open(&s);
+	may_refuse(scope_spawn(&s, fib, &left));
+	may_refuse(scope_spawn(&s, fib, &right));
+	rc = may_refuse(scope_close(&s));
+	f->result = left.result + right.result;
+	return rc;
+}
+
+static int steals(void *arg)
+{
+	struct fib f = {16, 0};
+	int rc = fib(&f);
+
+	does_nothing(arg);
+	CHECK(rc != 0 || f.result == 987);
+	return rc;
+}
+
+/* ---- time --------------------------------------------------------------------------------- */
+
+static int three_scopes(void *arg)
+{
+	struct scope s;
+
+	(void)arg;
+	ran();
+	scope_open(&s);
+	accept(scope_spawn(&s, sleeps_for_ever, NULL), 1);
+	accept(scope_spawn(&s, sleeps, ns(500)), 1);
+	return may_refuse(scope_close(&s));
+}
+
+static int has_deadlines(void *arg)
+{
+	struct scope_options options = {.on_timeout = SCOPE_MOVE_ON, .name = "timed"};
+	struct scope s;
+	int rc;
+
+	does_nothing(arg);
+	at_add_rlx(&fault_notes.accepted, 1); /* scope_within calls it in any case */
+	rc = scope_within(1000, three_scopes, NULL);
+	CHECK(rc == -ETIMEDOUT || rc == -ENOMEM);
+	options.deadline_ns = scope_now() + 1000;
+	rc = may_refuse(scope_open_with(&s, &options));
+	if (rc < 0)
+		return rc;
+	accept(scope_spawn(&s, sleeps_for_ever, NULL), 1);
+	CHECK(scope_set_deadline(&s, scope_now() + 2000) == 0);
+	rc = may_refuse(scope_close(&s));
+	CHECK(rc < 0 || scope_timed_out(&s));
+	return rc;
+}
+
+/* ---- cancelling --------------------------------------------------------------------------- */
+
+static int branch(void *arg)
+{
+	intptr_t depth = (intptr_t)arg;
+	struct scope s;
+	int i;
+
+	ran();
+	scope_open(&s);
+	for (i = 0; i < 2; i++) {
+		if (depth > 0)
+			accept(scope_spawn_with(&s, branch, (void *)(depth - 1), &named), 1);
+		accept(scope_spawn(&s, sleeps_for_ever, NULL), 1);
+	}
+	may_refuse(scope_wait_until(&s, SCOPE_NEVER));
+	return may_refuse(scope_close(&s));
+}
+
+static int cancels(void *arg)
+{
+	struct scope s;
+
+	does_nothing(arg);
+	scope_open(&s);
+	accept(scope_spawn_with(&s, branch, (void *)2, &concurrent), 1);
+	accept(scope_spawn_with(&s, branch, (void *)2, &concurrent), 1);
+	may_refuse(scope_sleep_for(1000));
+	scope_cancel(&s);
+	return may_refuse(scope_close(&s));
+}
+
+/* ---- loops -------------------------------------------------------------------------------- */
+
+static int adds(size_t begin, size_t end, void *accumulator, void *arg)
+{
+	(void)arg;
+	scope_yield();
+	for (; begin < end; begin++)
+		*(size_t *)accumulator += begin;
+	return 0;
+}
+
+static void zero(void *accumulator, void *arg)
+{
+	(void)arg;
+	*(size_t *)accumulator = 0;
+}
+
+static void sum(void *left, const void *right, void *arg)
+{
+	(void)arg;
+	*(size_t *)left += *(const size_t *)right;
+}
+
+static int yields(size_t begin, size_t end, void *arg)
+{
+	(void)begin;
+	(void)end;
+	(void)arg;
+	return scope_yield();
+}
+
+static int loops_here(void *arg)
+{
+	static const struct scope_reducer reducer = {
+		.size = sizeof(size_t), .init = zero, .body = adds, .combine = sum};
+	size_t result = 0;
+	int rc;
+
+	(void)arg;
+	ran();
+	rc = may_refuse(scope_reduce(0, 200, 1, &reducer, &result));
+	CHECK(rc != 0 || result == 199 * 100);
+	return rc ? rc : may_refuse(scope_for(0, 100, 1, yields, NULL));
+}
+
+static int loops(void *arg)
+{
+	int rc;
+
+	does_nothing(arg);
+	rc = may_refuse(scope_both(loops_here, NULL, loops_here, NULL));
+	CHECK(rc != 0 || fault_notes.ran == 2);
+	fault_notes.accepted = fault_notes.ran;
+	return rc;
+}
+
+/* ---- errors ------------------------------------------------------------------------------- */
+
+static int fails(void *arg)
+{
+	ran();
+	return (int)(intptr_t)arg;
+}
+
+static int fails_inside(void *arg)
+{
+	struct scope s;
+	int rc;
+
+	(void)arg;
+	ran();
+	scope_open(&s);
+	accept(scope_spawn(&s, fails, (void *)-EDOM), 1);
+	accept(scope_spawn_with(&s, fails, (void *)-ERANGE, &named), 1);
+	scope_fail(&s, -EBADF, "no more than %d", 3);
+	rc = scope_close(&s);
+	/* Another worker may have been faster with a task. */
+	CHECK(rc == -EBADF || rc == -EDOM || rc == -ERANGE || rc == -ENOMEM);
+	CHECK(!scope_last_error() || scope_last_error()->code == rc);
+	return -EDOM; /* with the other as its context */
+}
+
+static int has_errors(void *arg)
+{
+	struct scope s;
+	int i, rc;
+
+	does_nothing(arg);
+	scope_open(&s);
+	accept(scope_spawn_with(&s, fails_inside, NULL, &concurrent), 1);
+	for (i = 0; i < 3; i++)
+		accept(scope_spawn(&s, fails_inside, NULL), 1);
+	rc = scope_close(&s);
+	if (rc == -ENOMEM)
+		may_refuse(rc);
+	CHECK(rc == -EDOM || rc == -ENOMEM);
+	return rc;
+}
+
+/* ---- spawning ----------------------------------------------------------------------------- */
+
+static int sees_copy(void *arg)
+{
+	CHECK(memcmp(arg, "a copy", 7) == 0);
+	return ran();
+}
+
+static int spawns_above(void *outer)
+{
+	ran();
+	accept(scope_spawn(outer, counts, NULL), 1);
+	accept(scope_spawn_n(outer, counts, NULL, 0, 5), 5);
+	return 0;
+}
+
+static int spawns(void *arg)
+{
+	struct scope_spawn_options pinned = {.flags = SCOPE_PINNED, .copy_size = 7, .drop = drops};
+	struct scope_options options = {.name = "spawns"};
+	struct scope s, below;
+	int rc;
+
+	does_nothing(arg);
+	scope_open(&s);
+	accept(scope_spawn_copy(&s, sees_copy, "a copy", 7), 1);
+	accept(scope_spawn_with(&s, sees_copy, "a copy", &pinned), 1);
+	accept(scope_spawn_n(&s, counts, NULL, 0, 20), 20);
+	accept(scope_spawn_with(&s, spawns_above, &s, &concurrent), 1);
+	rc = may_refuse(scope_open_with(&below, &options));
+	if (rc == 0) {
+		accept(scope_spawn(&s, counts, NULL), 1);
+		accept(scope_spawn(&below, spawns_above, &s), 1);
+		may_refuse(scope_close(&below));
+	}
+	return may_refuse(scope_close(&s));
+}
+
+/* ---- ranges that are divided ---------------------------------------------------------------- */
+
+static int computes_a_little(void *arg)
+{
+	volatile int i;
+
+	(void)arg;
+	for (i = 0; i < 300; i++)
+		;
+	return ran();
+}
+
+static int divides(void *arg)
+{
+	struct scope s;
+	int i, rc = 0;
+
+	does_nothing(arg);
+	for (i = 0; i < 20 && rc == 0; i++) {
+		scope_open(&s);
+		accept(scope_spawn_n(&s, computes_a_little, NULL, 0, 200), 200);
+		rc = may_refuse(scope_close(&s));
+	}
+	return rc;
+}
+
+/* ---- a deque that is full ------------------------------------------------------------------ */
+
+static int fills_deque(void *arg)
+{
+	struct scope s;
+	int i;
+
+	does_nothing(arg);
+	scope_open(&s);
+	accept(scope_spawn_n(&s, counts, NULL, 0, 10), 10);
+	for (i = 0; i < 4096; i++)
+		accept(scope_spawn(&s, counts, NULL), 1);
+	accept(scope_spawn_n(&s, counts, NULL, 0, 10), 10);
+	accept(scope_spawn_with(&s, counts, NULL, &named), 1);
+	/* While it is put aside its worker takes the range off the deque, which stays full. */
+	may_refuse(scope_sleep_for(1));
+	return may_refuse(scope_close(&s));
+}
+
+/* ---- a task that leaves a scope open ------------------------------------------------------- */
+
+static int leaks_scope(void *arg)
+{
+	struct scope s;
+
+	(void)arg;
+	ran();
+	scope_open(&s);
+	accept(scope_spawn(&s, sleeps_for_ever, NULL), 1);
+	__asm__ volatile("" : : "r"(&s) : "memory");
+	return 0;
+}
+
+static int leaks(void *arg)
+{
+	struct scope s;
+	int rc;
+
+	does_nothing(arg);
+	scope_open(&s);
+	accept(scope_spawn(&s, leaks_scope, NULL), 1);
+	rc = scope_close(&s);
+	CHECK(rc == -EPROTO || rc == -ENOMEM);
+	if (rc == -ENOMEM)
+		may_refuse(rc);
+	return rc;
+}
+
+const struct fault_program fault_programs[] = {
+	{.name = "nothing", .main = does_nothing},
+	{.name = "defaults", .main = does_nothing, .by_default = 1},
+	{.name = "parks", .main = parks},
+	{.name = "parks_in_real_time", .main = parks, .by_default = 1},
+	{.name = "steals", .main = steals},
+	{.name = "deadlines", .main = has_deadlines},
+	{.name = "cancels", .main = cancels},
+	{.name = "loops", .main = loops},
+	{.name = "errors", .main = has_errors, .result = -EDOM},
+	{.name = "spawns", .main = spawns},
+	{.name = "divides", .main = divides},
+	{.name = "full_deque", .main = fills_deque, .small_deques = 1},
+	{.name = "leaks", .main = leaks, .result = -EPROTO},
+};
+const unsigned fault_program_count = sizeof fault_programs / sizeof *fault_programs;

@@ -1,0 +1,326 @@
+/* tests/fault/table.c: the table of the system with faults, libc with faults, and the points. */
+#define _GNU_SOURCE
+#include "fault.h"
+#include "deque/deque.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* One place in the runtime from which a call of a kind was refused. */
+struct point {
+	const void *site; /* its return address */
+	uint32_t kind;
+	uint32_t hits, visible, silent;
+};
+
+enum { MOST_POINTS = 512, LONGEST = 96, GUARD_INSTALL = 102 };
+
+/* Shared by the processes of all tests. */
+static struct {
+	struct sc_lock lock;
+	uint32_t count;
+	struct point points[MOST_POINTS];
+} * shared;
+
+static uint32_t armed; /* atomic: the kind, FAULT_COUNT: none */
+static int32_t left; /* atomic: calls of that kind that still succeed */
+static int32_t sticky;
+static struct point *last; /* atomic: what was refused last */
+static int32_t live; /* atomic */
+static int small_deques;
+int fault_old_kernel;
+
+static const char *const names[] = {
+#define NAME(id, name) name,
+	FAULT_KINDS(NAME)
+#undef NAME
+};
+
+const char *fault_name(enum fault_kind kind)
+{
+	return names[kind];
+}
+
+__attribute__((constructor)) static void share(void)
+{
+	shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
+		      0);
+	armed = FAULT_COUNT;
+}
+
+static struct point *point_at(uint32_t kind, const void *site)
+{
+	struct point *point = NULL;
+	uint32_t i;
+
+	sc_lock_take(&shared->lock);
+	for (i = 0; i < shared->count && !point; i++)
+		if (shared->points[i].kind == kind && shared->points[i].site == site)
+			point = &shared->points[i];
+	if (!point && i < MOST_POINTS) {
+		point = &shared->points[shared->count++];
+		*point = (struct point){site, kind, 0, 0, 0};
+	}
+	sc_lock_drop(&shared->lock);
+	return point;
+}
+
+static int refuse(uint32_t kind, const void *site)
+{
+	int32_t had;
+
+	if (at_load_rlx(&armed) != kind)
+		return 0;
+	had = at_sub_rlx(&left, 1);
+	if (sticky ? had > 0 : had != 0)
+		return 0;
+	{
+		struct point *point = point_at(kind, site);
+
+		at_add_rlx(&point->hits, 1);
+		at_store_rlx(&last, point);
+	}
+	return 1;
+}
+
+#define REFUSE(kind) refuse(FAULT_##kind, __builtin_return_address(0))
+
+void fault_arm(enum fault_kind kind, int nth, int stay)
+{
+	left = nth;
+	sticky = stay;
+	last = NULL;
+	at_store_rlx(&armed, kind);
+}
+
+int fault_disarm(void)
+{
+	at_store_rlx(&armed, FAULT_COUNT);
+	return left < 0;
+}
+
+void fault_outcome(int visible)
+{
+	if (last)
+		at_add_rlx(visible ? &last->visible : &last->silent, 1);
+}
+
+int fault_live(void)
+{
+	return at_load_rlx(&live);
+}
+
+void fault_small_deques(int on)
+{
+	small_deques = on;
+}
+
+/* ---- the table ---------------------------------------------------------------------------- */
+
+static void *fault_alloc(size_t size)
+{
+	void *memory = REFUSE(ALLOC) ? NULL : sc_os_system.alloc(size);
+
+	at_add_rlx(&live, memory != NULL);
+	return memory;
+}
+
+static void fault_free(void *memory)
+{
+	at_sub_rlx(&live, memory != NULL);
+	sc_os_system.free(memory);
+}
+
+/* The slots of a join deque are the only reservation whose size is a power of two. */
+static int big_deque(size_t size)
+{
+	return small_deques && (size & (size - 1)) == 0 && size > 4096 * sizeof(struct sc_slot);
+}
+
+static void *fault_reserve(size_t size)
+{
+	void *memory = NULL;
+
+	if (!big_deque(size) && !REFUSE(RESERVE))
+		memory = sc_os_system.reserve(size);
+	at_add_rlx(&live, memory != NULL);
+	return memory;
+}
+
+static void fault_release(void *memory, size_t size)
+{
+	at_sub_rlx(&live, 1);
+	sc_os_system.release(memory, size);
+}
+
+static int fault_commit(void *memory, size_t size)
+{
+	return REFUSE(COMMIT) ? -ENOMEM : sc_os_system.commit(memory, size);
+}
+
+static int fault_guard(void *memory, size_t size)
+{
+	return REFUSE(GUARD) ? -ENOMEM : sc_os_system.guard(memory, size);
+}
+
+static int fault_thread_start(struct sc_thread *thread, void (*entry)(void *), void *arg)
+{
+	return REFUSE(THREAD) ? -EAGAIN : sc_os_system.thread_start(thread, entry, arg);
+}
+
+static void fault_wait(const uint32_t *word, uint32_t expected, int64_t deadline)
+{
+	if (!REFUSE(WAIT))
+		sc_os_system.wait(word, expected, deadline);
+}
+
+void fault_install(void)
+{
+	sc_os.alloc = fault_alloc;
+	sc_os.free = fault_free;
+	sc_os.reserve = fault_reserve;
+	sc_os.release = fault_release;
+	sc_os.commit = fault_commit;
+	sc_os.guard = fault_guard;
+	sc_os.thread_start = fault_thread_start;
+	sc_os.wait = fault_wait;
+}
+
+/* ---- libc --------------------------------------------------------------------------------- */
+
+/* The linker puts these in the place of libc's (--wrap, see the Makefile). */
+#define WRAP(result, name, parameters)                                                             \
+	result __real_##name parameters;                                                           \
+	result __wrap_##name parameters;                                                           \
+	result __wrap_##name parameters
+
+static int fail_with(int error)
+{
+	errno = error;
+	return -1;
+}
+
+WRAP(void *, mmap, (void *at, size_t size, int how, int flags, int fd, off_t offset))
+{
+	if (REFUSE(MMAP)) {
+		errno = ENOMEM;
+		return MAP_FAILED;
+	}
+	return __real_mmap(at, size, how, flags, fd, offset);
+}
+
+WRAP(int, mprotect, (void *at, size_t size, int how))
+{
+	return REFUSE(MPROTECT) ? fail_with(ENOMEM) : __real_mprotect(at, size, how);
+}
+
+WRAP(int, madvise, (void *at, size_t size, int advice))
+{
+	if (fault_old_kernel && advice == GUARD_INSTALL)
+		return fail_with(EINVAL);
+	return REFUSE(MADVISE) ? fail_with(ENOMEM) : __real_madvise(at, size, advice);
+}
+
+WRAP(int, pthread_create, (pthread_t * id, const pthread_attr_t *a, void *(*fn)(void *), void *arg))
+{
+	return REFUSE(PTHREAD_CREATE) ? EAGAIN : __real_pthread_create(id, a, fn, arg);
+}
+
+WRAP(int, pthread_attr_init, (pthread_attr_t * attr))
+{
+	return REFUSE(ATTR_INIT) ? ENOMEM : __real_pthread_attr_init(attr);
+}
+
+WRAP(int, sigaction, (int signal, const struct sigaction *act, struct sigaction *old))
+{
+	/* To put one back can't fail. */
+	return act && old && REFUSE(SIGACTION) ? fail_with(EINVAL)
+					       : __real_sigaction(signal, act, old);
+}
+
+WRAP(int, sigaltstack, (const stack_t *stack, stack_t *old))
+{
+	/* Nor can it fail in a new thread. */
+	return stack && old && getpid() == gettid() && REFUSE(SIGALTSTACK)
+		       ? fail_with(EPERM)
+		       : __real_sigaltstack(stack, old);
+}
+
+WRAP(int, pthread_atfork, (void (*before)(void), void (*parent)(void), void (*child)(void)))
+{
+	return REFUSE(ATFORK) ? ENOMEM : __real_pthread_atfork(before, parent, child);
+}
+
+WRAP(int, pthread_getattr_np, (pthread_t id, pthread_attr_t *attr))
+{
+	return REFUSE(GETATTR) ? ENOMEM : __real_pthread_getattr_np(id, attr);
+}
+
+WRAP(int, pthread_attr_getstack, (const pthread_attr_t *attr, void **stack, size_t *size))
+{
+	return REFUSE(GETSTACK) ? EINVAL : __real_pthread_attr_getstack(attr, stack, size);
+}
+
+WRAP(int, getrlimit, (__rlimit_resource_t resource, struct rlimit *limit))
+{
+	return REFUSE(GETRLIMIT) ? fail_with(EINVAL) : __real_getrlimit(resource, limit);
+}
+
+WRAP(ssize_t, getrandom, (void *bytes, size_t size, unsigned flags))
+{
+	return REFUSE(GETRANDOM) ? fail_with(EAGAIN) : __real_getrandom(bytes, size, flags);
+}
+
+WRAP(int, sched_getaffinity, (pid_t pid, size_t size, cpu_set_t *set))
+{
+	return REFUSE(AFFINITY) ? fail_with(EINVAL) : __real_sched_getaffinity(pid, size, set);
+}
+
+WRAP(FILE *, fopen, (const char *path, const char *mode))
+{
+	if (REFUSE(FOPEN)) {
+		errno = EMFILE;
+		return NULL;
+	}
+	return __real_fopen(path, mode);
+}
+
+WRAP(char *, fgets, (char *line, int size, FILE *file))
+{
+	return REFUSE(FGETS) ? NULL : __real_fgets(line, size, file);
+}
+
+/* The runtime opens nothing for writing: no mode is passed. */
+WRAP(int, open, (const char *path, int flags, ...))
+{
+	return REFUSE(OPEN) ? fail_with(EMFILE) : __real_open(path, flags);
+}
+
+WRAP(int, fstat, (int fd, struct stat *status))
+{
+	return REFUSE(FSTAT) ? fail_with(EIO) : __real_fstat(fd, status);
+}
+
+/* ---- the points --------------------------------------------------------------------------- */
+
+void fault_points(void (*each)(const char *kind, const char *function, unsigned hits,
+			       unsigned visible, unsigned silent))
+{
+	char function[LONGEST];
+	uint32_t i;
+
+	for (i = 0; i < shared->count; i++) {
+		const struct point *point = &shared->points[i];
+
+		sc_os_symbol(point->site, 0, function, sizeof function);
+		each(names[point->kind], function, point->hits, point->visible, point->silent);
+	}
+}
