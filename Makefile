@@ -168,6 +168,12 @@ FAULT_WRAPS := mmap mprotect madvise pthread_create pthread_attr_init sigaction 
 $(eval $(call test_program,$(BUILD)/fault/fault,fault,fault,$(BUILD)/fault/libscope.a,\
 	tests/shim.c,$(addprefix -Xlinker --wrap=,$(FAULT_WRAPS))))
 
+$(BUILD)/fault/scope-sum: $(call objects,static,$(wildcard examples/scope-sum/*.c) \
+		tests/fault/inject/inject.c) $(BUILD)/libscope.a
+	$(call SAY,LD $@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o %.a,$^) $(LIBS) $(LIBS_scope-sum)
+
 # ---- models: tests/model/NAME.cc is build/model/NAME, with the sources that it includes ----
 
 # Relacy is C++98; C that C++ only frowns at (a void pointer without a cast) stays as it is.

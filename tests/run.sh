@@ -174,6 +174,8 @@ run_fault() {
 	FAULT_REPORT=$log/fault.txt program fault 300 "$build/fault/fault" --fork
 	program fault-points 60 tests/fault/points.sh "$(realpath "$log/fault.txt")" \
 		"$(realpath "$build/fault/libscope.a")"
+	built fault-scope-sum "$build/fault/scope-sum" &&
+		program fault-scope-sum 200 tests/fault/scope-sum.sh "$build/fault/scope-sum"
 }
 
 run_examples() {
@@ -261,7 +263,7 @@ run_stress() {
 
 targets_of() {
 	case $1 in
-	fault) echo "$build/fault/fault" ;;
+	fault) echo "$build/fault/fault" "$build/fault/scope-sum" ;;
 	crash) echo "$build/test/crash" "$build/debug/crash" ;;
 	unit | api | stress | sim) has_sources "$1" && echo "$build/test/$1" ;;
 	asan | tsan)
