@@ -158,8 +158,8 @@ $(eval $(call test_program,$(BUILD)/test/sim,sim,sim,$(BUILD)/sim/libscope.a,tes
 $(foreach v,asan tsan valgrind,$(foreach t,unit api stress,$(eval $(call \
 	test_program,$(BUILD)/$(v)/$(t),$(v),$(t),$(BUILD)/$(v)/libscope.a,tests/shim.c,))))
 
-$(eval $(call test_program,$(BUILD)/debug/crash,debug,crash,$(BUILD)/libscope-debug.a,\
-	tests/shim.c,))
+$(foreach t,crash api,$(eval $(call test_program,$(BUILD)/debug/$(t),debug,$(t),\
+	$(BUILD)/libscope-debug.a,tests/shim.c,)))
 
 # What the runtime asks of libc and tests/fault/table.c refuses.
 FAULT_WRAPS := mmap mprotect madvise pthread_create pthread_attr_init sigaction sigaltstack \

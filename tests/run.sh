@@ -166,6 +166,8 @@ run_crash() {
 	built crash "$build/test/crash" && criterion crash 200 "$jobs" "$build/test/crash"
 	built crash-debug "$build/debug/crash" &&
 		program crash-debug 200 "$build/debug/crash" --fork -j"$jobs" --timeout 60
+	built crash-alarms "$build/debug/api" && SCOPE_WORKERS=2 program crash-alarms 200 \
+		tests/crash/alarms.sh "$build/debug/api" "$jobs"
 }
 
 # Everything that the system may refuse; build/log/fault.txt lists what was.
@@ -264,7 +266,7 @@ run_stress() {
 targets_of() {
 	case $1 in
 	fault) echo "$build/fault/fault" "$build/fault/scope-sum" ;;
-	crash) echo "$build/test/crash" "$build/debug/crash" ;;
+	crash) echo "$build/test/crash" "$build/debug/crash" "$build/debug/api" ;;
 	unit | api | stress | sim) has_sources "$1" && echo "$build/test/$1" ;;
 	asan | tsan)
 		has_sources unit && echo "$build/$1/unit"

@@ -190,9 +190,9 @@ void sc_set_name(struct sc_extra *extra, const char *name)
 	extra->name = name;
 }
 
-const char *sc_name(const struct sc_scope *s)
+const char *sc_name(struct sc_scope *s)
 {
-	return s->state & SC_EXTRA ? s->extra->name : NULL;
+	return sc_state(s) & SC_EXTRA ? s->extra->name : NULL;
 }
 
 void sc_drop_extra(struct sc_scope *s)

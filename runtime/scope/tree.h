@@ -231,7 +231,7 @@ int sc_was_printed(const struct scope_error *error);
 void sc_mark_printed(const struct scope_error *error);
 
 /* Its name, or NULL; for reports. */
-const char *sc_name(const struct sc_scope *s);
+const char *sc_name(struct sc_scope *s);
 
 /* ---- check.c: nothing unless compiled with SC_DEBUG ---- */
 

@@ -278,6 +278,33 @@ Test(overflow, E8_a_signal_during_the_report_changes_nothing)
 	DIES(signal_on_guard, BY_SIGNAL(SIGABRT), SAYS("/parent/overflows", "parent"));
 }
 
+/* ---- a report that can't be made ----------------------------------------------------------- */
+
+/* As malloc, if the stack ended in it. */
+static void *never_returns(size_t size)
+{
+	(void)size;
+	for (;;)
+		pause();
+	return NULL;
+}
+
+static int overflows_in_malloc(void *arg)
+{
+	sc_os.alloc = never_returns;
+	return overflows(arg);
+}
+
+static void in_malloc(void)
+{
+	run_and_exit(overflows_in_malloc, NULL);
+}
+
+Test(overflow, E8_in_malloc_ends_the_process_all_the_same)
+{
+	DIES(in_malloc, BY_SIGNAL(SIGALRM), "^libscope: stack overflow$", "!in task");
+}
+
 /* ---- what is none ------------------------------------------------------------------------ */
 
 static int reads_null(void *arg)
