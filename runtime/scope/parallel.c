@@ -22,8 +22,10 @@ static SC_NOINLINE int both_slow(scope_task_fn *f, void *f_arg, scope_task_fn *g
 	if (rc < 0)
 		return rc;
 	sc_open_at(sc_self(), s, site);
-	sc_spawn_slow(s, g, g_arg, site);
-	sc_spawn_slow(s, f, f_arg, site);
+	/* Accepted together: a thief may have failed in g before f could be spawned, and f runs
+	 * all the same. */
+	if (sc_spawn_slow(s, g, g_arg, site) == 0)
+		sc_push(sc_self(), &(struct sc_slot){f, site, f_arg, s});
 	return scope_close(&public);
 }
 
