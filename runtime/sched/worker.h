@@ -165,7 +165,7 @@ SC_INLINE struct sc_worker *sc_self(void)
 #endif
 }
 
-/* A cheap counter for rate limits, about 0.4 ns a step; the simulation's clock there. */
+/* A cheap counter for rate limits, 0.2 to 1 ns a step; the simulation's clock there. */
 SC_INLINE uint64_t sc_ticks(void)
 {
 #if defined(SC_SIM)

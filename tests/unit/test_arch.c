@@ -7,6 +7,7 @@
 #include <execinfo.h>
 #include <stdint.h>
 #include <string.h>
+#include <time.h>
 
 enum { STACK_SIZE = 64 * 1024, BELOW = 1024 };
 
@@ -128,6 +129,30 @@ Test(arch, entry_runs_on_an_aligned_stack)
 	sc_arch_switch(&outer, &inner);
 	cr_assert_eq(entry_frame % 16, 0);
 	cr_assert(entry_frame > (uintptr_t)stack && entry_frame < (uintptr_t)stack + STACK_SIZE);
+}
+
+/* ---- ticks ---- */
+
+static int64_t clock_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * INT64_C(1000000000) + t.tv_nsec;
+}
+
+/* Rate limits are counted in ticks: they must not be a hundred times as long elsewhere. */
+Test(arch, a_tick_lasts_less_than_a_nanosecond_and_more_than_a_sixth)
+{
+	int64_t start_ns = clock_ns(), ns;
+	uint64_t start = sc_arch_ticks(), ticks;
+
+	do {
+		ns = clock_ns() - start_ns;
+		ticks = sc_arch_ticks() - start;
+	} while (ns < 20000000);
+	cr_assert(ticks >= (uint64_t)ns * 9 / 10, "%.2f ns", (double)ns / (double)ticks);
+	cr_assert(ticks <= (uint64_t)ns * 6, "%.2f ns", (double)ns / (double)ticks);
 }
 
 /* ---- aside ---- */
