@@ -7,6 +7,7 @@
 #   build/valgrind/  stacks registered with valgrind
 #   build/debug/   misuse of scopes is reported
 #   build/fault/   the system refuses things
+#   build/aarch64/, build/aarch64-sim/  for 64-bit Arm, whatever this machine is
 # Variables that users set: CC CFLAGS LDFLAGS PREFIX DESTDIR BUILD ARGS V.
 
 VERSION := 0.1.0
@@ -28,8 +29,8 @@ lib: $(BUILD)/libscope.a $(BUILD)/libscope.so $(BUILD)/libscope-lto.a
 
 # ---- sources and flags ----
 
-ARCH := $(shell uname -m)
-SOURCES := $(wildcard runtime/*/*.c runtime/arch/*_$(ARCH).S)
+# Assembly for another CPU is empty, so CC alone decides for which one is built.
+SOURCES := $(wildcard runtime/*/*.c runtime/arch/*.S)
 HEADERS := $(wildcard api/*.h)
 MAN1 := $(wildcard docs/*.1)
 
@@ -38,7 +39,9 @@ MAN1 := $(wildcard docs/*.1)
 SC_FLAGS := -std=gnu11 -Wall -Wextra -fno-omit-frame-pointer -fstack-clash-protection \
 	-fvisibility=hidden -fno-plt -fno-strict-aliasing -Iruntime -Iapi
 TEST_FLAGS := -std=gnu11 -Wall -Wextra -fno-omit-frame-pointer -Iruntime -Iapi -Itests
-LIBS := -Wl,--as-needed -luv -Wl,--no-as-needed -lpthread
+# A cross compiler seldom has libuv; the core gets on without.
+LIBUV := -Wl,--as-needed -luv -Wl,--no-as-needed
+LIBS := $(if $(filter /%,$(shell $(CC) -print-file-name=libuv.so)),$(LIBUV)) -lpthread
 
 # A program with jemalloc never names it, so a linker that drops unneeded libraries would.
 JEMALLOC := -Wl,--no-as-needed -ljemalloc
@@ -74,7 +77,12 @@ FLAGS_debug = $(CFLAGS) -DSC_DEBUG -DSC_TEST_SHIM
 # Every function stays one of its own: a report names those that were refused something.
 CC_fault = $(CC)
 FLAGS_fault = -Og -g -fno-optimize-sibling-calls -DSC_TEST_SHIM
-VARIANTS := static shared lto asan tsan sim valgrind debug fault
+AARCH64_CC ?= aarch64-linux-gnu-gcc
+CC_aarch64 = $(AARCH64_CC)
+FLAGS_aarch64 = -O3 -g -DSC_PROGRAM -DSC_TEST_SHIM
+CC_aarch64-sim = $(AARCH64_CC)
+FLAGS_aarch64-sim = $(FLAGS_sim)
+VARIANTS := static shared lto asan tsan sim valgrind debug fault aarch64 aarch64-sim
 
 objects = $(patsubst %,$(BUILD)/$(1)/%.o,$(basename $(2)))
 
@@ -107,7 +115,8 @@ endef
 $(eval $(call archive,static,$(BUILD)/libscope.a))
 $(eval $(call archive,lto,$(BUILD)/libscope-lto.a))
 $(eval $(call archive,debug,$(BUILD)/libscope-debug.a))
-$(foreach v,asan tsan sim valgrind fault,$(eval $(call archive,$(v),$(BUILD)/$(v)/libscope.a)))
+$(foreach v,asan tsan sim valgrind fault aarch64 aarch64-sim,$(eval $(call \
+	archive,$(v),$(BUILD)/$(v)/libscope.a)))
 
 $(BUILD)/libscope.so.0: $(OBJECTS_shared) api/libscope.map
 	$(call SAY,LD $@)
@@ -151,10 +160,10 @@ $(foreach t,unit api stress crash,$(eval $(call \
 SIM_WRAPS := expose_install expose_uninstall interrupt_install interrupt_uninstall interrupt_block \
 	raise fault_install fault_uninstall sigstack_install sigstack_uninstall processors \
 	main_stack_size stack_bounds address_limit
+SIM_LINK := $(addprefix -Xlinker --wrap=,clock_gettime $(addprefix sc_,arch_make \
+	$(addprefix os_,$(SIM_WRAPS))))
 $(eval $(call test_program,$(BUILD)/test/sim,sim,sim,$(BUILD)/sim/libscope.a,tests/shim.c \
-	$(wildcard tests/api/*.c),\
-	$(addprefix -Xlinker --wrap=,clock_gettime $(addprefix sc_,arch_make \
-	$(addprefix os_,$(SIM_WRAPS))))))
+	$(wildcard tests/api/*.c),$(SIM_LINK)))
 $(foreach v,asan tsan valgrind,$(foreach t,unit api stress,$(eval $(call \
 	test_program,$(BUILD)/$(v)/$(t),$(v),$(t),$(BUILD)/$(v)/libscope.a,tests/shim.c,))))
 
@@ -173,6 +182,14 @@ $(BUILD)/fault/scope-sum: $(call objects,static,$(wildcard examples/scope-sum/*.
 	$(call SAY,LD $@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o %.a,$^) $(LIBS) $(LIBS_scope-sum)
+
+# Linked statically: an emulator finds no libraries of the other CPU.
+define aarch64_program
+$(call test_program,$(BUILD)/aarch64/$(1),$(2),$(1),$(BUILD)/$(2)/libscope.a,tests/shim.c $(4),$(3))
+$(BUILD)/aarch64/$(1): LIBS = -static -lpthread
+endef
+$(foreach t,unit api stress crash,$(eval $(call aarch64_program,$(t),aarch64,,)))
+$(eval $(call aarch64_program,sim,aarch64-sim,$(SIM_LINK),$(wildcard tests/api/*.c)))
 
 # ---- models: tests/model/NAME.cc is build/model/NAME, with the sources that it includes ----
 
@@ -238,6 +255,10 @@ mutants: ## Weaken or drop each ordered access in turn: a model or the simulatio
 	$(Q)tests/setup.sh model
 	$(Q)tests/model/mutants.sh $(ARGS)
 
+test-aarch64: ## Run the tests built for 64-bit Arm, in an emulator.
+	$(Q)tests/setup.sh aarch64
+	$(Q)tests/run.sh aarch64-all
+
 lint: ## Check layers, names, memory-order tags, headers and documented errors.
 	$(Q)tests/run.sh lint
 
@@ -277,7 +298,7 @@ clean: ## Remove everything that was built.
 	rm -rf $(BUILD)
 
 help: ## List the targets.
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
 
 -include $(patsubst %.o,%.d,$(wildcard $(BUILD)/*/runtime/*/*.o $(BUILD)/*/tests/*.o \
 	$(BUILD)/*/tests/*/*.o $(BUILD)/*/examples/*/*.o $(BUILD)/model/*.o))

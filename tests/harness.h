@@ -12,6 +12,17 @@
 #ifndef SC_TESTS_HARNESS_H
 #define SC_TESTS_HARNESS_H
 
+/* Set under a checker, which reads and writes below the stack pointer and keeps much for each
+ * stack.  SC_TEST_SHIM alone only says that the build is slow. */
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer) || __has_feature(address_sanitizer)
+#define SC_TEST_CHECKED 1
+#endif
+#endif
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || defined(SC_VALGRIND)
+#define SC_TEST_CHECKED 1
+#endif
+
 #ifndef SC_TEST_SHIM
 #include <criterion/criterion.h>
 #else

@@ -3,7 +3,7 @@
 # "N passed, N failed".
 #
 # Usage: tests/run.sh [PART...]   parts: lint unit api crash fault examples sim model asan tsan
-#   gate stress
+#   aarch64 gate stress; beyond "make test": aarch64-all
 # Everything that runs prints TAP; a program that dies or hangs fails what it had not reported.
 # Skipped tests count as neither.  Environment: BUILD (build), STRESS_SECONDS (60).
 set -u
@@ -19,7 +19,7 @@ started=$(date +%s%N)
 mkdir -p "$log"
 
 if [ $# -eq 0 ]; then
-	parts="lint unit api crash fault examples sim model asan tsan gate stress"
+	parts="lint unit api crash fault examples sim model asan tsan aarch64 gate stress"
 	everything=1
 else
 	parts=$*
@@ -247,6 +247,9 @@ run_tsan() {
 	sanitized tsan
 }
 
+# Other compilers, CPUs and tools.
+. tests/platforms.sh
+
 run_gate() {
 	[ -x perf/gate.sh ] && built gate lib && program gate 200 perf/gate.sh
 }
@@ -271,6 +274,7 @@ targets_of() {
 	asan | tsan)
 		has_sources unit && echo "$build/$1/unit"
 		has_sources api && echo "$build/$1/api" ;;
+	aarch64) targets_of_aarch64 ;;
 	lint | gate) echo lib ;;
 	model) models | sed "s|^|$build/model/|" ;;
 	examples) for directory in examples/*/; do
@@ -279,6 +283,12 @@ targets_of() {
 	esac
 }
 
+for part in $parts; do
+	declare -F "run_${part//-/_}" >/dev/null && continue
+	echo "tests/run.sh: no part is called $part" >&2
+	exit 2
+done
+
 # All at once first, as parallel as it goes; a part whose target failed says so later.
 start=$(date +%s%N)
 printf '%-18s' build
@@ -286,11 +296,11 @@ make_quietly -k -j"$jobs" $(for part in $parts; do targets_of "$part"; done | so
 	>"$log/build.log" 2>&1
 echo " $(since "$start")"
 for part in $parts; do
-	declare -F "run_$part" >/dev/null || {
+	declare -F "run_${part//-/_}" >/dev/null || {
 		echo "tests/run.sh: no part is called $part" >&2
 		exit 2
 	}
-	"run_$part"
+	"run_${part//-/_}"
 done
 
 echo "took $(since "$started")"

@@ -1,7 +1,7 @@
 #!/bin/sh
 # tests/setup.sh: installs what a make target needs and this machine lacks.
 #
-# Usage: tests/setup.sh run|test|perf|asan|tsan|model
+# Usage: tests/setup.sh run|test|perf|asan|tsan|model|aarch64
 # Silent when nothing is missing.  Installs Debian packages with apt-get, through sudo when
 # not root.  Exit 0: everything is there; 1: one sentence names the packages to install.
 set -u
@@ -31,6 +31,14 @@ has_tsan() {
 		return
 	done
 	return 1
+}
+
+# A cross compiler, the C library of the other CPU, and what runs its programs here.
+missing_aarch64() {
+	[ "$(uname -m)" != aarch64 ] || return
+	has aarch64-linux-gnu-gcc || echo gcc-aarch64-linux-gnu
+	[ -e /usr/aarch64-linux-gnu/lib/libc.a ] || echo libc6-dev-arm64-cross
+	has qemu-aarch64-static || has qemu-aarch64 || echo qemu-user-static
 }
 
 missing() {
@@ -68,10 +76,12 @@ missing() {
 		has valgrind || echo valgrind
 		has python3 || echo python3 ;;
 	tsan) has_tsan || echo clang-19 libclang-rt-19-dev ;;
+	aarch64) missing_aarch64 ;;
 	test)
 		has pkg-config || echo pkg-config
 		has valgrind || echo valgrind
 		has openssl || echo openssl
+		missing_aarch64
 		has_tsan || echo clang-19 libclang-rt-19-dev ;;
 	esac
 }

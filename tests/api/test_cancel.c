@@ -340,12 +340,14 @@ static int compute_until_cancelled(void *arg)
 
 static int cancel_who_computes(void *arg)
 {
+	struct scope_options options = {.on_timeout = SCOPE_FAIL_ON_TIMEOUT};
 	struct scope s;
 	int result = 0, rc;
 
 	(void)arg;
-	open_with_deadline(&s, 5 * SCOPE_MS, SCOPE_FAIL_ON_TIMEOUT);
+	CHECK_EQ(scope_open_with(&s, &options), 0);
 	CHECK_EQ(scope_spawn(&s, compute_until_cancelled, &result), 0);
+	CHECK_EQ(scope_set_deadline(&s, scope_now() + 5 * SCOPE_MS), 0);
 	rc = scope_wait_until(&s, SCOPE_NEVER);
 	CHECK(rc == 0 || rc == -ECANCELED);
 	CHECK_EQ(scope_checkpoint(), -ECANCELED);

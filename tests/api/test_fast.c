@@ -310,7 +310,7 @@ static int leak_root(void *arg)
 
 Test(fast, S11_leaked_scopes_are_joined_eproto)
 {
-#ifdef SC_TEST_SHIM
+#ifdef SC_TEST_CHECKED
 	cr_skip("frames of a leaked scope can't be kept under checkers");
 #endif
 	ran = 0;

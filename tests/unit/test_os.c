@@ -117,6 +117,9 @@ static int reserve_within_limit(void)
 	void *memory;
 
 	setrlimit(RLIMIT_AS, &limit);
+	/* An emulator may not pass it on. */
+	if (getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != 1u << 30)
+		return 0;
 	if (sc_os_address_limit() != 1u << 30)
 		return 1;
 	if (sc_os.reserve((size_t)2 << 30))

@@ -1,0 +1,45 @@
+#!/usr/bin/env bash
+# tests/platforms.sh: the parts of tests/run.sh for another CPU; read by it.
+
+aarch64_cc=${AARCH64_CC:-aarch64-linux-gnu-gcc}
+
+has_aarch64() {
+	command -v "$aarch64_cc" >/dev/null &&
+		{ [ "$(uname -m)" = aarch64 ] || [ -n "$(compgen -c qemu-aarch64)" ]; }
+}
+
+targets_of_aarch64() {
+	! has_aarch64 || echo "$build/aarch64/unit" "$build/aarch64/api"
+}
+
+# emulated NAME PROGRAM: a test program built for 64-bit Arm.
+emulated() {
+	local name=aarch64-$1 program=$build/aarch64/$2
+
+	built "$name" "$program" &&
+		program "$name" 600 tests/aarch64.sh "$program" --fork -j"$jobs" --timeout 200
+}
+
+without_aarch64() {
+	printf '%-18s%s\n' aarch64 \
+		"skipped: no $aarch64_cc or no qemu-aarch64; tests/setup.sh aarch64 installs them"
+}
+
+run_aarch64() {
+	has_aarch64 || { without_aarch64; return; }
+	emulated unit unit
+	SCOPE_WORKERS=2 emulated api api
+}
+
+run_aarch64_all() {
+	local workers
+
+	has_aarch64 || { without_aarch64; return; }
+	emulated unit unit
+	for workers in 1 2 4; do
+		SCOPE_WORKERS=$workers emulated "api-$workers" api
+	done
+	emulated crash crash
+	SIM_SECONDS=1 emulated sim sim
+	STRESS_SECONDS=${STRESS_SECONDS:-10} emulated stress stress
+}
