@@ -422,7 +422,7 @@ struct scope_error {
 	const char *path;           /* "/main/server/conn/reader" */
 	const void *site;           /* return address of the spawn, or of scope_fail */
 	int64_t time_ns;            /* scope_now() at the record */
-	const struct scope_error *context;    /* the error that was in hand when this one came */
+	const struct scope_error *context;    /* in hand when this one came; 64 deep at most */
 	const struct scope_error *suppressed; /* later errors of the same scope, in order */
 	const struct scope_error *next;       /* next in a suppressed list */
 	uint64_t uncounted;         /* errors past the 64 that a scope keeps */

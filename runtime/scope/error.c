@@ -9,7 +9,7 @@
 #include <stdarg.h>
 #include <string.h>
 
-enum { MOST_KEPT = 64, PATH_SIZE = 1024 };
+enum { MOST_KEPT = 64, HIGHEST = 64, PATH_SIZE = 1024 };
 
 struct record {
 	struct scope_error error; /* first: what users see */
@@ -17,6 +17,7 @@ struct record {
 	uint32_t printed;
 	struct record *last;      /* of the suppressed list, in the first record */
 	unsigned kept;            /* records in that list */
+	unsigned height;          /* the longest way down lists and contexts */
 	/* Who has it in hand: the open scope that lists it.  No other scope lists it too, and
 	 * it is no context any more: lists and contexts form a tree. */
 	const struct sc_scope *listed;
@@ -218,6 +219,8 @@ static void add_suppressed(struct sc_scope *s, struct record *record)
 		first->error.suppressed = &record->error;
 	first->last = record;
 	first->kept++;
+	if (first->height <= record->height)
+		first->height = record->height + 1;
 	record->listed = s;
 }
 
@@ -239,7 +242,8 @@ static enum scope_cause cause_at(struct sc_scope *s)
 
 /* The record for a failure of the task at `place`: the one it has from a close of its own if
  * that gave the same code, else a new one with that as its context (E5).  If another open
- * scope lists that one, a copy instead and no context. */
+ * scope lists that one, a copy instead and no context; nor where the chain grows too long: who
+ * handles errors in a loop has the last one in hand when the next comes. */
 static struct record *record_for(int code, struct sc_scope *s, uintptr_t place, const void *site,
 				 const char *text)
 {
@@ -259,8 +263,10 @@ static struct record *record_for(int code, struct sc_scope *s, uintptr_t place, 
 	}
 	sc_path(place ? place : (uintptr_t)s, path, sizeof path);
 	record = new_record(code, cause_at(s), site, text, path);
-	if (record && old && !old->listed)
+	if (record && old && !old->listed && old->height < HIGHEST) {
 		record->error.context = &get_record(old)->error;
+		record->height = old->height + 1;
+	}
 	return record;
 }
 

@@ -203,3 +203,50 @@ Test(record, S11_a_leaked_scope_gives_its_records_back)
 	cr_assert_eq(run(spawn_leak, NULL, 1), 0);
 	cr_expect_eq(seen.code, -EPROTO);
 }
+
+static int height(const struct scope_error *error)
+{
+	const struct scope_error *each;
+	int most = error->context ? height(error->context) : 0;
+
+	for (each = error->suppressed; each; each = each->next) {
+		int below = height(each);
+
+		if (below > most)
+			most = below;
+	}
+	return most + 1;
+}
+
+/* Handles an error in each round, as a server does, and has it in hand when the next comes: as
+ * the first of its scope, or behind that of a child. */
+static int handle_in_a_loop(void *arg)
+{
+	int code = -EIO, most = 0, i;
+	struct scope s;
+
+	for (i = 0; i < 5000; i++) {
+		scope_open(&s);
+		if (arg) {
+			CHECK_EQ(scope_spawn(&s, fail_with, &code), 0);
+			scope_wait_until(&s, SCOPE_NEVER);
+		}
+		scope_fail(&s, i % 2 ? -EINVAL : -EDOM, "round %d", i);
+		CHECK(scope_close(&s) != 0);
+		/* Not in each round: it takes a while. */
+		if (i < 200 || i % 97 == 0)
+			most = most > height(scope_last_error()) ? most :
+								   height(scope_last_error());
+	}
+	CHECK(most > 20);
+	CHECK(most < 100);
+	return 0;
+}
+
+Test(record, E5_errors_that_are_handled_in_a_loop_form_no_endless_chain)
+{
+	static int behind_a_child;
+
+	cr_assert_eq(run(handle_in_a_loop, NULL, 1), 0);
+	cr_assert_eq(run(handle_in_a_loop, &behind_a_child, 1), 0);
+}
