@@ -93,7 +93,7 @@ SC_INLINE uintptr_t sc_arch_sp(void)
 }
 
 /* Stores the frame pointer register: the caller's frame if this function keeps none. */
-SC_INLINE void sc_arch_save_fp(const void **out)
+SC_IN_FRAME void sc_arch_save_fp(const void **out)
 {
 #if defined(__x86_64__)
 	__asm__ volatile("movq %%rbp, %0" : "=m"(*out));

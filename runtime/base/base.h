@@ -8,7 +8,14 @@
 #define SC_LIKELY(x)   __builtin_expect(!!(x), 1)
 #define SC_UNLIKELY(x) __builtin_expect(!!(x), 0)
 #define SC_NOINLINE    __attribute__((noinline))
-#define SC_INLINE      static inline __attribute__((always_inline, unused))
+/* One copy for each file when branches are counted, else one for each call. */
+#ifdef SC_COVERAGE
+#define SC_INLINE static inline __attribute__((unused))
+#else
+#define SC_INLINE static inline __attribute__((always_inline, unused))
+#endif
+/* What works on the frame of its caller is no function of its own in any build. */
+#define SC_IN_FRAME    static inline __attribute__((always_inline, unused))
 #define SC_COLD        __attribute__((cold, noinline))
 /* Reads on purpose what its owner may be writing: reports about a program that stands. */
 #if defined(__clang__)
@@ -32,5 +39,17 @@ extern void (*sc_panic_sink)(const char *text, size_t length);
 		if (SC_UNLIKELY(!(condition)))                                                     \
 			sc_panic(__VA_ARGS__);                                                     \
 	} while (0)
+
+/* What always holds, where a test costs too much: checked builds panic, others rely on it. */
+#if defined(SC_TEST_SHIM) || defined(SC_DEBUG)
+#define SC_INVARIANT(condition)                                                                    \
+	SC_ASSERT(condition, "%s:%d: broken: %s", __FILE__, __LINE__, #condition)
+#else
+#define SC_INVARIANT(condition)                                                                    \
+	do {                                                                                       \
+		if (!(condition))                                                                  \
+			__builtin_unreachable();                                                   \
+	} while (0)
+#endif
 
 #endif

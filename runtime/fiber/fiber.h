@@ -77,8 +77,8 @@ SC_INLINE void sc_fiber_switch(struct sc_fiber *from, struct sc_fiber *to)
 	sc_arch_switch_here(&from->context, &to->context);
 }
 
-SC_INLINE void sc_fiber_switch_aside(struct sc_fiber *from, struct sc_aside *area,
-				     struct sc_fiber *to)
+SC_IN_FRAME void sc_fiber_switch_aside(struct sc_fiber *from, struct sc_aside *area,
+				       struct sc_fiber *to)
 {
 	sc_arch_switch_aside(&from->context, area, &to->context);
 }

@@ -239,8 +239,7 @@ SC_INLINE int yield_plainly(struct sc_worker *worker)
 	worker->floor = worker->bottom.top;
 	if (!is_task)
 		s->base = worker->floor;
-	if (SC_UNLIKELY(worker->strand->cancelled))
-		sc_poke(worker);
+	SC_INVARIANT(!worker->strand->cancelled); /* else it had been called */
 	return 1;
 }
 

@@ -229,13 +229,12 @@ static void announce(void)
 	sc_poke_all();
 }
 
-/* lock: s.  The owner itself was parked in s and has no task: nobody else can notice. */
+/* lock: s.  The owner itself was parked in s, which is therefore linked and flushed, and has
+ * no task: nobody else can notice. */
 static int alone(struct sc_scope *s)
 {
-	uint32_t state = sc_state(s);
-
-	return (state & SC_LINKED) && !s->children && !(state & SC_SHARED) &&
-	       (!(state & SC_FLUSHED) || s->units == 0);
+	SC_INVARIANT((sc_state(s) & SC_LINKED) && (sc_state(s) & SC_FLUSHED));
+	return !s->children && !(sc_state(s) & SC_SHARED) && s->units == 0;
 }
 
 void sc_cancel(struct sc_scope *s, enum scope_cause cause)
@@ -294,7 +293,7 @@ void sc_hit(struct sc_scope *s)
 	int outer = state & SC_OUTER;
 
 	if (!(state & SC_LINKED))
-		outer = s != &sc_root && sc_effective(sc_untag(s->parent));
+		outer = sc_effective(sc_untag(s->parent));
 	mark = outer && !(state & SC_SHIELD) ? SC_HIT_OUTER : SC_HIT_OWN;
 	if (!(state & mark))
 		at_or_rlx(&s->state, mark);

@@ -7,7 +7,7 @@
 
 #include "scope/tree.h"
 
-SC_INLINE void sc_open_at(struct sc_worker *worker, struct sc_scope *s, const void *site)
+SC_IN_FRAME void sc_open_at(struct sc_worker *worker, struct sc_scope *s, const void *site)
 {
 	s->parent = worker->cur;
 	s->base = worker->bottom.top;
@@ -74,7 +74,7 @@ SC_INLINE void sc_push_at(struct sc_worker *worker, struct sc_slot *top, struct 
  * below the stack pointer, so nothing may be pushed here: the one call writes its return
  * address where the task's was.  The worker's own stack joins them (sc_leak_begin); then
  * sc_leaks_joined is due. */
-SC_INLINE void sc_join_leaks(struct sc_worker *worker)
+SC_IN_FRAME void sc_join_leaks(struct sc_worker *worker)
 {
 	struct sc_strand *strand = worker->strand;
 
@@ -112,7 +112,7 @@ SC_INLINE int sc_child_is_odd(struct sc_worker *worker, struct sc_scope *s, int 
 }
 
 /* rc is not kept in a register across the switch: that would cost every child a save. */
-SC_INLINE struct sc_worker *sc_child_odd(struct sc_worker *worker, struct sc_scope *s, int rc)
+SC_IN_FRAME struct sc_worker *sc_child_odd(struct sc_worker *worker, struct sc_scope *s, int rc)
 {
 	if (worker->cur != (uintptr_t)s + 1) {
 		worker->strand->result = rc;
@@ -131,7 +131,7 @@ SC_INLINE void sc_set_running(struct sc_scope *s, const struct sc_slot *slot)
 }
 
 /* Runs the slot that was popped from the top as a child of s, inlined; the worker after. */
-SC_INLINE struct sc_worker *sc_run_inlined(struct sc_scope *s, const struct sc_slot *slot)
+SC_IN_FRAME struct sc_worker *sc_run_inlined(struct sc_scope *s, const struct sc_slot *slot)
 {
 	struct sc_worker *worker;
 	int rc;

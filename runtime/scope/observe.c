@@ -25,7 +25,8 @@ int scope_stats_get(struct scope_stats *out_stats)
 	sum.workers = sc_sched.count;
 	{
 		uint32_t idle = at_load_rlx(&sc_sched.idle);
-		int away = sc_searchers(idle) + (int)sc_sleepers(idle), busy = (int)sum.workers - away;
+		int away = sc_searchers(idle) + (int)sc_sleepers(idle);
+		int busy = (int)sum.workers - away;
 
 		sum.workers_busy = busy > 0 ? (unsigned)busy : 0;
 	}

@@ -54,7 +54,8 @@ int scope_both(scope_task_fn *f, void *f_arg, scope_task_fn *g, void *g_arg)
 		at_signal_fence();
 		if (SC_LIKELY(top >= worker->bottom.split && !sc_stack_low(worker))) {
 			worker = sc_run_inlined(s, top);
-			if (SC_LIKELY(worker->bottom.top == s->base && sc_is_plain(s))) {
+			if (SC_LIKELY(sc_is_plain(s))) {
+				SC_INVARIANT(worker->bottom.top == s->base); /* it did not park */
 				worker->cur = s->parent;
 				return 0;
 			}

@@ -203,7 +203,8 @@ static void run_parts(struct runner *runner, struct sc_range *range)
 	struct sc_scope *s = runner->s;
 	int64_t since = sc_os.now();
 
-	while (range->low != range->high && !left_out(s)) {
+	SC_INVARIANT(range->low != range->high);
+	while (!left_out(s)) {
 		size_t begin = range->low;
 		int last = range->high - begin <= range->step;
 

@@ -30,6 +30,13 @@ void sc_report(const char *text, size_t length)
 	sc_lock_drop(&report_lock);
 }
 
+/* How much of a text is in a buffer of that size: vsnprintf tells how long it would be. */
+static size_t fitted(int length, size_t size)
+{
+	SC_INVARIANT(length >= 0);
+	return (size_t)length < size ? (size_t)length : size - 1;
+}
+
 void sc_reportf(const char *format, ...)
 {
 	char text[2048];
@@ -39,8 +46,7 @@ void sc_reportf(const char *format, ...)
 	va_start(args, format);
 	length = vsnprintf(text, sizeof text, format, args);
 	va_end(args);
-	if (length > 0)
-		sc_report(text, (size_t)length < sizeof text ? (size_t)length : sizeof text - 1);
+	sc_report(text, fitted(length, sizeof text));
 }
 
 /* ---- paths ----------------------------------------------------------------------------------- */
@@ -82,7 +88,7 @@ static size_t put_name(char *out, size_t size, const void *fn, const char *name)
 		name = symbol;
 	}
 	length = snprintf(out, size, "/%s", name);
-	return length < 0 ? 0 : (size_t)length < size ? (size_t)length : size - 1;
+	return fitted(length, size);
 }
 
 SC_RACY void sc_path(uintptr_t place, char *out, size_t size)
@@ -140,7 +146,7 @@ SC_RACY void sc_describe(uintptr_t place, char *out, size_t size)
 
 SC_RACY void sc_describe_scope(struct sc_scope *s, char *out, size_t size)
 {
-	char symbol[160] = "scope_run";
+	char symbol[160];
 	const char *name;
 
 	if (!sc_sound((uintptr_t)s)) {
@@ -148,8 +154,7 @@ SC_RACY void sc_describe_scope(struct sc_scope *s, char *out, size_t size)
 		return;
 	}
 	name = sc_name(s);
-	if (s->site)
-		sc_os_symbol(s->site, 1, symbol, sizeof symbol);
+	sc_os_symbol(s->site, 1, symbol, sizeof symbol);
 	snprintf(out, size, "scope %s%s%sopened at %s", name ? "\"" : "", name ? name : "",
 		 name ? "\" " : "", symbol);
 }
@@ -170,8 +175,7 @@ static void print(struct printer *printer, const char *format, ...)
 	va_start(args, format);
 	length = vsnprintf(printer->text + printer->used, room, format, args);
 	va_end(args);
-	if (length > 0)
-		printer->used += (size_t)length < room ? (size_t)length : room - 1;
+	printer->used += fitted(length, room);
 }
 
 static const char *cause_text(enum scope_cause cause)
@@ -189,7 +193,7 @@ static const char *cause_text(enum scope_cause cause)
 		[SCOPE_CAUSE_RUNTIME] = "rule broken",
 	};
 
-	return (unsigned)cause < sizeof text / sizeof text[0] ? text[cause] : "";
+	return text[cause];
 }
 
 static void print_code(struct printer *printer, int code)
@@ -209,8 +213,7 @@ static void print_one(struct printer *printer, const struct scope_error *error, 
 {
 	char site[160];
 
-	print(printer, "%*s%s%s: ", indent, "", label,
-	      error->path[0] ? error->path : "(unknown task)");
+	print(printer, "%*s%s%s: ", indent, "", label, error->path);
 	print_code(printer, error->code);
 	if (error->text[0])
 		print(printer, ": %s", error->text);
@@ -274,7 +277,7 @@ static const char *reason_text(uint32_t reason)
 {
 	static const char *const text[] = {"running", "ready", "in close", "in wait", "asleep"};
 
-	return reason < sizeof text / sizeof text[0] ? text[reason] : "?";
+	return text[reason];
 }
 
 SC_RACY static void report_task(uintptr_t place, const char *state)
@@ -282,7 +285,7 @@ SC_RACY static void report_task(uintptr_t place, const char *state)
 	char path[1024];
 
 	sc_path(place, path, sizeof path);
-	sc_reportf("  %s: %s\n", path[0] ? path : "/", state);
+	sc_reportf("  %s: %s\n", path, state);
 }
 
 /* A task that waits in close is above those it waits for, and its scope linked like them. */

@@ -25,6 +25,19 @@ static void start(uint32_t index, int solo)
 /* Near the end of 32 bits, so that the indices wrap. */
 static const uint32_t starts[] = {0, SIZE - 3, UINT32_MAX - 5, UINT32_MAX - SIZE};
 
+/* What another worker reads when the owner has taken and put more than a ring of items between
+ * its two looks: the old head and the new tail. */
+Test(ready, a_reader_that_was_overtaken_sees_nothing)
+{
+	struct sc_item *got[SIZE];
+
+	start(0, 0);
+	ring.tail = SIZE + 1;
+	cr_assert_eq(sc_ring_count(&ring), 0);
+	cr_assert_eq(sc_ring_steal(&ring, got, SIZE), 0);
+	cr_assert_eq(ring.head, 0);
+}
+
 Test(ready, ring_is_a_queue_of_256)
 {
 	unsigned s, solo, i;

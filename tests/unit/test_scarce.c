@@ -1,0 +1,319 @@
+/* tests/unit/test_scarce.c: ranges, copies and small deques when memory or stacks run out: S7, P8.
+ *
+ * The deques have their least size here, so that a test can fill one.
+ */
+#include "api/task_check.h"
+
+#include "base/atomic.h"
+#include "deque/deque.h"
+#include "fiber/stack.h"
+#include "os/os.h"
+
+#include <scope_parallel.h>
+
+TestSuite(scarce, .timeout = 60);
+
+enum { SLOTS = 4096, PLENTY = INT32_MAX };
+
+static int32_t allocs_left, guards_left; /* atomic: calls that still succeed */
+static uint32_t allocs;                  /* atomic: calls so far */
+
+static void *scarce_alloc(size_t size)
+{
+	at_add_rlx(&allocs, 1);
+	return at_sub_rlx(&allocs_left, 1) > 0 ? sc_os_system.alloc(size) : NULL;
+}
+
+static int scarce_guard(void *memory, size_t size)
+{
+	return at_sub_rlx(&guards_left, 1) > 0 ? sc_os_system.guard(memory, size) : -ENOMEM;
+}
+
+/* Only the slots of a deque are asked for in powers of two. */
+static void *scarce_reserve(size_t size)
+{
+	int deque = (size & (size - 1)) == 0;
+
+	return deque && size > SLOTS * sizeof(struct sc_slot) ? NULL : sc_os_system.reserve(size);
+}
+
+static int run_scarce(scope_task_fn *fn, unsigned workers, unsigned flags, int32_t stacks)
+{
+	int rc;
+
+	allocs_left = PLENTY;
+	guards_left = stacks;
+	sc_os.alloc = scarce_alloc;
+	sc_os.guard = scarce_guard;
+	sc_os.reserve = scarce_reserve;
+	ran = 0;
+	rc = run_flags(fn, NULL, workers, flags);
+	sc_os = sc_os_system;
+	return rc;
+}
+
+static int virtually(scope_task_fn *fn, int32_t stacks)
+{
+	return run_scarce(fn, 1, SCOPE_VIRTUAL_CLOCK, stacks);
+}
+
+/* ---- full deques ------------------------------------------------------------------------ */
+
+static void fill(struct scope *s, int slots)
+{
+	while (slots-- > 0)
+		CHECK_EQ(scope_spawn(s, count, NULL), 0);
+}
+
+/* The other worker takes everything, then there is room again and nothing is queued. */
+static int fills_twice(void *arg)
+{
+	uint32_t before;
+	struct scope s;
+
+	(void)arg;
+	scope_open(&s);
+	fill(&s, SLOTS);
+	while (ran < SLOTS)
+		scope_checkpoint();
+	before = at_load_rlx(&allocs);
+	fill(&s, 1000);
+	CHECK_EQ(at_load_rlx(&allocs), before);
+	CHECK_EQ(scope_close(&s), 0);
+	CHECK_EQ(ran, SLOTS + 1000);
+	return 0;
+}
+
+Test(scarce, S7_a_deque_of_which_all_was_taken_starts_again_at_its_front)
+{
+	cr_assert_eq(run_scarce(fills_twice, 2, 0, PLENTY), 0);
+}
+
+/* The other worker has eaten and waits for more when the end of the deque is near. */
+static int fills_the_end_slowly(void *arg)
+{
+	struct scope s;
+	int i;
+
+	(void)arg;
+	scope_open(&s);
+	fill(&s, SLOTS - 20);
+	while (ran < SLOTS - 20)
+		scope_checkpoint();
+	for (i = 0; i < 20; i++) {
+		fill(&s, 1);
+		while (ran < SLOTS - 19 + i)
+			scope_checkpoint();
+	}
+	CHECK_EQ(scope_close(&s), 0);
+	CHECK_EQ(ran, SLOTS);
+	return 0;
+}
+
+Test(scarce, S7_the_last_slots_of_a_deque_are_offered_too)
+{
+	cr_assert_eq(run_scarce(fills_the_end_slowly, 2, 0, PLENTY), 0);
+}
+
+static int no_memory_to_queue(void *arg)
+{
+	struct scope full, s;
+	int value = 1;
+
+	(void)arg;
+	scope_open(&full);
+	fill(&full, SLOTS);
+	scope_open(&s);
+	at_store_rlx(&allocs_left, 1); /* the copy is made, but can't be queued */
+	CHECK_EQ(scope_spawn_copy(&s, never_called, &value, sizeof(value)), -ENOMEM);
+	at_store_rlx(&allocs_left, PLENTY);
+	CHECK_EQ(scope_close(&s), -ENOMEM);
+	scope_open(&s);
+	at_store_rlx(&allocs_left, 1); /* as the range is */
+	CHECK_EQ(scope_spawn_n(&s, never_called, NULL, 0, 10), -ENOMEM);
+	at_store_rlx(&allocs_left, PLENTY);
+	CHECK_EQ(scope_close(&s), -ENOMEM);
+	CHECK_EQ(scope_close(&full), 0);
+	CHECK_EQ(ran, SLOTS);
+	return 0;
+}
+
+Test(scarce, S7_what_can_be_made_but_not_queued_is_refused_enomem)
+{
+	cr_assert_eq(virtually(no_memory_to_queue, PLENTY), 0);
+}
+
+/* The range is queued for a strand of its own, whose worker's deque is full. */
+static int queues_a_range(void *arg)
+{
+	struct scope outer, full;
+
+	(void)arg;
+	scope_open(&outer);
+	scope_open(&full);
+	CHECK_EQ(scope_spawn_n(&outer, count, NULL, 0, 100), 0);
+	fill(&full, SLOTS);
+	CHECK_EQ(scope_sleep_for(SCOPE_MS), 0);
+	CHECK_EQ(scope_close(&full), 0);
+	CHECK_EQ(scope_close(&outer), 0);
+	CHECK_EQ(ran, SLOTS + 100);
+	return 0;
+}
+
+Test(scarce, S7_a_share_of_a_range_needs_no_room_on_the_deque)
+{
+	cr_assert_eq(virtually(queues_a_range, PLENTY), 0);
+}
+
+/* ---- ranges that can't be divided ------------------------------------------------------- */
+
+enum { PARTS = 3000 };
+
+static void take_20_us(void)
+{
+	int64_t start = real_now();
+
+	while (real_now() - start < 20 * SCOPE_US)
+		;
+}
+
+static int slow_task(void *arg)
+{
+	take_20_us();
+	return count(arg);
+}
+
+static int slow_part(size_t begin, size_t end, void *arg)
+{
+	for (; begin < end; begin++)
+		slow_task(arg);
+	return 0;
+}
+
+static void start_at_0(void *accumulator, void *arg)
+{
+	(void)arg;
+	*(long *)accumulator = 0;
+}
+
+static int add_part(size_t begin, size_t end, void *accumulator, void *arg)
+{
+	*(long *)accumulator += (long)(end - begin);
+	return slow_part(begin, end, arg);
+}
+
+static void add(void *left, const void *right, void *arg)
+{
+	(void)arg;
+	*(long *)left += *(const long *)right;
+}
+
+/* The other worker is hungry all the time, but to divide would need memory. */
+static int undivided(void *arg)
+{
+	static const struct scope_reducer counting = {
+		.size = sizeof(long), .init = start_at_0, .body = add_part, .combine = add};
+	long sum = 0;
+	struct scope s;
+	int rc;
+
+	(void)arg;
+	scope_open(&s);
+	at_store_rlx(&allocs_left, 1);
+	CHECK_EQ(scope_spawn_n(&s, slow_task, NULL, 0, PARTS), 0);
+	CHECK_EQ(scope_close(&s), 0);
+	CHECK_EQ(ran, PARTS);
+	/* A thief that can't make a record for its share fails the loop instead. */
+	ran = 0;
+	rc = scope_for(0, PARTS, 1, slow_part, NULL);
+	CHECK(rc == -ENOMEM || (rc == 0 && ran == PARTS));
+	rc = scope_reduce(0, PARTS, 1, &counting, &sum);
+	CHECK(rc == -ENOMEM ? sum == 0 : rc == 0 && sum == PARTS);
+	at_store_rlx(&allocs_left, PLENTY);
+	return 0;
+}
+
+Test(scarce, S7_a_range_that_cannot_be_divided_runs_as_a_whole)
+{
+	cr_assert_eq(run_scarce(undivided, 2, 0, PLENTY), 0);
+}
+
+/* One slot is left above the range, and halving needs two. */
+static int no_room_to_divide(void *arg)
+{
+	struct scope s;
+
+	(void)arg;
+	scope_open(&s);
+	fill(&s, SLOTS - 1);
+	CHECK_EQ(scope_for(0, PARTS, 1, slow_part, NULL), 0);
+	CHECK_EQ(scope_close(&s), 0);
+	CHECK_EQ(ran, SLOTS - 1 + PARTS);
+	return 0;
+}
+
+Test(scarce, S7_a_range_at_the_end_of_the_deque_is_not_divided)
+{
+	cr_assert_eq(run_scarce(no_room_to_divide, 2, 0, PLENTY), 0);
+}
+
+/* ---- errors ----------------------------------------------------------------------------- */
+
+/* The first failure finds no memory for a record, or for the list; the second one does. */
+static int records_come_late(void *arg)
+{
+	struct scope_options named = {.name = "scarce"};
+	struct scope s;
+	int enough;
+
+	(void)arg;
+	for (enough = 0; enough < 2; enough++) {
+		CHECK_EQ(scope_open_with(&s, enough ? NULL : &named), 0);
+		at_store_rlx(&allocs_left, enough);
+		scope_fail(&s, -EIO, "the first");
+		at_store_rlx(&allocs_left, PLENTY);
+		scope_fail(&s, -EINVAL, "the second");
+		CHECK_EQ(scope_close(&s), -EIO);
+		CHECK_EQ(scope_last_error()->code, -EIO);
+	}
+	return 0;
+}
+
+Test(scarce, E4_the_first_error_counts_though_only_the_second_found_memory)
+{
+	cr_assert_eq(virtually(records_come_late, PLENTY), 0);
+}
+
+/* ---- no stacks -------------------------------------------------------------------------- */
+
+static int until_cancelled(void *arg)
+{
+	count(arg);
+	return scope_sleep_until(SCOPE_NEVER);
+}
+
+/* One of them has the only stack and sleeps; that the other can have none ends both. */
+static int plain_slot_without_a_stack(void *arg)
+{
+	struct scope s;
+
+	(void)arg;
+	scope_open(&s);
+	CHECK_EQ(scope_spawn(&s, until_cancelled, NULL), 0);
+	CHECK_EQ(scope_spawn(&s, until_cancelled, NULL), 0);
+	CHECK_EQ(scope_wait_until(&s, SCOPE_NEVER), -ECANCELED);
+	CHECK_EQ(scope_close(&s), -ENOMEM);
+	CHECK_EQ(ran, 1);
+	/* The same with tasks that have a record, but nothing to drop. */
+	scope_open(&s);
+	CHECK_EQ(scope_spawn_with(&s, until_cancelled, NULL, &concurrent), 0);
+	CHECK_EQ(scope_spawn_with(&s, until_cancelled, NULL, &concurrent), 0);
+	CHECK_EQ(scope_close(&s), -ENOMEM);
+	CHECK_EQ(ran, 2);
+	return 0;
+}
+
+Test(scarce, P8_a_plain_task_that_can_have_no_stack_enomem)
+{
+	cr_assert_eq(virtually(plain_slot_without_a_stack, 2), 0);
+}
