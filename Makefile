@@ -9,6 +9,7 @@
 #   build/fault/   the system refuses things
 #   build/aarch64/, build/aarch64-sim/  for 64-bit Arm, whatever this machine is
 # Variables that users set: CC CFLAGS LDFLAGS PREFIX DESTDIR BUILD ARGS V.
+# COVERAGE is for tests/coverage.sh.
 
 VERSION := 0.1.0
 PREFIX ?= /usr/local
@@ -53,7 +54,7 @@ FLAGS_runtime/scope/range.c := -fomit-frame-pointer -falign-loops=1
 
 CC_static = $(CC)
 # The archive is for programs; a shared object links the shared library.
-FLAGS_static = $(CFLAGS) -DSC_PROGRAM
+FLAGS_static = $(CFLAGS) $(COVERAGE) -DSC_PROGRAM
 CC_shared = $(CC)
 FLAGS_shared = $(CFLAGS) -fPIC
 # Fat objects: whoever links without LTO gets the ordinary code.  The address of errno must
@@ -69,14 +70,14 @@ CC_tsan = $(TSAN_CC)
 FLAGS_tsan = -O1 -g -DSC_TSAN_SWITCH_FLAGS=0 -fno-optimize-sibling-calls -fsanitize=thread \
 	-DSC_TEST_SHIM
 CC_sim = $(CC)
-FLAGS_sim = -O2 -g -DSC_SIM -DSC_TEST_SHIM
+FLAGS_sim = -O2 -g $(COVERAGE) -DSC_SIM -DSC_TEST_SHIM
 CC_valgrind = $(CC)
 FLAGS_valgrind = -O1 -g -DSC_VALGRIND -DSC_TEST_SHIM
 CC_debug = $(CC)
-FLAGS_debug = $(CFLAGS) -DSC_DEBUG -DSC_TEST_SHIM
+FLAGS_debug = $(CFLAGS) $(COVERAGE) -DSC_DEBUG -DSC_TEST_SHIM
 # Every function stays one of its own: a report names those that were refused something.
 CC_fault = $(CC)
-FLAGS_fault = -Og -g -fno-optimize-sibling-calls -DSC_TEST_SHIM
+FLAGS_fault = -Og -g -fno-optimize-sibling-calls $(COVERAGE) -DSC_TEST_SHIM
 AARCH64_CC ?= aarch64-linux-gnu-gcc
 CC_aarch64 = $(AARCH64_CC)
 FLAGS_aarch64 = -O3 -g -DSC_PROGRAM -DSC_TEST_SHIM
@@ -135,7 +136,8 @@ define example
 $(BUILD)/bin/$(1): $(call objects,static,$(wildcard examples/$(1)/*.c)) $(BUILD)/libscope.a
 	$$(call SAY,LD $$@)
 	$(Q)mkdir -p $$(@D)
-	$(Q)$$(CC) $$(CFLAGS) $$(LDFLAGS) -o $$@ $$(filter %.o %.a,$$^) $$(LIBS) $$(LIBS_$(1))
+	$(Q)$$(CC) $$(CFLAGS) $$(COVERAGE) $$(LDFLAGS) -o $$@ $$(filter %.o %.a,$$^) $$(LIBS) \
+		$$(LIBS_$(1))
 endef
 $(foreach e,$(EXAMPLES),$(eval $(call example,$(e))))
 
@@ -164,6 +166,7 @@ SIM_LINK := $(addprefix -Xlinker --wrap=,clock_gettime $(addprefix sc_,arch_make
 	$(addprefix os_,$(SIM_WRAPS))))
 $(eval $(call test_program,$(BUILD)/test/sim,sim,sim,$(BUILD)/sim/libscope.a,tests/shim.c \
 	$(wildcard tests/api/*.c),$(SIM_LINK)))
+$(eval $(call test_program,$(BUILD)/test/soak,static,soak,$(BUILD)/libscope.a,,))
 $(foreach v,asan tsan valgrind,$(foreach t,unit api stress,$(eval $(call \
 	test_program,$(BUILD)/$(v)/$(t),$(v),$(t),$(BUILD)/$(v)/libscope.a,tests/shim.c,))))
 
@@ -238,6 +241,7 @@ tsan: ## Run the unit and API tests under ThreadSanitizer.
 model: ## Check orders of memory under Relacy, sleeping and waking with Spin.
 	$(Q)tests/setup.sh model
 	$(Q)tests/run.sh model
+
 sim: ## Explore 200,000 schedules (SCHEDULES) of each scenario of the simulation.
 	$(Q)tests/setup.sh sim
 	$(Q)$(MAKE) --no-print-directory $(BUILD)/test/sim
@@ -258,6 +262,15 @@ mutants: ## Weaken or drop each ordered access in turn: a model or the simulatio
 test-aarch64: ## Run the tests built for 64-bit Arm, in an emulator.
 	$(Q)tests/setup.sh aarch64
 	$(Q)tests/run.sh aarch64-all
+
+coverage: ## Count the branches that the tests take; pages in build/coverage/html.
+	$(Q)tests/setup.sh coverage
+	$(Q)tests/coverage.sh $(or $(ARGS),unit api crash examples sim stress)
+
+soak: ## Run everything at once for an hour (SOAK_SECONDS); memory must stay flat.
+	$(Q)tests/setup.sh soak
+	$(Q)$(MAKE) --no-print-directory $(BUILD)/test/soak
+	$(Q)$(BUILD)/test/soak
 
 lint: ## Check layers, names, memory-order tags, headers and documented errors.
 	$(Q)tests/run.sh lint

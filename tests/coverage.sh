@@ -5,7 +5,7 @@
 # Usage: tests/coverage.sh [PART...]   parts of tests/run.sh; none: judge what was counted before
 # The library is the one that programs link, without optimisation, and beside it that of the
 # simulation; a branch counts as taken if either took it.  The pages are build/coverage/html.
-# Branches of an assertion (SC_ASSERT, SC_NEVER) are not asked for.
+# Branches of an assertion (SC_ASSERT, SC_INVARIANT) are not asked for.
 set -u
 cd "$(dirname "$0")/.." || exit 2
 
@@ -34,7 +34,7 @@ counted() {
 # Apart first: gcov numbers calls and branches together, and the simulation has more calls.
 for variant in static sim; do
 	gcovr --root . --filter runtime/ --json $BUILD/$variant.json --exclude-throw-branches \
-		--exclude-branches-by-pattern '.*\bSC_(ASSERT|NEVER)\(.*' \
+		--exclude-branches-by-pattern '.*\bSC_(ASSERT|INVARIANT)\(.*' \
 		$BUILD/$variant || exit 1
 done
 mkdir -p $BUILD/html

@@ -3,9 +3,10 @@
 # "N passed, N failed".
 #
 # Usage: tests/run.sh [PART...]   parts: lint unit api crash fault examples sim model asan tsan
-#   aarch64 gate stress; beyond "make test": aarch64-all
+#   aarch64 gate stress soak; beyond "make test": aarch64-all
 # Everything that runs prints TAP; a program that dies or hangs fails what it had not reported.
-# Skipped tests count as neither.  Environment: BUILD (build), STRESS_SECONDS (60).
+# Skipped tests count as neither.  Environment: BUILD (build), STRESS_SECONDS (60), SOAK_SECONDS
+# (20), EXAMPLES (all).
 set -u
 cd "$(dirname "$0")/.." || exit 2
 
@@ -19,7 +20,7 @@ started=$(date +%s%N)
 mkdir -p "$log"
 
 if [ $# -eq 0 ]; then
-	parts="lint unit api crash fault examples sim model asan tsan aarch64 gate stress"
+	parts="lint unit api crash fault examples sim model asan tsan aarch64 gate stress soak"
 	everything=1
 else
 	parts=$*
@@ -183,7 +184,7 @@ run_fault() {
 run_examples() {
 	local script name
 
-	for script in tests/examples/*.sh; do
+	for script in ${EXAMPLES:-tests/examples/*.sh}; do
 		[ -e "$script" ] || continue
 		name=${script##*/}
 		program "example-${name%.sh}" 300 "$script"
@@ -266,11 +267,17 @@ run_stress() {
 	criterion stress 300 1 "$build/test/stress"
 }
 
+run_soak() {
+	built soak "$build/test/soak" || return
+	SOAK_SECONDS=${SOAK_SECONDS:-20} program soak $((${SOAK_SECONDS:-20} + 60)) \
+		"$build/test/soak"
+}
+
 targets_of() {
 	case $1 in
 	fault) echo "$build/fault/fault" "$build/fault/scope-sum" ;;
 	crash) echo "$build/test/crash" "$build/debug/crash" "$build/debug/api" ;;
-	unit | api | stress | sim) has_sources "$1" && echo "$build/test/$1" ;;
+	unit | api | stress | sim | soak) has_sources "$1" && echo "$build/test/$1" ;;
 	asan | tsan)
 		has_sources unit && echo "$build/$1/unit"
 		has_sources api && echo "$build/$1/api" ;;

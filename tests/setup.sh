@@ -1,7 +1,7 @@
 #!/bin/sh
 # tests/setup.sh: installs what a make target needs and this machine lacks.
 #
-# Usage: tests/setup.sh run|test|perf|asan|tsan|model|aarch64
+# Usage: tests/setup.sh run|test|perf|asan|tsan|model|aarch64|coverage|soak
 # Silent when nothing is missing.  Installs Debian packages with apt-get, through sudo when
 # not root.  Exit 0: everything is there; 1: one sentence names the packages to install.
 set -u
@@ -48,20 +48,20 @@ missing() {
 	if has "${CC:-cc}"; then
 		headers="stdio.h:libc6-dev uv.h:libuv1-dev"
 		case $target in
-		run | test | perf)
+		run | test | perf | coverage)
 			headers="$headers jemalloc/jemalloc.h:libjemalloc-dev"
 			headers="$headers openssl/evp.h:libssl-dev" ;;
 		esac
-		if [ "$target" = test ]; then
-			headers="$headers criterion/criterion.h:libcriterion-dev"
-		fi
+		case $target in
+		test | coverage) headers="$headers criterion/criterion.h:libcriterion-dev" ;;
+		esac
 		# shellcheck disable=SC2086
 		missing_headers $headers
 	else
 		echo gcc libc6-dev libuv1-dev
 		case $target in
 		run | perf) echo libjemalloc-dev libssl-dev ;;
-		test) echo libjemalloc-dev libssl-dev libcriterion-dev ;;
+		test | coverage) echo libjemalloc-dev libssl-dev libcriterion-dev ;;
 		esac
 	fi
 	case $target in
@@ -75,6 +75,9 @@ missing() {
 	perf)
 		has valgrind || echo valgrind
 		has python3 || echo python3 ;;
+	coverage)
+		has gcovr || echo gcovr
+		has openssl || echo openssl ;;
 	tsan) has_tsan || echo clang-19 libclang-rt-19-dev ;;
 	aarch64) missing_aarch64 ;;
 	test)

@@ -40,12 +40,14 @@ int __wrap_raise(int signal)
 	return __real_raise(signal);
 }
 
-/* A handler that puts another one back will not see the end of its signal. */
+/* A handler that puts another one back will not see the end of its signal.  Handlers run on
+ * signal stacks, or in threads that have none; runs are begun and ended by the first thread. */
 int __wrap_sigaction(int signal, const struct sigaction *action, struct sigaction *old)
 {
 	stack_t stack;
 
-	if (action && sigaltstack(NULL, &stack) == 0 && (stack.ss_flags & SS_ONSTACK))
+	if (action && (gettid() != getpid() ||
+		       (sigaltstack(NULL, &stack) == 0 && (stack.ss_flags & SS_ONSTACK))))
 		flush();
 	return __real_sigaction(signal, action, old);
 }
