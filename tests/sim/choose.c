@@ -143,11 +143,28 @@ static struct sim_thread *choose_pct(enum sim_kind kind)
 	return best;
 }
 
+/* The next choice of the path. */
+static unsigned take_option(unsigned options)
+{
+	if (path.depth == CHOICES)
+		sim_fail("too many choices to try all");
+	if (path.depth >= path.prefix) {
+		path.choice[path.depth] = 0;
+		path.options[path.depth] = (uint8_t)options;
+	}
+	return path.choice[path.depth++];
+}
+
+unsigned sim_choose_number(unsigned options)
+{
+	return options > 1 ? take_option(options) : 0;
+}
+
 /* A yield goes round without a choice: the turns of spin loops would be endless. */
 static struct sim_thread *choose_in_turn(enum sim_kind kind)
 {
 	struct sim_thread *list[SIM_THREADS];
-	unsigned n = others(list), options, choice = 0;
+	unsigned n = others(list), options, choice;
 	bool stays = kind == SIM_STEP;
 
 	if (kind == SIM_YIELD)
@@ -159,15 +176,7 @@ static struct sim_thread *choose_in_turn(enum sim_kind kind)
 		return sim.current;
 	if (options < 2)
 		return list[0];
-	if (path.depth < path.prefix) {
-		choice = path.choice[path.depth];
-	} else if (path.depth < CHOICES) {
-		path.choice[path.depth] = 0;
-		path.options[path.depth] = (uint8_t)options;
-	} else {
-		sim_fail("too many choices to try all");
-	}
-	path.depth++;
+	choice = take_option(options);
 	if (!stays)
 		return list[choice];
 	if (!choice)

@@ -18,7 +18,11 @@ static struct sim_limits limits_set;
 static struct sc_context abandoned;
 static void *nobody; /* what a thread that is no worker finds there */
 
-enum { WORDS = 1 << 14, TRACE_MOST = 1 << 16 };
+enum {
+	WORDS = 1 << 14,
+	TRACE_MOST = 1 << 16,
+	FEW = 3 /* SIM_EXHAUSTIVE tries all numbers below this, of larger ranges only 0 */
+};
 
 /* The words seen in this schedule, numbered in the order of their first appearance, so that
  * a trace does not depend on addresses. */
@@ -282,7 +286,9 @@ static void begin(uint64_t seed, enum sim_strategy strategy)
 	sim.limits = limits_set;
 	if (!sim.limits.steps)
 		sim.limits.steps = 2000000;
-	if (!sim.limits.preemptions)
+	if (sim.limits.none_preempted)
+		sim.limits.preemptions = 0;
+	else if (!sim.limits.preemptions)
 		sim.limits.preemptions = 2;
 	sim.start = sim.now = INT64_C(1000000000) + (int64_t)(sim_next_random() % 1000000);
 	/* Half of the schedules have no spurious wake-ups, which hide lost ones. */
@@ -348,7 +354,9 @@ int sim_run(uint64_t seed, enum sim_strategy strategy, sim_scenario_fn *scenario
 
 uint64_t sim_random(uint64_t below)
 {
-	return sim.strategy == SIM_EXHAUSTIVE ? 0 : sim_next_random() % below;
+	if (sim.strategy != SIM_EXHAUSTIVE)
+		return sim_next_random() % below;
+	return below <= FEW ? sim_choose_number((unsigned)below) : 0;
 }
 
 int64_t sim_now(void)

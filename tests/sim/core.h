@@ -86,6 +86,8 @@ void sim_choose_init(void);
 /* Whether the schedule of that number exists. */
 bool sim_choose_begin(uint64_t number);
 struct sim_thread *sim_choose(enum sim_kind kind);
+/* SIM_EXHAUSTIVE: one of the options, all of them in turn. */
+unsigned sim_choose_number(unsigned options);
 
 /* host.c */
 void sim_host_reset(void);

@@ -293,9 +293,11 @@ void sim_explore_with_state(const char *name, sim_scenario_fn *scenario, void *a
 uint64_t sim_exhaust(const char *name, sim_scenario_fn *scenario, void *arg,
 		     unsigned preemptions, uint64_t most)
 {
-	struct sim_limits limits = {.preemptions = preemptions, .steady_clock = 1};
+	struct sim_limits limits = {
+		.preemptions = preemptions, .none_preempted = !preemptions, .steady_clock = 1};
 	struct findings found;
 	struct job job;
+	bool all;
 
 	job_init(&job, name, scenario, arg);
 	sim_set_limits(&limits);
@@ -304,11 +306,13 @@ uint64_t sim_exhaust(const char *name, sim_scenario_fn *scenario, void *arg,
 	sim_set_limits(&limits);
 	found = *job.out;
 	munmap(job.out, sizeof(*job.out));
-	if (found.result.verdict == SIM_END) {
+	all = found.result.verdict == SIM_END;
+	if (all) {
 		found.schedules--;
 		found.result.verdict = SIM_OK;
 	}
-	printf("# %s: %llu schedules in turn\n", name, (unsigned long long)found.schedules);
+	printf("# %s: %llu schedules, %s with %u preemptions\n", name,
+	       (unsigned long long)found.schedules, all ? "all" : "not all", preemptions);
 	fail_if_bad(&found);
 	return found.schedules;
 }

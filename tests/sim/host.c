@@ -132,6 +132,17 @@ int WRAP(clock_gettime)(clockid_t clock, struct timespec *time)
 	return 0;
 }
 
+/* ---- seeds --------------------------------------------------------------------- */
+
+/* A seeded run takes all its choices in turn: each order of tasks once. */
+uint32_t __real_sc_draw(uint32_t options);
+uint32_t WRAP(sc_draw)(uint32_t options);
+uint32_t WRAP(sc_draw)(uint32_t options)
+{
+	return sim.strategy == SIM_EXHAUSTIVE ? sim_choose_number(options) :
+						__real_sc_draw(options);
+}
+
 /* ---- facts --------------------------------------------------------------------- */
 
 unsigned WRAP(sc_os_processors)(void);

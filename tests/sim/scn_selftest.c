@@ -9,7 +9,8 @@
 enum { SOON = 300 };
 
 /* Runs until a schedule fails, then the same once more: it has to fail in the same way. */
-static void finds(sim_scenario_fn *scenario, enum sim_strategy strategy, enum sim_verdict verdict)
+static void finds(const char *what, sim_scenario_fn *scenario, enum sim_strategy strategy,
+		  enum sim_verdict verdict)
 {
 	struct sim_result first, again;
 	uint64_t seed;
@@ -23,13 +24,15 @@ static void finds(sim_scenario_fn *scenario, enum sim_strategy strategy, enum si
 	cr_assert(again.verdict == verdict);
 	cr_assert(again.trace == first.trace && again.steps == first.steps, "another schedule");
 	cr_assert(strcmp(again.message, first.message) == 0);
+	printf("# %s by %s: schedule %llu\n", what, sim_strategy_name(strategy),
+	       (unsigned long long)seed + 1);
 }
 
-static void finds_each_way(sim_scenario_fn *scenario, enum sim_verdict verdict)
+static void finds_each_way(const char *what, sim_scenario_fn *scenario, enum sim_verdict verdict)
 {
-	finds(scenario, SIM_RANDOM, verdict);
-	finds(scenario, SIM_PCT, verdict);
-	finds(scenario, SIM_EXHAUSTIVE, verdict);
+	finds(what, scenario, SIM_RANDOM, verdict);
+	finds(what, scenario, SIM_PCT, verdict);
+	finds(what, scenario, SIM_EXHAUSTIVE, verdict);
 }
 
 static void two_threads(void (*f)(void *), void (*g)(void *))
@@ -90,7 +93,7 @@ static void kept_wake_up(void *arg)
 
 Test(sim, finds_a_lost_wake_up)
 {
-	finds_each_way(lost_wake_up, SIM_DEADLOCK);
+	finds_each_way("lost wake up", lost_wake_up, SIM_DEADLOCK);
 }
 
 Test(sim, passes_a_kept_wake_up)
@@ -147,7 +150,7 @@ static void sound_mutex(void *arg)
 
 Test(sim, finds_a_mutex_that_lets_two_in)
 {
-	finds_each_way(broken_mutex, SIM_CHECK);
+	finds_each_way("broken mutex", broken_mutex, SIM_CHECK);
 }
 
 Test(sim, passes_a_sound_mutex)
@@ -191,7 +194,7 @@ static void atomic_counter(void *arg)
 
 Test(sim, finds_a_counter_that_loses_an_increment)
 {
-	finds_each_way(unordered_counter, SIM_CHECK);
+	finds_each_way("unordered counter", unordered_counter, SIM_CHECK);
 }
 
 Test(sim, passes_an_atomic_counter)
@@ -243,13 +246,13 @@ Test(sim, tells_apart_what_went_wrong)
 	struct sim_limits limits = {.steps = 10000};
 
 	sim_set_limits(&limits);
-	finds(spin_for_ever, SIM_RANDOM, SIM_LIVELOCK);
+	finds("spin for ever", spin_for_ever, SIM_RANDOM, SIM_LIVELOCK);
 	limits.steps = 0;
 	sim_set_limits(&limits);
-	finds(call_panic, SIM_PCT, SIM_PANIC);
-	finds(lose_memory, SIM_RANDOM, SIM_LEAK);
-	finds(free_twice, SIM_RANDOM, SIM_CHECK);
-	finds(lose_thread, SIM_RANDOM, SIM_LEAK);
+	finds("call panic", call_panic, SIM_PCT, SIM_PANIC);
+	finds("lose memory", lose_memory, SIM_RANDOM, SIM_LEAK);
+	finds("free twice", free_twice, SIM_RANDOM, SIM_CHECK);
+	finds("lose thread", lose_thread, SIM_RANDOM, SIM_LEAK);
 }
 
 /* A year passes at once; who waits for less wakes first. */

@@ -64,6 +64,7 @@ int sim_run(uint64_t seed, enum sim_strategy strategy, sim_scenario_fn *scenario
 struct sim_limits {
 	uint64_t steps;       /* SIM_LIVELOCK beyond; default 2,000,000 */
 	unsigned preemptions; /* SIM_EXHAUSTIVE; default 2 */
+	bool none_preempted;  /* SIM_EXHAUSTIVE: in spite of that */
 	int steady_clock;     /* the clock moves only when all threads wait, and by reads */
 };
 void sim_set_limits(const struct sim_limits *limits);
@@ -99,7 +100,8 @@ void sim_fail(const char *format, ...) __attribute__((noreturn, format(printf, 1
 void sim_point(void);
 /* One that takes so long: who waits for the clock may be due afterwards. */
 void sim_compute(int64_t duration);
-/* A number of the schedule's, 0 .. below - 1: the same for the same seed. */
+/* A number of the schedule's, 0 .. below - 1: the same for the same seed.  SIM_EXHAUSTIVE tries
+ * all if there are at most three, else only 0. */
 uint64_t sim_random(uint64_t below);
 int64_t sim_now(void);
 /* Whether the clock moves by what is done only, not by leaps. */
