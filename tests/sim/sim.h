@@ -9,7 +9,7 @@
  *
  *   SIM_SEED       run exactly this schedule (with SIM_STRATEGY: random, pct or exhaustive)
  *   SIM_SCHEDULES  how many schedules each scenario explores; without it, as many as fit
- *                  into SIM_SECONDS (default 3)
+ *                  into SIM_SECONDS (default 2)
  *   SIM_FIRST      the first seed of an exploration (default 1)
  *   SIM_FAILURES   a file that gets a line for each failure, which runs it again
  *   SIM_TRACE      print the last so many steps of a schedule that failed or was replayed
