@@ -2,7 +2,6 @@
 #define _GNU_SOURCE
 #include "task_check.h"
 
-#include <dirent.h>
 #include <pthread.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -192,75 +191,6 @@ Test(run, S2_stack_size_is_for_every_task)
 	struct scope_config config = {.stack_size = 2 << 20};
 
 	cr_assert_eq(run_config(stack_root, NULL, config), 0);
-}
-
-/* ---- start and stop --------------------------------------------------------------------- */
-
-static int entries(const char *path)
-{
-	DIR *directory = opendir(path);
-	int n = 0;
-
-	cr_assert_not_null(directory);
-	while (readdir(directory))
-		n++;
-	closedir(directory);
-	return n;
-}
-
-static int mappings(void)
-{
-	FILE *file = fopen("/proc/self/maps", "r");
-	int n = 0, c;
-
-	cr_assert_not_null(file);
-	while ((c = getc(file)) != EOF)
-		n += c == '\n';
-	fclose(file);
-	return n;
-}
-
-static int some_work(void *arg)
-{
-	struct scope_stats stats;
-	struct scope s;
-	int i;
-
-	(void)arg;
-	scope_open(&s);
-	for (i = 0; i < 20; i++) {
-		CHECK(scope_spawn(&s, count, NULL) == 0);
-		CHECK(scope_spawn_with(&s, count, NULL, &concurrent) == 0);
-		CHECK(scope_spawn_with(&s, count, NULL, &pinned) == 0);
-	}
-	CHECK(scope_sleep_for(10 * SCOPE_US) == 0);
-	CHECK(scope_spawn_n(&s, count, NULL, 0, 20) == 0);
-	CHECK(scope_close(&s) == 0);
-	CHECK(scope_stats_get(&stats) == 0);
-	CHECK(stats.timers_live == 0);
-	return 0;
-}
-
-Test(run, S2_start_and_stop_200_times_leaves_nothing)
-{
-	enum { RUNS = CHECKED ? 30 : 200 };
-	int threads = 0, files = 0, maps = 0, i;
-
-	for (i = 0; i < RUNS; i++) {
-		/* The first runs warm up the C library's own pools. */
-		if (i == 10) {
-			threads = entries("/proc/self/task");
-			files = entries("/proc/self/fd");
-			maps = mappings();
-		}
-		ran = 0;
-		cr_assert_eq(run_flags(some_work, NULL, i % 5 == 4 ? 0 : (unsigned)(i % 5), 0), 0);
-		cr_assert_eq(ran, 80);
-	}
-	cr_expect_eq(entries("/proc/self/task"), threads);
-	cr_expect_eq(entries("/proc/self/fd"), files);
-	if (!CHECKED)
-		cr_expect_leq(mappings(), maps + 2, "%d mappings became %d", maps, mappings());
 }
 
 /* ---- L2 --------------------------------------------------------------------------------- */

@@ -13,6 +13,8 @@ awk '
 			"P3_a_child_has_its_own_errors " \
 			"S11_a_leaked_scope_gives_its_records_back " \
 			"S9_a_member_would_wait_for_itself_edeadlk " \
+			"S9_an_inlined_grandchild_would_wait_for_itself_edeadlk " \
+			"S11_the_second_of_both_leaves_a_scope_open " \
 			"S9_another_task_may_not_close_eperm " \
 			"S9_a_closed_scope_stays_closed_estale " \
 			"S10_closing_below_a_younger_scope_ebusy T5_set_deadline_estale " \
