@@ -68,7 +68,8 @@ enum scope_run_flags {
 };
 
 struct scope_config {
-	unsigned workers;        /* 0: SCOPE_WORKERS, else the processors this process may use */
+	unsigned workers;        /* 0: 1 with a seed, else SCOPE_WORKERS, else the processors
+				  * this process may use */
 	size_t stack_size;       /* usable bytes of a task's stack, 16 KiB to 1 GiB; 0: 256 KiB */
 	int64_t grace_ns;        /* must be 0: the first SIGINT or SIGTERM cancels at once */
 	int64_t kill_after_ns;   /* no progress so long after an interrupt: report, exit; 0: 5 s */

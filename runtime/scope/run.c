@@ -37,12 +37,14 @@ static int check_config(struct scope_config *config)
 	if (config->stack_size &&
 	    (config->stack_size < 16384 || config->stack_size > (size_t)1 << 30))
 		return -EINVAL;
-	if (config->workers == 0)
-		config->workers = (unsigned)from_environment("SCOPE_WORKERS");
+	/* The number of workers that a caller asks for goes before a seed of the environment,
+	 * and a seed before a number of the environment. */
 	if (config->seed == 0 && config->workers <= 1)
 		config->seed = from_environment("SCOPE_SEED");
+	if (config->workers == 0)
+		config->workers = config->seed ? 1 : (unsigned)from_environment("SCOPE_WORKERS");
 	if (config->workers == 0 || config->workers > SC_MAX_WORKERS)
-		config->workers = config->seed ? 1 : sc_os_processors();
+		config->workers = sc_os_processors();
 	if (config->seed && config->workers != 1)
 		return -EINVAL;
 	if (config->stack_size == 0)

@@ -321,9 +321,6 @@ Test(clock, Z2_seed_with_more_workers_einval)
 		config.workers = worker_counts[i];
 		cr_assert_eq(run_reported(never_runs, NULL, config), -EINVAL);
 	}
-	config.workers = 0;
-	setenv("SCOPE_WORKERS", "2", 1);
-	cr_assert_eq(run_reported(never_runs, NULL, config), -EINVAL);
 }
 
 static int nothing(void *arg)

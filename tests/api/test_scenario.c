@@ -349,12 +349,12 @@ static int sleeps_while_stopped(void *arg)
 		struct scope s;
 
 		scope_open_with(&s, &options);
-		if (write(*(int *)arg, "s", 1) != 1 || scope_sleep_for(300 * SCOPE_MS) != 0)
+		if (write(*(int *)arg, "s", 1) != 1 || scope_sleep_for(100 * SCOPE_MS) != 0)
 			return 3;
 		if (scope_close(&s) != 0)
 			return 4;
 	}
-	return scope_now() - start >= 300 * SCOPE_MS ? 0 : 5;
+	return scope_now() - start >= 100 * SCOPE_MS ? 0 : 5;
 }
 
 static int await(int fd)
