@@ -218,7 +218,7 @@ static SC_NOINLINE struct sc_item *pick_rare(struct sc_worker *worker)
 /* ---- the seeded schedule (one worker) ----------------------------------------------------- */
 
 /* Any queued strand or exposed slot may go first. */
-static struct sc_strand *pick_seeded(struct sc_worker *worker)
+static SC_NOINLINE struct sc_strand *pick_seeded(struct sc_worker *worker)
 {
 	struct sc_inbox *inbox = NULL;
 	struct sc_ring *ring = &worker->ring;
