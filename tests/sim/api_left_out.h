@@ -64,3 +64,4 @@
 {"report", "I3_a_fault_in_the_last_report_still_ends_with_the_status", SIGNALS},
 {"edge", "R0_for_hands_out_slow_iterations_one_by_one", REAL},
 {"edge", "S11_the_second_of_both_leaves_a_scope_open", FRAMES},
+{"parallel", "R0_both_runs_a_part_though_the_other_failed_before", THREADS},

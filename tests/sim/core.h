@@ -43,7 +43,6 @@ struct sim_thread {
 	unsigned joined;           /* SIM_JOINING */
 	bool was_joined;
 	bool signal_pending;       /* the exposure handler runs when it goes on */
-	void *signal_stack;
 	int64_t priority;          /* SIM_PCT */
 	uint64_t could_run_since;  /* SIM_PCT: step number, 0: it ran */
 	struct sim_mark mark[SIM_MARKS];

@@ -22,7 +22,7 @@ struct findings {
 };
 
 struct job {
-	const char *name;
+	char name[160]; /* as --filter takes it */
 	sim_scenario_fn *scenario;
 	void *arg;
 	struct findings *out;
@@ -142,6 +142,9 @@ static void run_many(struct job *job)
 	}
 }
 
+/* What the process was at when a signal ended it. */
+static const struct job *under_way;
+
 static void on_crash(int number)
 {
 	static const char text[] = "sim: the process was killed; the last steps:\n";
@@ -152,10 +155,8 @@ static void on_crash(int number)
 	sim.result.verdict = SIM_CHECK;
 	/* Not safe in a signal handler, but there is nothing left to lose. */
 	snprintf(sim.result.message, sizeof(sim.result.message), "signal %d", number);
-	if (number != SIGALRM) {
-		sim_report("crash", 0, sim.strategy, &sim.result);
-		sim_print_trace();
-	}
+	sim_report(under_way->name, under_way->out->seed, sim.strategy, &sim.result);
+	sim_print_trace();
 	raise(number);
 }
 
@@ -176,6 +177,7 @@ static void in_child(struct job *job, void (*work)(struct job *job, uint64_t num
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		for (i = 0; i < sizeof(crashes) / sizeof(crashes[0]); i++)
 			signal(crashes[i], on_crash);
+		under_way = job;
 		work(job, number);
 		job->out->ended = true;
 		fflush(NULL);
@@ -219,7 +221,7 @@ static void work_again(struct job *job, uint64_t number)
 
 static void job_init(struct job *job, const char *name, sim_scenario_fn *scenario, void *arg)
 {
-	job->name = name;
+	snprintf(job->name, sizeof(job->name), "%s%s", strchr(name, '/') ? "" : "sim/", name);
 	job->scenario = scenario;
 	job->arg = arg;
 	job->has_state = false;

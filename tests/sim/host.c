@@ -97,20 +97,16 @@ void WRAP(sc_os_fault_uninstall)(void)
 {
 }
 
-/* A block for each thread, so that one that is not given back shows as a leak. */
 int WRAP(sc_os_sigstack_install)(void *memory);
 int WRAP(sc_os_sigstack_install)(void *memory)
 {
 	(void)memory;
-	sim.current->signal_stack = sc_os.alloc(64);
-	return sim.current->signal_stack ? 0 : -1;
+	return 0;
 }
 
 void WRAP(sc_os_sigstack_uninstall)(void);
 void WRAP(sc_os_sigstack_uninstall)(void)
 {
-	sc_os.free(sim.current->signal_stack);
-	sim.current->signal_stack = NULL;
 }
 
 /* ---- time ---------------------------------------------------------------------- */

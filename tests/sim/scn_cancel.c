@@ -27,7 +27,7 @@ static int spawn_against_cancel(void *arg)
 
 Test(sim, spawn_races_cancel)
 {
-	explore("sim/spawn_races_cancel", spawn_against_cancel, 0);
+	explore("spawn_races_cancel", spawn_against_cancel, 0);
 }
 
 static int sleep_against_cancel(void *arg)
@@ -49,7 +49,7 @@ static int sleep_against_cancel(void *arg)
 
 Test(sim, sleep_races_cancel)
 {
-	explore("sim/sleep_races_cancel", sleep_against_cancel, WITH_TIMERS);
+	explore("sleep_races_cancel", sleep_against_cancel, WITH_TIMERS);
 }
 
 /* The canceller is a member, so the scope stays open under it. */
@@ -69,7 +69,7 @@ static int cancel_against_close(void *arg)
 
 Test(sim, cancel_races_close)
 {
-	explore("sim/cancel_races_close", cancel_against_close, 0);
+	explore("cancel_races_close", cancel_against_close, 0);
 }
 
 /* ---- shields ---- */
@@ -120,7 +120,7 @@ static int shield(void *arg)
 
 Test(sim, shield_off_races_cancel)
 {
-	explore("sim/shield_off_races_cancel", shield, 0);
+	explore("shield_off_races_cancel", shield, 0);
 }
 
 /* A shield that stays on hides the cancel for good. */
@@ -156,7 +156,7 @@ static int shield_on(void *arg)
 
 Test(sim, shield_hides_a_cancel)
 {
-	explore("sim/shield_hides_a_cancel", shield_on, 0);
+	explore("shield_hides_a_cancel", shield_on, 0);
 }
 
 /* ---- errors ---- */
@@ -186,7 +186,7 @@ static int error_against_cancel(void *arg)
 
 Test(sim, error_races_cancel)
 {
-	explore("sim/error_races_cancel", error_against_cancel, 0);
+	explore("error_races_cancel", error_against_cancel, 0);
 }
 
 static int body_fail_with(struct job *job)
@@ -213,7 +213,7 @@ static int two_errors(void *arg)
 
 Test(sim, first_error_cancels_the_rest)
 {
-	explore("sim/first_error_cancels_the_rest", two_errors, 0);
+	explore("first_error_cancels_the_rest", two_errors, 0);
 }
 
 /* ---- nesting ---- */
@@ -257,7 +257,7 @@ static int nested(void *arg)
 
 Test(sim, nested_scopes_are_cancelled_at_once)
 {
-	explore("sim/nested_scopes_are_cancelled_at_once", nested, 0);
+	explore("nested_scopes_are_cancelled_at_once", nested, 0);
 }
 
 /* A chain of scopes of one task; a child of the innermost parks, which links the chain,
@@ -302,7 +302,7 @@ static int lazy_linking(void *arg)
 
 Test(sim, linking_races_cancel)
 {
-	explore("sim/linking_races_cancel", lazy_linking, 0);
+	explore("linking_races_cancel", lazy_linking, 0);
 }
 
 /* A task that computes, with checkpoints, in scopes that nobody linked: the cancel has to
@@ -347,7 +347,7 @@ static int cancel_against_compute(void *arg)
 
 Test(sim, cancel_reaches_who_computes)
 {
-	explore("sim/cancel_reaches_who_computes", cancel_against_compute, PARALLEL);
+	explore("cancel_reaches_who_computes", cancel_against_compute, PARALLEL);
 }
 
 /* ---- ranges ---- */
@@ -388,5 +388,5 @@ static int range_against_cancel(void *arg)
 
 Test(sim, range_races_cancel)
 {
-	explore("sim/range_races_cancel", range_against_cancel, 0);
+	explore("range_races_cancel", range_against_cancel, 0);
 }

@@ -44,7 +44,7 @@ static int naps(void *arg)
 
 Test(sim, virtual_clock_moves_on_whoever_sleeps_last)
 {
-	explore("sim/virtual_clock_moves_on_whoever_sleeps_last", naps, VIRTUAL | PARALLEL);
+	explore("virtual_clock_moves_on_whoever_sleeps_last", naps, VIRTUAL | PARALLEL);
 }
 
 /* Who is woken finds that another took the work, and sleeps again beside its waker. */
@@ -70,7 +70,7 @@ static int wakes_for_nothing(void *arg)
 
 Test(sim, virtual_clock_moves_on_beside_wakers)
 {
-	explore("sim/virtual_clock_moves_on_beside_wakers", wakes_for_nothing, VIRTUAL | PARALLEL);
+	explore("virtual_clock_moves_on_beside_wakers", wakes_for_nothing, VIRTUAL | PARALLEL);
 }
 
 /* Long tasks bring the monitor in, which wakes workers too: who is woken may have fallen
@@ -101,7 +101,7 @@ static int monitor_wakes(void *arg)
 
 Test(sim, virtual_clock_moves_on_beside_the_monitor)
 {
-	explore("sim/virtual_clock_moves_on_beside_the_monitor", monitor_wakes, VIRTUAL | PARALLEL);
+	explore("virtual_clock_moves_on_beside_the_monitor", monitor_wakes, VIRTUAL | PARALLEL);
 }
 
 /* An interrupt is taken by the monitor, which wakes whom the cancel reached; who is behind a
@@ -144,7 +144,7 @@ static int interrupted(void *arg)
 
 Test(sim, virtual_clock_moves_on_beside_an_interrupt)
 {
-	explore("sim/virtual_clock_moves_on_beside_an_interrupt", interrupted,
+	explore("virtual_clock_moves_on_beside_an_interrupt", interrupted,
 		VIRTUAL | PARALLEL | INTERRUPTS);
 }
 
@@ -189,7 +189,7 @@ static int equal_ticks(void *arg)
 
 Test(sim, event_cancel_and_deadline_on_one_tick)
 {
-	explore("sim/event_cancel_and_deadline_on_one_tick", equal_ticks, VIRTUAL);
+	explore("event_cancel_and_deadline_on_one_tick", equal_ticks, VIRTUAL);
 }
 
 /* Deadlines far apart, moved nearer and further while the clock stands. */
@@ -221,7 +221,7 @@ static int moved_ticks(void *arg)
 
 Test(sim, virtual_clock_follows_a_moved_deadline)
 {
-	explore("sim/virtual_clock_follows_a_moved_deadline", moved_ticks, VIRTUAL);
+	explore("virtual_clock_follows_a_moved_deadline", moved_ticks, VIRTUAL);
 }
 
 /* ---- deadlocks -------------------------------------------------------------------- */
@@ -245,7 +245,7 @@ static int deadlock(void *arg)
 
 Test(sim, a_deadlock_is_seen_by_whoever_sleeps_last)
 {
-	explore("sim/a_deadlock_is_seen_by_whoever_sleeps_last", deadlock, DEADLOCK);
+	explore("a_deadlock_is_seen_by_whoever_sleeps_last", deadlock, DEADLOCK);
 }
 
 /* The clock moves on as long as there is a timer; then it is a deadlock. */
@@ -265,7 +265,7 @@ static int late_deadlock(void *arg)
 
 Test(sim, a_deadlock_comes_after_the_last_timer)
 {
-	explore("sim/a_deadlock_comes_after_the_last_timer", late_deadlock,
+	explore("a_deadlock_comes_after_the_last_timer", late_deadlock,
 		DEADLOCK | VIRTUAL | PARALLEL);
 }
 
@@ -306,7 +306,7 @@ static int punctual(void *arg)
 
 Test(sim, timers_are_served_while_workers_fall_asleep)
 {
-	explore("sim/timers_are_served_while_workers_fall_asleep", punctual, WITH_TIMERS);
+	explore("timers_are_served_while_workers_fall_asleep", punctual, WITH_TIMERS);
 }
 
 /* A deadline is armed late, for a scope with a task that parked: it has to wake the one who
@@ -345,5 +345,5 @@ static int late_deadlines(void *arg)
 
 Test(sim, deadlines_are_served_while_workers_fall_asleep)
 {
-	explore("sim/deadlines_are_served_while_workers_fall_asleep", late_deadlines, WITH_TIMERS);
+	explore("deadlines_are_served_while_workers_fall_asleep", late_deadlines, WITH_TIMERS);
 }

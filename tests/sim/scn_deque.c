@@ -107,7 +107,7 @@ static void deque_scenario(void *arg)
 
 Test(sim, deque_gives_every_slot_once)
 {
-	sim_explore("sim/deque_gives_every_slot_once", deque_scenario, NULL);
+	sim_explore("deque_gives_every_slot_once", deque_scenario, NULL);
 }
 
 /* ---- the ring and the inbox ---- */
@@ -169,7 +169,7 @@ static void ring_scenario(void *arg)
 
 Test(sim, ring_gives_every_item_once)
 {
-	sim_explore("sim/ring_gives_every_item_once", ring_scenario, NULL);
+	sim_explore("ring_gives_every_item_once", ring_scenario, NULL);
 }
 
 static void put_inbox(void *arg)
@@ -228,5 +228,5 @@ static void inbox_scenario(void *arg)
 
 Test(sim, inbox_gives_every_item_once)
 {
-	sim_explore("sim/inbox_gives_every_item_once", inbox_scenario, NULL);
+	sim_explore("inbox_gives_every_item_once", inbox_scenario, NULL);
 }

@@ -45,7 +45,7 @@ static int one_child(void *arg)
 
 Test(sim, all_schedules_of_one_child)
 {
-	exhaust("sim/all_schedules_of_one_child", one_child, 0);
+	exhaust("all_schedules_of_one_child", one_child, 0);
 }
 
 static int yielding_child(void *arg)
@@ -61,7 +61,7 @@ static int yielding_child(void *arg)
 
 Test(sim, all_schedules_of_a_child_that_yields)
 {
-	exhaust("sim/all_schedules_of_a_child_that_yields", yielding_child, 0);
+	exhaust("all_schedules_of_a_child_that_yields", yielding_child, 0);
 }
 
 static int cancelled_sleeper(void *arg)
@@ -79,7 +79,7 @@ static int cancelled_sleeper(void *arg)
 
 Test(sim, all_schedules_of_a_cancelled_sleeper)
 {
-	exhaust("sim/all_schedules_of_a_cancelled_sleeper", cancelled_sleeper, 0);
+	exhaust("all_schedules_of_a_cancelled_sleeper", cancelled_sleeper, 0);
 }
 
 static int late_scope(void *arg)
@@ -97,7 +97,7 @@ static int late_scope(void *arg)
 
 Test(sim, all_schedules_of_a_deadline_at_the_end_of_a_sleep)
 {
-	exhaust("sim/all_schedules_of_a_deadline_at_the_end_of_a_sleep", late_scope,
+	exhaust("all_schedules_of_a_deadline_at_the_end_of_a_sleep", late_scope,
 		SCOPE_VIRTUAL_CLOCK);
 }
 
@@ -117,7 +117,7 @@ static int waited_child(void *arg)
 
 Test(sim, all_schedules_of_a_wait)
 {
-	exhaust("sim/all_schedules_of_a_wait", waited_child, 0);
+	exhaust("all_schedules_of_a_wait", waited_child, 0);
 }
 
 static int stop_at_once(void *arg)
@@ -128,7 +128,7 @@ static int stop_at_once(void *arg)
 
 Test(sim, all_schedules_of_start_and_stop)
 {
-	exhaust("sim/all_schedules_of_start_and_stop", stop_at_once, 0);
+	exhaust("all_schedules_of_start_and_stop", stop_at_once, 0);
 }
 
 /* ---- orders of tasks --------------------------------------------------------------- */
@@ -209,5 +209,5 @@ static int trees(void *arg)
 
 Test(sim, all_orders_of_tasks_of_two_scopes)
 {
-	sim_exhaust("sim/all_orders_of_tasks_of_two_scopes", run_seeded, (void *)trees, 0, MOST);
+	sim_exhaust("all_orders_of_tasks_of_two_scopes", run_seeded, (void *)trees, 0, MOST);
 }

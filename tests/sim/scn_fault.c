@@ -104,7 +104,7 @@ static void fault(void *arg)
 
 Test(sim, a_refusal_comes_out_of_the_scope)
 {
-	sim_explore("sim/a_refusal_comes_out_of_the_scope", fault, NULL);
+	sim_explore("a_refusal_comes_out_of_the_scope", fault, NULL);
 }
 
 /* Tasks that keep their stacks until they are cancelled: if one can't be had for the next, it
@@ -148,5 +148,5 @@ static void starve(void *arg)
 
 Test(sim, a_task_without_a_stack_is_dropped)
 {
-	sim_explore("sim/a_task_without_a_stack_is_dropped", starve, NULL);
+	sim_explore("a_task_without_a_stack_is_dropped", starve, NULL);
 }

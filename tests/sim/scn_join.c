@@ -23,7 +23,7 @@ static int last_child(void *arg)
 
 Test(sim, last_child_races_the_parent_leaving)
 {
-	explore("sim/last_child_races_the_parent_leaving", last_child, 0);
+	explore("last_child_races_the_parent_leaving", last_child, 0);
 }
 
 /* A task that lets itself be put aside, so that the parent has to park in close. */
@@ -46,7 +46,7 @@ static int parked_child(void *arg)
 
 Test(sim, children_that_yield_are_joined)
 {
-	explore("sim/children_that_yield_are_joined", parked_child, 0);
+	explore("children_that_yield_are_joined", parked_child, 0);
 }
 
 /* Spawns one more task into its own scope, which may be closing. */
@@ -83,7 +83,7 @@ static int closing_scope(void *arg)
 
 Test(sim, spawn_into_a_closing_scope)
 {
-	explore("sim/spawn_into_a_closing_scope", closing_scope, 0);
+	explore("spawn_into_a_closing_scope", closing_scope, 0);
 }
 
 /* Thieves and the owner meet at the last item, again and again, with the deque filling and
@@ -110,7 +110,7 @@ static int last_item(void *arg)
 
 Test(sim, steal_races_pop_of_the_last_item)
 {
-	explore("sim/steal_races_pop_of_the_last_item", last_item, PARALLEL);
+	explore("steal_races_pop_of_the_last_item", last_item, PARALLEL);
 }
 
 /* fork-join to a depth, with children that park here and there. */
@@ -146,7 +146,7 @@ static int tree(void *arg)
 
 Test(sim, fork_join_with_parks)
 {
-	explore("sim/fork_join_with_parks", tree, 0);
+	explore("fork_join_with_parks", tree, 0);
 }
 
 /* The parent computes without calling in, and the child has to progress: another worker,
@@ -176,7 +176,7 @@ static int idle_worker(void *arg)
 
 Test(sim, idle_worker_hears_of_a_spawn)
 {
-	explore("sim/idle_worker_hears_of_a_spawn", idle_worker, PARALLEL);
+	explore("idle_worker_hears_of_a_spawn", idle_worker, PARALLEL);
 }
 
 /* Spawns from a task that is not the owner go another way than the join deque. */
@@ -216,7 +216,7 @@ static int spawn_above(void *arg)
 
 Test(sim, spawn_into_a_scope_further_out)
 {
-	explore("sim/spawn_into_a_scope_further_out", spawn_above, 0);
+	explore("spawn_into_a_scope_further_out", spawn_above, 0);
 }
 
 /* ---- ranges ---- */
@@ -255,7 +255,7 @@ static int range(void *arg)
 
 Test(sim, ranges_are_split_by_thieves)
 {
-	explore("sim/ranges_are_split_by_thieves", range, 0);
+	explore("ranges_are_split_by_thieves", range, 0);
 }
 
 /* ---- start and stop ---- */
@@ -281,7 +281,7 @@ static void start_stop(void *arg)
 
 Test(sim, workers_start_and_stop)
 {
-	sim_explore("sim/workers_start_and_stop", start_stop, NULL);
+	sim_explore("workers_start_and_stop", start_stop, NULL);
 }
 
 /* ---- pinned tasks ---- */
@@ -333,5 +333,5 @@ static int pinned(void *arg)
 
 Test(sim, pinned_tasks_stay)
 {
-	explore("sim/pinned_tasks_stay", pinned, 0);
+	explore("pinned_tasks_stay", pinned, 0);
 }

@@ -124,5 +124,5 @@ static int program(void *arg)
 
 Test(sim, random_programs)
 {
-	explore("sim/random_programs", program, WITH_TIMERS);
+	explore("random_programs", program, WITH_TIMERS);
 }

@@ -75,5 +75,5 @@ static void play_twice(void *arg)
 
 Test(sim, a_seed_has_one_order)
 {
-	sim_explore("sim/a_seed_has_one_order", play_twice, NULL);
+	sim_explore("a_seed_has_one_order", play_twice, NULL);
 }

@@ -98,8 +98,8 @@ Test(sim, finds_a_lost_wake_up)
 
 Test(sim, passes_a_kept_wake_up)
 {
-	sim_explore("sim/passes_a_kept_wake_up", kept_wake_up, NULL);
-	cr_assert(sim_exhaust("sim/passes_a_kept_wake_up", kept_wake_up, NULL, 2, 100000) > 30);
+	sim_explore("passes_a_kept_wake_up", kept_wake_up, NULL);
+	cr_assert(sim_exhaust("passes_a_kept_wake_up", kept_wake_up, NULL, 2, 100000) > 30);
 }
 
 /* ---- a mutex that lets two in ---- */
@@ -155,7 +155,7 @@ Test(sim, finds_a_mutex_that_lets_two_in)
 
 Test(sim, passes_a_sound_mutex)
 {
-	cr_assert(sim_exhaust("sim/passes_a_sound_mutex", sound_mutex, NULL, 3, 100000) > 100);
+	cr_assert(sim_exhaust("passes_a_sound_mutex", sound_mutex, NULL, 3, 100000) > 100);
 }
 
 /* ---- a counter that loses an increment ---- */
@@ -199,7 +199,7 @@ Test(sim, finds_a_counter_that_loses_an_increment)
 
 Test(sim, passes_an_atomic_counter)
 {
-	cr_assert(sim_exhaust("sim/passes_an_atomic_counter", atomic_counter, NULL, 4, 100000) >
+	cr_assert(sim_exhaust("passes_an_atomic_counter", atomic_counter, NULL, 4, 100000) >
 		  20);
 }
 
@@ -365,5 +365,5 @@ Test(sim, seeds_differ)
 			same += trace[seed] == trace[other];
 	}
 	cr_assert(same < 64, "%llu pairs of seeds gave the same trace", (unsigned long long)same);
-	sim_explore("sim/seeds_differ", long_scenario, NULL);
+	sim_explore("seeds_differ", long_scenario, NULL);
 }

@@ -27,7 +27,7 @@ static void leave(void *arg)
 
 Test(sim, a_worker_that_left_gets_no_signal)
 {
-	sim_explore("sim/a_worker_that_left_gets_no_signal", leave, NULL);
+	sim_explore("a_worker_that_left_gets_no_signal", leave, NULL);
 }
 
 /* ---- interrupts ------------------------------------------------------------------- */
@@ -50,7 +50,7 @@ static int short_run(void *arg)
 
 Test(sim, an_interrupt_races_the_end_of_the_run)
 {
-	explore("sim/an_interrupt_races_the_end_of_the_run", short_run, INTERRUPTS);
+	explore("an_interrupt_races_the_end_of_the_run", short_run, INTERRUPTS);
 }
 
 /* Tasks that only an interrupt ends; the second one changes nothing. */
@@ -73,6 +73,6 @@ static int until_interrupted(void *arg)
 
 Test(sim, an_interrupt_reaches_tasks_in_any_state)
 {
-	explore("sim/an_interrupt_reaches_tasks_in_any_state", until_interrupted,
+	explore("an_interrupt_reaches_tasks_in_any_state", until_interrupted,
 		INTERRUPTS | WITH_TIMERS);
 }

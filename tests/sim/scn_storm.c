@@ -67,7 +67,7 @@ static int cancel_storm(void *arg)
 
 Test(sim, cancels_of_nested_scopes_meet)
 {
-	explore("sim/cancels_of_nested_scopes_meet", cancel_storm, 0);
+	explore("cancels_of_nested_scopes_meet", cancel_storm, 0);
 }
 
 /* ---- errors ------------------------------------------------------------------------ */
@@ -126,7 +126,7 @@ static int error_storm(void *arg)
 
 Test(sim, errors_are_handed_up_while_scopes_close)
 {
-	explore("sim/errors_are_handed_up_while_scopes_close", error_storm, 0);
+	explore("errors_are_handed_up_while_scopes_close", error_storm, 0);
 }
 
 /* ---- ranges ------------------------------------------------------------------------ */
@@ -184,7 +184,7 @@ static int loop_storm(void *arg)
 
 Test(sim, loops_are_stolen_from_while_they_fail)
 {
-	explore("sim/loops_are_stolen_from_while_they_fail", loop_storm, 0);
+	explore("loops_are_stolen_from_while_they_fail", loop_storm, 0);
 }
 
 struct span {
@@ -243,7 +243,7 @@ static int reduction(void *arg)
 
 Test(sim, a_reduction_keeps_its_order)
 {
-	explore("sim/a_reduction_keeps_its_order", reduction, 0);
+	explore("a_reduction_keeps_its_order", reduction, 0);
 }
 
 /* ---- both -------------------------------------------------------------------------- */
@@ -272,5 +272,5 @@ static int both_root(void *arg)
 
 Test(sim, both_parts_run_once)
 {
-	explore("sim/both_parts_run_once", both_root, 0);
+	explore("both_parts_run_once", both_root, 0);
 }

@@ -39,7 +39,7 @@ static int deadline_against_end(void *arg)
 
 Test(sim, deadline_races_completion)
 {
-	explore("sim/deadline_races_completion", deadline_against_end, WITH_TIMERS);
+	explore("deadline_races_completion", deadline_against_end, WITH_TIMERS);
 }
 
 static int timer_against_cancel(void *arg)
@@ -67,7 +67,7 @@ static int timer_against_cancel(void *arg)
 
 Test(sim, deadline_races_cancel)
 {
-	explore("sim/deadline_races_cancel", timer_against_cancel, WITH_TIMERS);
+	explore("deadline_races_cancel", timer_against_cancel, WITH_TIMERS);
 }
 
 /* Deadlines of scopes that end before they fire: nothing may fire into a dead frame. */
@@ -91,7 +91,7 @@ static int deadline_against_close(void *arg)
 
 Test(sim, deadline_races_close)
 {
-	explore("sim/deadline_races_close", deadline_against_close, WITH_TIMERS);
+	explore("deadline_races_close", deadline_against_close, WITH_TIMERS);
 }
 
 static int body_move_deadline(struct job *job)
@@ -126,7 +126,7 @@ static int moved_deadline(void *arg)
 
 Test(sim, deadlines_are_moved_while_they_fire)
 {
-	explore("sim/deadlines_are_moved_while_they_fire", moved_deadline, WITH_TIMERS);
+	explore("deadlines_are_moved_while_they_fire", moved_deadline, WITH_TIMERS);
 }
 
 static int wait_against_end(void *arg)
@@ -155,7 +155,7 @@ static int wait_against_end(void *arg)
 
 Test(sim, wait_timeout_races_the_last_end)
 {
-	explore("sim/wait_timeout_races_the_last_end", wait_against_end, WITH_TIMERS);
+	explore("wait_timeout_races_the_last_end", wait_against_end, WITH_TIMERS);
 }
 
 /* A waiting owner is cancelled from further out while the last task ends. */
@@ -192,7 +192,7 @@ static int wait_against_cancel(void *arg)
 
 Test(sim, wait_races_cancel)
 {
-	explore("sim/wait_races_cancel", wait_against_cancel, WITH_TIMERS);
+	explore("wait_races_cancel", wait_against_cancel, WITH_TIMERS);
 }
 
 /* Many sleeps of about the same length on all workers. */
@@ -215,5 +215,5 @@ static int sleepers(void *arg)
 
 Test(sim, sleepers_wake_in_time)
 {
-	explore("sim/sleepers_wake_in_time", sleepers, WITH_TIMERS);
+	explore("sleepers_wake_in_time", sleepers, WITH_TIMERS);
 }

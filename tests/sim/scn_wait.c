@@ -26,7 +26,7 @@ static int wait_again(void *arg)
 
 Test(sim, a_second_wait_sees_the_last_end)
 {
-	explore("sim/a_second_wait_sees_the_last_end", wait_again, WITH_TIMERS | PARALLEL);
+	explore("a_second_wait_sees_the_last_end", wait_again, WITH_TIMERS | PARALLEL);
 }
 
 /* A deadline already past polls: it sees the end of tasks that were stolen. */
@@ -58,6 +58,6 @@ static int poll_for_the_end(void *arg)
 
 Test(sim, a_poll_sees_the_end_of_a_stolen_task)
 {
-	explore("sim/a_poll_sees_the_end_of_a_stolen_task", poll_for_the_end,
+	explore("a_poll_sees_the_end_of_a_stolen_task", poll_for_the_end,
 		WITH_TIMERS | PARALLEL);
 }
