@@ -116,6 +116,20 @@ static void thread_signal(struct sc_thread thread)
 
 /* ---- waiting ---- */
 
+/* ThreadSanitizer runs a handler only when the thread is back from the kernel, and of a wait
+ * without a limit the kernel makes a new one after a signal (SA_RESTART). */
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define LATE_SIGNALS 1
+#endif
+#endif
+#if defined(__SANITIZE_THREAD__)
+#define LATE_SIGNALS 1
+#endif
+#ifndef LATE_SIGNALS
+#define LATE_SIGNALS 0
+#endif
+
 static void wait_word(const uint32_t *word, uint32_t expected, int64_t deadline)
 {
 	struct timespec limit;
@@ -126,7 +140,8 @@ static void wait_word(const uint32_t *word, uint32_t expected, int64_t deadline)
 	limit.tv_nsec = deadline % NS_PER_SEC;
 	/* The bitset form takes an absolute time on the monotonic clock. */
 	syscall(SYS_futex, word, FUTEX_WAIT_BITSET_PRIVATE, expected,
-		deadline == INT64_MAX ? NULL : &limit, NULL, FUTEX_BITSET_MATCH_ANY);
+		deadline == INT64_MAX && !LATE_SIGNALS ? NULL : &limit, NULL,
+		FUTEX_BITSET_MATCH_ANY);
 }
 
 static void wake_word(const uint32_t *word, int count)
