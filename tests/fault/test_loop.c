@@ -7,7 +7,6 @@
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 TestSuite(fault, .timeout = 150);
@@ -230,191 +229,97 @@ static void fail_all(enum fault_kind kind)
 		}
 }
 
-#define LOOP(name, kind)                                                                           \
-	Test(fault, name)                                                                          \
-	{                                                                                          \
-		fail_all(FAULT_##kind);                                                            \
-	}
-
-LOOP(every_allocation_fails, ALLOC)
-LOOP(every_reservation_fails, RESERVE)
-LOOP(every_commit_fails, COMMIT)
-LOOP(every_guard_fails, GUARD)
-LOOP(every_thread_fails, THREAD)
-LOOP(every_wait_returns_early, WAIT)
-LOOP(every_mmap_fails, MMAP)
-LOOP(every_mprotect_fails, MPROTECT)
-LOOP(every_madvise_fails, MADVISE)
-LOOP(every_pthread_create_fails, PTHREAD_CREATE)
-LOOP(every_pthread_attr_init_fails, ATTR_INIT)
-LOOP(every_sigaction_fails, SIGACTION)
-LOOP(every_sigaltstack_fails, SIGALTSTACK)
-LOOP(every_pthread_getattr_fails, GETATTR)
-LOOP(every_pthread_attr_getstack_fails, GETSTACK)
-LOOP(every_getrlimit_fails, GETRLIMIT)
-LOOP(every_fopen_fails, FOPEN)
-LOOP(every_fgets_fails, FGETS)
-LOOP(every_sched_getaffinity_fails, AFFINITY)
-
-/* ---- what happens once in a process -------------------------------------------------------- */
-
-/* The exit status of fn in a process of its own. */
-static int in_child(int (*fn)(void))
+Test(fault, every_allocation_fails)
 {
-	int status;
-	pid_t pid;
-
-	fflush(NULL);
-	pid = fork();
-	cr_assert_geq(pid, 0);
-	if (pid == 0) {
-		alarm(LONGEST_SECONDS);
-		_exit(fn());
-	}
-	cr_assert_eq(waitpid(pid, &status, 0), pid);
-	cr_assert(WIFEXITED(status), "%s: call %d of %s: status %x", now.program, now.nth, now.kind,
-		  (unsigned)status);
-	return WEXITSTATUS(status);
+	fail_all(FAULT_ALLOC);
 }
 
-static enum fault_kind kind_now;
-
-/* A function has its name, or none; 2: the call did not come. */
-static int name_of_function(void)
+Test(fault, every_reservation_fails)
 {
-	char name[64], address[64];
-	int hidden;
-
-	fault_install();
-	fault_arm(kind_now, now.nth, now.sticky);
-	snprintf(address, sizeof address, "%p", (void *)(uintptr_t)nothing);
-	sc_os_symbol((const void *)(uintptr_t)nothing, 0, name, sizeof name);
-	if (!fault_disarm())
-		return strcmp(name, "nothing") == 0 ? 2 : 1;
-	hidden = strcmp(name, address) == 0;
-	fault_outcome(hidden);
-	if (!hidden)
-		return 1;
-	/* The next report tries again. */
-	sc_os_symbol((const void *)(uintptr_t)nothing, 0, name, sizeof name);
-	return strcmp(name, "nothing") != 0;
+	fail_all(FAULT_RESERVE);
 }
 
-Test(fault, a_name_that_can_not_be_read_is_an_address_until_it_can)
+Test(fault, every_commit_fails)
 {
-	static const enum fault_kind kinds[] = {FAULT_ALLOC, FAULT_OPEN, FAULT_FSTAT, FAULT_MMAP};
-	size_t i;
-	int rc;
-
-	now.program = "symbol";
-	for (i = 0; i < sizeof kinds / sizeof *kinds; i++) {
-		kind_now = kinds[i];
-		now.kind = fault_name(kind_now);
-		for (now.nth = 0; (rc = in_child(name_of_function)) != 2; now.nth++)
-			cr_assert_eq(rc, 0, "call %d of %s", now.nth, now.kind);
-		cr_assert_gt(now.nth, 0);
-	}
+	fail_all(FAULT_COMMIT);
 }
 
-/* Without it a forked child is not told apart; nothing else depends on it. */
-static int run_without_atfork(void)
+Test(fault, every_guard_fails)
 {
-	struct scope_config config = {.report = no_report};
-	int rc;
-
-	fault_arm(FAULT_ATFORK, 0, 1);
-	rc = scope_run(nothing, NULL, &config);
-	fault_outcome(rc != 0);
-	return fault_disarm() ? rc : 2;
+	fail_all(FAULT_GUARD);
 }
 
-static int seed_without_random(void)
+Test(fault, every_thread_fails)
 {
-	uint64_t seed[2];
-
-	fault_arm(FAULT_GETRANDOM, 0, 1);
-	seed[0] = sc_os_system.random();
-	seed[1] = sc_os_system.random();
-	fault_outcome(0);
-	return fault_disarm() ? seed[0] == seed[1] : 2;
+	fail_all(FAULT_THREAD);
 }
 
-/* As on a kernel before 6.13: each guard is a mapping. */
-static int run_without_guard_regions(void)
+Test(fault, every_wait_returns_early)
 {
-	const struct fault_program *program = fault_programs;
-
-	fault_install();
-	for (; program < fault_programs + fault_program_count; program++)
-		if (run_program(program, 2) != program->result)
-			return 1;
-	return 0;
+	fail_all(FAULT_WAIT);
 }
 
-Test(fault, what_is_only_nice_to_have_may_be_missing)
+Test(fault, every_mmap_fails)
 {
-	now.program = "once";
-	cr_assert_eq(in_child(run_without_atfork), 0);
-	cr_assert_eq(in_child(seed_without_random), 0);
+	fail_all(FAULT_MMAP);
 }
 
-Test(fault, without_guard_regions_everything_runs)
+Test(fault, every_mprotect_fails)
 {
-	now.program = "old kernel";
-	fault_old_kernel = 1;
-	cr_assert_eq(in_child(run_without_guard_regions), 0);
+	fail_all(FAULT_MPROTECT);
 }
 
-/* ---- an interrupt that comes while a run fails to start ------------------------------------ */
-
-static int interrupted_start(struct sc_thread *thread, void (*entry)(void *), void *arg)
+Test(fault, every_madvise_fails)
 {
-	(void)thread;
-	(void)entry;
-	(void)arg;
-	sc_os_interrupt_block(0);
-	raise(SIGINT);
-	return -EAGAIN;
+	fail_all(FAULT_MADVISE);
 }
 
-Test(fault, I2_an_interrupt_during_a_failing_start_is_told)
+Test(fault, every_pthread_create_fails)
 {
-	int signal = 0;
-	struct scope_config config = {.out_signal = &signal};
-
-	sc_os.thread_start = interrupted_start;
-	cr_expect_eq(scope_run(nothing, NULL, &config), -EAGAIN);
-	cr_expect_eq(signal, SIGINT);
-	/* One that fails before it would take any knows nothing of that. */
-	fault_install();
-	fault_arm(FAULT_RESERVE, 0, 1);
-	cr_expect_eq(scope_run(nothing, NULL, &config), -ENOMEM);
-	cr_expect_eq(signal, 0);
+	fail_all(FAULT_PTHREAD_CREATE);
 }
 
-/* ---- a run that starts on a signal stack --------------------------------------------------- */
-
-static void run_in_handler(int signal)
+Test(fault, every_pthread_attr_init_fails)
 {
-	struct scope_config config = {.workers = 1};
-
-	(void)signal;
-	_exit(scope_run(nothing, NULL, &config) == -EPERM ? 42 : 1);
+	fail_all(FAULT_ATTR_INIT);
 }
 
-static int raise_on_sigstack(void)
+Test(fault, every_sigaction_fails)
 {
-	static char stack[SC_SIGSTACK_SIZE];
-	struct sigaction action = {.sa_handler = run_in_handler, .sa_flags = SA_ONSTACK};
-
-	sc_os_sigstack_install(stack);
-	sigaction(SIGUSR1, &action, NULL);
-	raise(SIGUSR1);
-	return 1;
+	fail_all(FAULT_SIGACTION);
 }
 
-Test(fault, S1_run_on_a_signal_stack_eperm)
+Test(fault, every_sigaltstack_fails)
 {
-	now.program = "handler";
-	cr_assert_eq(in_child(raise_on_sigstack), 42);
+	fail_all(FAULT_SIGALTSTACK);
+}
+
+Test(fault, every_pthread_getattr_fails)
+{
+	fail_all(FAULT_GETATTR);
+}
+
+Test(fault, every_pthread_attr_getstack_fails)
+{
+	fail_all(FAULT_GETSTACK);
+}
+
+Test(fault, every_getrlimit_fails)
+{
+	fail_all(FAULT_GETRLIMIT);
+}
+
+Test(fault, every_fopen_fails)
+{
+	fail_all(FAULT_FOPEN);
+}
+
+Test(fault, every_fgets_fails)
+{
+	fail_all(FAULT_FGETS);
+}
+
+Test(fault, every_sched_getaffinity_fails)
+{
+	fail_all(FAULT_AFFINITY);
 }
