@@ -3,8 +3,9 @@
 # that is enough.
 #
 # Usage: tests/coverage.sh [PART...]   parts of tests/run.sh; none: judge what was counted before
-# The library is the one that programs link, without optimisation, and beside it that of the
-# simulation; a branch counts as taken if either took it.  The pages are build/coverage/html.
+# The library is the one that programs link, without optimisation, and beside it those of the
+# simulation and of the fault loops; a branch counts as taken if one of them took it.  The pages
+# are build/coverage/html.
 # Branches of an assertion (SC_ASSERT, SC_INVARIANT) are not asked for.
 set -u
 cd "$(dirname "$0")/.." || exit 2
@@ -28,16 +29,17 @@ least() {
 	status=1
 }
 counted() {
-	gcovr --root . --add-tracefile $BUILD/static.json --add-tracefile $BUILD/sim.json "$@"
+	gcovr --root . --add-tracefile $BUILD/static.json --add-tracefile $BUILD/sim.json \
+		--add-tracefile $BUILD/fault.json "$@"
 }
 
 # Apart first: gcov numbers calls and branches together, and the simulation has more calls.
-for variant in static sim; do
+mkdir -p $BUILD/html
+for variant in static sim fault; do
 	gcovr --root . --filter runtime/ --json $BUILD/$variant.json --exclude-throw-branches \
 		--exclude-branches-by-pattern '.*\bSC_(ASSERT|INVARIANT)\(.*' \
 		$BUILD/$variant || exit 1
 done
-mkdir -p $BUILD/html
 counted --html-details $BUILD/html/index.html
 counted --sort-percentage | tail -n +5
 counted --sort-percentage --branches | tail -n +5

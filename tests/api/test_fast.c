@@ -310,9 +310,7 @@ static int leak_root(void *arg)
 
 Test(fast, S11_leaked_scopes_are_joined_eproto)
 {
-#ifdef SC_TEST_CHECKED
-	cr_skip("frames of a leaked scope can't be kept under checkers");
-#endif
+	skip_leaks_where_checked();
 	ran = 0;
 	cr_assert_eq(run(leak_root, NULL, 1), 0);
 	cr_assert_eq(run(leak_root, NULL, 4), 0);

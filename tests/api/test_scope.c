@@ -697,15 +697,6 @@ static int overwrite(void *arg)
 	return frame[17] != (char)0xa5;
 }
 
-static void skip_leaks_where_checked(void)
-{
-	/* A sanitizer's switch writes below the stack pointer, and it takes the use of a
-	 * dead frame for the error that it is in any other program. */
-#ifdef SC_TEST_CHECKED
-	cr_skip("frames of a leaked scope can't be kept under checkers");
-#endif
-}
-
 static int s11_inlined(void *arg)
 {
 	struct scope s;

@@ -65,3 +65,4 @@
 {"edge", "R0_for_hands_out_slow_iterations_one_by_one", REAL},
 {"edge", "S11_the_second_of_both_leaves_a_scope_open", FRAMES},
 {"parallel", "R0_both_runs_a_part_though_the_other_failed_before", THREADS},
+{"record", "S11_a_leaked_scope_gives_its_records_back", FRAMES},
