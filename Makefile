@@ -211,6 +211,21 @@ $(MODELS): %: %.o $(BUILD)/model/main.o
 	$(call SAY,LD $@)
 	$(Q)$(CXX) -o $@ $^
 
+# The whole runtime: files that the model does not include, with the simulation's clock and
+# thread-local.  Left out: the monitor, and what only a program needs.
+MODEL_RUNTIME := $(patsubst runtime/%.c,$(BUILD)/model/rt/%.o,$(filter-out %/monitor.c \
+	%/errno.c %/fast_leak.c %/parallel.c %/observe.c %/sanitizer.c,\
+	$(wildcard $(patsubst %,runtime/%/*.c,deque fiber sched scope))))
+
+$(BUILD)/model/rt/%.o: runtime/%.c Makefile
+	$(call SAY,CXX model $<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CXX) $(MODEL_FLAGS) -DMODEL_RUNTIME -DSC_SIM -include base/atomic.h -MMD -MP \
+		-x c++ -c -o $@ $<
+
+$(BUILD)/model/runtime.o: MODEL_FLAGS += -DMODEL_RUNTIME -DSC_SIM
+$(BUILD)/model/runtime: $(MODEL_RUNTIME) $(BUILD)/sim/runtime/arch/switch_$(ARCH).o
+
 # Its large frames are to be as rude as any.
 FLAGS_tests/crash/test_overflow.c := -fno-stack-clash-protection
 
@@ -314,4 +329,5 @@ help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
 
 -include $(patsubst %.o,%.d,$(wildcard $(BUILD)/*/runtime/*/*.o $(BUILD)/*/tests/*.o \
-	$(BUILD)/*/tests/*/*.o $(BUILD)/*/examples/*/*.o $(BUILD)/model/*.o))
+	$(BUILD)/*/tests/*/*.o $(BUILD)/*/examples/*/*.o $(BUILD)/model/*.o \
+	$(BUILD)/model/rt/*/*.o))

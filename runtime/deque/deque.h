@@ -35,12 +35,10 @@
 #include "base/atomic.h"
 #include "base/base.h"
 
-typedef int sc_slot_fn(void *arg);
-
 /* An unstarted task, by value. */
 struct sc_slot {
-	SC_PLAIN(sc_slot_fn *) fn;
-	SC_PLAIN(const void *) site; /* return address of the spawn */
+	int (*fn)(void *arg);
+	const void *site; /* return address of the spawn */
 	SC_PLAIN(void *) arg;
 	SC_PLAIN(void *) scope;
 };

@@ -175,6 +175,7 @@ static int refuse_one(struct sc_worker *worker)
 	struct sc_inbox *inbox = &sc_sched.inbox;
 	struct sc_strand *woken = NULL;
 	struct sc_batch batch;
+	struct sc_item *first;
 	struct sc_slot slot;
 	unsigned i;
 
@@ -186,11 +187,12 @@ static int refuse_one(struct sc_worker *worker)
 	if (sc_inbox_count(&worker->pinned))
 		inbox = &worker->pinned;
 	batch = sc_inbox_get(inbox, 1);
-	if (!batch.first || batch.first->kind != SC_ITEM_TASK) {
+	first = batch.first;
+	if (!first || first->kind != SC_ITEM_TASK) {
 		sc_inbox_put(inbox, &batch);
 		return 0;
 	}
-	woken = sc_hooks.refuse(NULL, SC_CONTAINER(batch.first, struct sc_task, item));
+	woken = sc_hooks.refuse(NULL, SC_CONTAINER(first, struct sc_task, item));
 refused:
 	if (woken)
 		sc_ready(woken);

@@ -13,12 +13,15 @@
 namespace model
 {
 
-struct interrupt interrupt;
+struct interrupt interrupts[MOST_THREADS];
+bool has_interrupts;
 struct mutant mutant;
+void *(*read_self)();
+void (*write_self)(void *self);
 
 /* ---- cells: an open hash of addresses ---- */
 
-enum { CELLS = 4096 };
+enum { CELLS = 16384 };
 
 static struct cell {
 	const void *address;
@@ -73,7 +76,8 @@ void begin_schedule()
 	/* What a failed schedule left: its cells went with Relacy's memory. */
 	while (used_count)
 		memset(&cells[used[--used_count]], 0, sizeof cells[0]);
-	memset(&interrupt, 0, sizeof interrupt);
+	memset(interrupts, 0, sizeof interrupts);
+	has_interrupts = false;
 }
 
 void end_schedule()
@@ -95,21 +99,29 @@ void fail(const char *text, rl::debug_info at)
 
 void yield()
 {
+	keep_self self;
+
 	rl::yield(1, MODEL_HERE);
+}
+
+void send_interrupt(unsigned thread, void (*handler)(void *arg), void *arg, unsigned times)
+{
+	struct interrupt *interrupt = &interrupts[thread];
+
+	interrupt->handler = handler;
+	interrupt->arg = arg;
+	interrupt->left = times;
+	has_interrupts = true;
 }
 
 void arm_interrupt(void (*handler)(void *arg), void *arg, unsigned times)
 {
-	interrupt.handler = handler;
-	interrupt.arg = arg;
-	interrupt.thread = rl::thread_index();
-	interrupt.left = times;
-	interrupt.inside = false;
+	send_interrupt(rl::thread_index(), handler, arg, times);
 }
 
 void disarm_interrupt()
 {
-	interrupt.left = 0;
+	interrupts[rl::thread_index()].left = 0;
 }
 
 /* ---- mutants ---- */

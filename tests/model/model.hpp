@@ -39,7 +39,8 @@ void yield();
 void begin_schedule();
 void end_schedule();
 
-/* From now on `handler` may come `times` times in the calling thread. */
+/* From now on `handler` may come `times` times in a thread, the calling one. */
+void send_interrupt(unsigned thread, void (*handler)(void *arg), void *arg, unsigned times);
 void arm_interrupt(void (*handler)(void *arg), void *arg, unsigned times);
 void disarm_interrupt();
 

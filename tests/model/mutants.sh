@@ -79,8 +79,9 @@ models_of() {
 	for dependencies in "$build"/model/*.d; do
 		grep -q "runtime/$1\b" "$dependencies" || continue
 		name=$(basename "$dependencies" .d)
-		[ "$name" = main ] || echo "$name"
+		[ "$name" = main ] || [ "$name" = runtime ] || echo "$name"
 	done
+	! grep -q "runtime/$1\b" "$build"/model/rt/*/*.d || echo runtime
 }
 
 # kill_by_models FILE LINE CHANGE: prints the name of the model that failed.  A program that

@@ -48,18 +48,21 @@ namespace model
 /* ---- the interrupt: a signal handler of one thread, at any of its accesses ---- */
 
 struct interrupt {
-	void (*handler)(void *arg); /* NULL: none */
+	void (*handler)(void *arg);
 	void *arg;
-	unsigned thread;
 	unsigned left; /* how often it may still come */
 	bool inside;
 };
 
-extern struct interrupt interrupt;
+enum { MOST_THREADS = 4 };
+extern struct interrupt interrupts[MOST_THREADS];
+extern bool has_interrupts;
 
 inline void take_interrupt()
 {
-	if (!interrupt.left || interrupt.inside || interrupt.thread != rl::thread_index())
+	struct interrupt &interrupt = interrupts[rl::thread_index()];
+
+	if (!interrupt.left || interrupt.inside)
 		return;
 	/* A search tries both; at random it should not always come at the first access. */
 	if (rl::rand(rl::ctx().is_random_sched() ? 8 : 2) != 1)
@@ -73,9 +76,26 @@ inline void take_interrupt()
 /* Between any two accesses. */
 inline void point()
 {
-	if (interrupt.handler)
+	if (has_interrupts)
 		take_interrupt();
 }
+
+/* ---- the thread-local pointer to its worker, for models of the whole runtime ---- */
+
+/* Set by such a model.  While an access lets other threads run, the pointer is theirs. */
+extern void *(*read_self)();
+extern void (*write_self)(void *self);
+
+struct keep_self {
+	void *self;
+
+	keep_self() : self(read_self ? read_self() : NULL) {}
+	~keep_self()
+	{
+		if (write_self)
+			write_self(self);
+	}
+};
 
 /* ---- cells ---- */
 
@@ -181,6 +201,8 @@ inline rl::debug_info plainly()
 template <class T>
 inline T load(const sc_shared<T, true> *word, rl::memory_order order, rl::debug_info at)
 {
+	keep_self self;
+
 	point();
 	return value_of<T>(cell_of(word)->load(mutated(order, at), at));
 }
@@ -198,6 +220,8 @@ template <class T> inline T get(const sc_shared<T, false> *data)
 
 template <class T> inline void set(sc_shared<T, true> *word, T value)
 {
+	keep_self self;
+
 	point();
 	cell_of(word)->store(bits_of(value), rl::mo_relaxed, plainly());
 }
@@ -285,6 +309,8 @@ template <class T>
 inline void store(sc_shared<T, true> *word, typename same<T>::type value, rl::memory_order order,
 		  rl::debug_info at)
 {
+	keep_self self;
+
 	point();
 	if (!dropped(at))
 		cell_of(word)->store(bits_of(value), mutated(order, at), at);
@@ -301,6 +327,8 @@ template <class T> inline T left_as_is(sc_shared<T, true> *word, rl::debug_info 
 	inline T name(sc_shared<T, true> *word, typename same<T>::type value,                      \
 		      rl::memory_order order, rl::debug_info at)                                   \
 	{                                                                                          \
+		keep_self self;                                                                    \
+                                                                                                   \
 		point();                                                                           \
 		if (dropped(at))                                                                   \
 			return left_as_is(word, at);                                               \
@@ -318,6 +346,7 @@ inline bool cas(sc_shared<T, true> *word, E *expected, typename same<T>::type va
 		rl::memory_order order, rl::debug_info at)
 {
 	typename unsigned_of<sizeof(T)>::type bits = bits_of((T)*expected);
+	keep_self self;
 	bool done;
 
 	point();
@@ -336,6 +365,8 @@ inline bool cas(sc_shared<T, true> *word, E *expected, typename same<T>::type va
 
 inline void fence(rl::debug_info at)
 {
+	keep_self self;
+
 	point();
 	if (!dropped(at))
 		rl::atomic_thread_fence(rl::mo_seq_cst, at);
@@ -368,5 +399,16 @@ inline void fence(rl::debug_info at)
 #define at_cas_acqrel(p, e, v) model::cas((p), (e), (v), rl::mo_acq_rel, MODEL_HERE)
 #define at_fence_sc()        model::fence(MODEL_HERE)
 #define at_signal_fence()    model::point()
+
+/* ---- files of the runtime that are compiled each on its own, as C++ ---- */
+
+#ifdef MODEL_RUNTIME
+/* What C++98 lacks, its words that are names in C, and what is written in assembly. */
+#define _Static_assert(condition, text)
+#define public public_
+extern "C" {
+#include "arch/arch.h"
+}
+#endif
 
 #endif
