@@ -138,6 +138,9 @@ extern __thread struct sc_worker *sc_self_tls
 
 /* The worker of the calling thread.  Volatile, so that no compiler keeps it, or the address
  * of the thread-local, across a call that may switch threads.  To be read again after each. */
+#ifdef SC_MODEL
+struct sc_worker *sc_self(void);
+#else
 SC_INLINE struct sc_worker *sc_self(void)
 {
 #if defined(SC_SIM)
@@ -164,6 +167,7 @@ SC_INLINE struct sc_worker *sc_self(void)
 	return self;
 #endif
 }
+#endif
 
 /* A cheap counter for rate limits, 0.2 to 1 ns a step; the simulation's clock there. */
 SC_INLINE uint64_t sc_ticks(void)

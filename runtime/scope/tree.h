@@ -91,9 +91,9 @@ struct sc_scope {
 	struct sc_running running; /* owner: while it closes */
 	int64_t units;        /* owner; FLUSHED */
 	SC_WORD(struct sc_strand *) waiter; /* WAITER: lock.  Closing, watching: the owner */
-	struct sc_scope *children; /* lock; LINKED: scopes and nodes below */
-	struct sc_scope *next;     /* lock of the parent; LINKED */
-	struct sc_scope **link;    /* lock of the parent; LINKED */
+	SC_PLAIN(struct sc_scope *) children; /* lock; LINKED: scopes and nodes below */
+	SC_PLAIN(struct sc_scope *) next;  /* lock of the parent; LINKED */
+	SC_PLAIN(struct sc_scope *) *link; /* lock of the parent; LINKED */
 	struct sc_alarm alarm;     /* lock; DEADLINE, ARMED */
 	struct sc_extra *extra;    /* lock; EXTRA: name and error records */
 	const void *error_site;    /* lock; FAILED */

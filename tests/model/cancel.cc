@@ -1,0 +1,309 @@
+/* tests/model/cancel.cc: models of the tree under a cancel: locks, lazy links, walks, waiters,
+ * the epoch; runtime/scope/cancel.c, and of runtime/scope/attend.c what looks at the epoch.
+ */
+#include "runtime.hpp"
+
+static SC_WORD(uint32_t) woken; /* strands that a walk claimed and queued */
+
+#include "sched/timers.c"
+#include "sched/wheel.c"
+#include "scope/cancel.c"
+
+static struct sc_item *first_woken;
+
+void sc_ready_batch(struct sc_batch *batch)
+{
+	if (!batch->first)
+		return;
+	first_woken = batch->first;
+	at_add_acqrel(&woken, 1 + first_woken->packed);
+}
+
+void sc_notify(void) {}
+void sc_wake_worker(struct sc_worker *) {}
+unsigned sc_ring_steal(struct sc_ring *, struct sc_item **, unsigned)
+{
+	return 0;
+}
+
+static unsigned poked;
+
+void sc_poke_all(void)
+{
+	at_fence_sc();
+	poked++;
+}
+
+template <class T, int threads> struct tree_test : model::test<T, threads> {
+	struct sc_worker workers[3];
+	struct sc_strand strand[2];
+	struct sc_scope top, middle, leaf[2];
+	SC_PLAIN(uint32_t) gone[2]; /* the memory of a leaf after its close */
+
+	void open(struct sc_scope *s, struct sc_scope *parent)
+	{
+		memset((void *)s, 0, sizeof *s);
+		s->parent = (uintptr_t)parent;
+	}
+
+	/* top, below it middle, below that two leaves; only the root is linked. */
+	void set_up()
+	{
+		unsigned i;
+
+		model::set_up_workers(workers, 3);
+		open(&sc_root, NULL);
+		sc_root.state = SC_LINKED;
+		sc_epoch = 0;
+		woken = 0;
+		poked = 0;
+		open(&top, &sc_root);
+		open(&middle, &top);
+		for (i = 0; i < 2; i++) {
+			open(&leaf[i], &middle);
+			memset((void *)&strand[i], 0, sizeof strand[i]);
+			gone[i] = 0;
+		}
+	}
+
+	/* What publish_sleep does, without a timer: true if it parked. */
+	bool park(unsigned i)
+	{
+		sc_wait_prepare(&strand[i]);
+		if (!sc_register(&workers[i], &strand[i], &leaf[i]))
+			sc_wait_claim(&strand[i], SC_WAIT_CANCEL);
+		return sc_wait_commit(&strand[i]);
+	}
+
+	/* The same invariant as in tree.h, when all is still. */
+	void check_links(struct sc_scope *s)
+	{
+		struct sc_scope *child;
+
+		for (child = s->children; child; child = child->next) {
+			MODEL_CHECK(child->state & SC_LINKED);
+			MODEL_CHECK(!(child->state & SC_OUTER) == !effective(s->state));
+			MODEL_CHECK(*child->link == child);
+			check_links(child);
+		}
+	}
+};
+
+/* ---- a cancel finds who parks ---- */
+
+/* Whoever is first, the other sees it: no parked strand is left in a cancelled scope. */
+struct park_against_cancel : tree_test<park_against_cancel, 2> {
+	bool parked;
+
+	void thread(unsigned index)
+	{
+		if (index)
+			sc_cancel(&top, SCOPE_CAUSE_EXPLICIT);
+		else
+			parked = park(0);
+	}
+	void check()
+	{
+		MODEL_CHECK(strand[0].wait == SC_WAIT_CANCEL);
+		MODEL_CHECK(woken == parked);
+		check_links(&sc_root);
+	}
+};
+static model::bound<park_against_cancel> park_against_cancel(
+	"cancel/who_parks_while_a_cancel_walks_is_found", 2);
+
+/* Two strands link the same scopes from below. */
+struct two_link : tree_test<two_link, 3> {
+	bool parked[2];
+
+	void thread(unsigned index)
+	{
+		if (index == 2)
+			sc_cancel(&top, SCOPE_CAUSE_EXPLICIT);
+		else
+			parked[index] = park(index);
+	}
+	void check()
+	{
+		unsigned i;
+
+		for (i = 0; i < 2; i++)
+			MODEL_CHECK(strand[i].wait == SC_WAIT_CANCEL);
+		MODEL_CHECK(woken == (unsigned)parked[0] + parked[1]);
+		check_links(&sc_root);
+	}
+};
+static model::random<two_link> two_link(
+	"cancel/two_strands_link_while_a_cancel_walks", 20000);
+
+struct linked_once : tree_test<linked_once, 2> {
+	void thread(unsigned index)
+	{
+		sc_link(&workers[index], &leaf[index]);
+	}
+	void check()
+	{
+		MODEL_CHECK(sc_root.children == &top && !top.next);
+		MODEL_CHECK(top.children == &middle && !middle.next);
+		MODEL_CHECK(leaf[0].next == &leaf[1] || leaf[1].next == &leaf[0]);
+		check_links(&sc_root);
+	}
+};
+static model::random<linked_once> linked_once(
+	"cancel/two_strands_link_each_scope_once", 20000);
+
+/* ---- nothing that a walk can reach is freed ---- */
+
+/* Siblings close while a cancel walks over them; their memory is written to at once. */
+struct unlink_against_walk : tree_test<unlink_against_walk, 3> {
+	void set_up()
+	{
+		tree_test<unlink_against_walk, 3>::set_up();
+		sc_link(&workers[0], &leaf[0]);
+		sc_link(&workers[0], &leaf[1]);
+	}
+	void thread(unsigned index)
+	{
+		if (index == 2) {
+			sc_cancel(&top, SCOPE_CAUSE_EXPLICIT);
+			return;
+		}
+		sc_unlink(&leaf[index]);
+		leaf[index].next = NULL;
+		leaf[index].link = NULL;
+		leaf[index].children = &top;
+	}
+	void check()
+	{
+		MODEL_CHECK(!middle.children);
+		check_links(&sc_root);
+	}
+};
+static model::bound<unlink_against_walk> unlink_against_walk(
+	"cancel/closed_scopes_are_out_of_reach_of_a_walk", 2);
+
+struct two_unlink : tree_test<two_unlink, 2> {
+	void set_up()
+	{
+		tree_test<two_unlink, 2>::set_up();
+		sc_link(&workers[0], &leaf[0]);
+		sc_link(&workers[0], &leaf[1]);
+	}
+	void thread(unsigned index)
+	{
+		sc_unlink(&leaf[index]);
+		leaf[index].next = NULL;
+	}
+	void check()
+	{
+		MODEL_CHECK(!middle.children);
+	}
+};
+static model::full<two_unlink> two_unlink("cancel/siblings_unlink_each_other_from_one_list");
+
+/* One closes, another is linked into the same list. */
+struct link_against_unlink : tree_test<link_against_unlink, 2> {
+	void set_up()
+	{
+		tree_test<link_against_unlink, 2>::set_up();
+		sc_link(&workers[0], &leaf[0]);
+	}
+	void thread(unsigned index)
+	{
+		if (index)
+			sc_link(&workers[1], &leaf[1]);
+		else
+			sc_unlink(&leaf[0]);
+	}
+	void check()
+	{
+		MODEL_CHECK(middle.children == &leaf[1] && !leaf[1].next);
+		check_links(&sc_root);
+	}
+};
+static model::bound<link_against_unlink> link_against_unlink(
+	"cancel/one_unlinks_while_its_sibling_links", 3);
+
+/* ---- the waiter ---- */
+
+/* A strand that something else woke parks again: the walk that found its first wait must not
+ * end the second, and must not miss it. */
+struct park_again : tree_test<park_again, 2> {
+	bool first, second;
+
+	void set_up()
+	{
+		tree_test<park_again, 2>::set_up();
+		MODEL_CHECK(park(0));
+	}
+	void thread(unsigned index)
+	{
+		if (index) {
+			sc_cancel(&leaf[0], SCOPE_CAUSE_EXPLICIT);
+			return;
+		}
+		first = sc_wait_claim(&strand[0], SC_WAIT_EVENT);
+		if (!first) /* the cancel won, and continues it */
+			while (!at_load_acq(&woken))
+				model::yield();
+		sc_unregister(&leaf[0]);
+		second = park(0);
+	}
+	void check()
+	{
+		MODEL_CHECK(strand[0].wait == SC_WAIT_CANCEL);
+		MODEL_CHECK(woken == (unsigned)!first + second);
+	}
+};
+static model::bound<park_again> park_again(
+	"cancel/a_walk_ends_the_wait_that_it_found", 2);
+
+/* A shield is taken off while its strand parks. */
+struct unshield : tree_test<unshield, 2> {
+	bool parked;
+
+	void set_up()
+	{
+		tree_test<unshield, 2>::set_up();
+		sc_cancel(&top, SCOPE_CAUSE_EXPLICIT);
+		middle.state = SC_SHIELD;
+	}
+	void thread(unsigned index)
+	{
+		if (index)
+			sc_set_shield(&middle, 0);
+		else
+			parked = park(0);
+	}
+	void check()
+	{
+		MODEL_CHECK(strand[0].wait == SC_WAIT_CANCEL);
+		MODEL_CHECK(woken == parked);
+		check_links(&sc_root);
+	}
+};
+static model::bound<unshield> unshield(
+	"cancel/who_parks_while_a_shield_comes_off_is_found", 2);
+
+/* A cancel from above and one of the scope itself: the waiter is queued once. */
+struct two_cancels : tree_test<two_cancels, 2> {
+	bool parked;
+
+	void set_up()
+	{
+		tree_test<two_cancels, 2>::set_up();
+		MODEL_CHECK(park(0));
+	}
+	void thread(unsigned index)
+	{
+		sc_cancel(index ? &top : &leaf[0], SCOPE_CAUSE_EXPLICIT);
+	}
+	void check()
+	{
+		MODEL_CHECK(strand[0].wait == SC_WAIT_CANCEL && woken == 1);
+		MODEL_CHECK((leaf[0].state & (SC_OWN | SC_OUTER)) == (SC_OWN | SC_OUTER));
+		check_links(&sc_root);
+	}
+};
+static model::bound<two_cancels> two_cancels(
+	"cancel/two_cancels_wake_a_strand_once", 2);
