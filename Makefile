@@ -61,12 +61,15 @@ FLAGS_shared = $(CFLAGS) -fPIC
 # not be seen by the optimiser, and what scope_fast.h names in assembly must be seen by the
 # linker, so these two files stay out.
 CC_lto = $(CC)
+FAT ?= -ffat-lto-objects
 FLAGS_lto = $(CFLAGS) -DSC_PROGRAM $(if $(filter %/errno.c %/fast_leak.c,$<),-fno-lto,-flto \
-	-ffat-lto-objects)
+	$(FAT))
 CC_asan = $(CC)
 FLAGS_asan = -O1 -g -fno-optimize-sibling-calls -fsanitize=address,undefined \
 	-fno-sanitize-recover=all -DSC_TEST_SHIM
 CC_tsan = $(TSAN_CC)
+# A switch counts as an order: what belongs to a worker, and is not shared, is written by each
+# strand that it runs in turn.  So a race is seen between tasks that run on two workers at once.
 FLAGS_tsan = -O1 -g -DSC_TSAN_SWITCH_FLAGS=0 -fno-optimize-sibling-calls -fsanitize=thread \
 	-DSC_TEST_SHIM
 CC_sim = $(CC)
@@ -186,6 +189,19 @@ $(BUILD)/fault/scope-sum: $(call objects,static,$(wildcard examples/scope-sum/*.
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o %.a,$^) $(LIBS) $(LIBS_scope-sum)
 
+# The archive of a variant (MATRIX: static or lto) under the tests, without Criterion, which is
+# built by one compiler only; see tests/matrix.sh.
+MATRIX ?= static
+ifneq ($(filter $(BUILD)/matrix/%,$(MAKECMDGOALS)),)
+FLAGS_$(MATRIX) += -DSC_TEST_SHIM
+$(foreach t,unit api,$(eval $(call test_program,$(BUILD)/matrix/$(t),$(MATRIX),$(t),\
+	$(BUILD)/libscope$(if $(filter lto,$(MATRIX)),-lto).a,tests/shim.c,)))
+endif
+
+# A program with errors that the checkers must find.
+$(foreach v,asan tsan valgrind,$(eval $(call \
+	test_program,$(BUILD)/$(v)/planted,$(v),tools,$(BUILD)/$(v)/libscope.a,,)))
+
 # Linked statically: an emulator finds no libraries of the other CPU.
 define aarch64_program
 $(call test_program,$(BUILD)/aarch64/$(1),$(2),$(1),$(BUILD)/$(2)/libscope.a,tests/shim.c $(4),$(3))
@@ -286,6 +302,14 @@ soak: ## Run everything at once for an hour (SOAK_SECONDS); memory must stay fla
 	$(Q)tests/setup.sh soak
 	$(Q)$(MAKE) --no-print-directory $(BUILD)/test/soak
 	$(Q)$(BUILD)/test/soak
+
+valgrind: ## Run the unit and API tests under valgrind's memcheck.
+	$(Q)tests/setup.sh valgrind
+	$(Q)tests/run.sh tools valgrind
+
+matrix: ## Run them with each compiler, optimisation, allocator and number of workers.
+	$(Q)tests/setup.sh matrix
+	$(Q)tests/run.sh matrix-all
 
 lint: ## Check layers, names, memory-order tags, headers and documented errors.
 	$(Q)tests/run.sh lint

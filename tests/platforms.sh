@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# tests/platforms.sh: the parts of tests/run.sh for another CPU; read by it.
+# tests/platforms.sh: the parts of tests/run.sh for other CPUs, compilers, tools; read by it.
 
 aarch64_cc=${AARCH64_CC:-aarch64-linux-gnu-gcc}
 
@@ -42,4 +42,35 @@ run_aarch64_all() {
 	emulated crash crash
 	SIM_SECONDS=1 emulated sim sim
 	STRESS_SECONDS=${STRESS_SECONDS:-10} emulated stress stress
+}
+
+# The checkers find what they must.
+run_tools() {
+	local tool
+
+	for tool in asan tsan valgrind; do
+		built "tools-$tool" "$build/$tool/planted" &&
+			program "tools-$tool" 120 tests/tools.sh "$tool" "$build/$tool/planted"
+	done
+}
+
+# memcheck follows the stack that a thread is on only while no other thread runs tasks.
+run_valgrind() {
+	local directory
+
+	for directory in unit api; do
+		built "valgrind-$directory" "$build/valgrind/$directory" || continue
+		SCOPE_WORKERS=1 program "valgrind-$directory" 1800 valgrind -q --fair-sched=yes \
+			--error-exitcode=99 "$build/valgrind/$directory" --fork -j"$jobs" \
+			--timeout 600
+	done
+}
+
+run_matrix() {
+	WORKERS="3 8" ALLOCATORS=jemalloc program matrix 600 tests/matrix.sh gcc-O0 clang-lto
+}
+
+run_matrix_all() {
+	program matrix 7200 tests/matrix.sh
+	grep '^# .*glibc\|^# .*jemalloc\|^# build' "$log/matrix.tap" | sed 's/^# //'
 }

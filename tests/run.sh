@@ -3,7 +3,7 @@
 # "N passed, N failed".
 #
 # Usage: tests/run.sh [PART...]   parts: lint unit api crash fault examples sim model asan tsan
-#   aarch64 gate stress soak; beyond "make test": aarch64-all
+#   tools aarch64 matrix gate stress soak; beyond "make test": aarch64-all valgrind matrix-all
 # Everything that runs prints TAP; a program that dies or hangs fails what it had not reported.
 # Skipped tests count as neither.  Environment: BUILD (build), STRESS_SECONDS (60), SOAK_SECONDS
 # (20), EXAMPLES (all).
@@ -20,7 +20,8 @@ started=$(date +%s%N)
 mkdir -p "$log"
 
 if [ $# -eq 0 ]; then
-	parts="lint unit api crash fault examples sim model asan tsan aarch64 gate stress soak"
+	parts="lint unit api crash fault examples sim model asan tsan tools aarch64 matrix gate"
+	parts="$parts stress soak"
 	everything=1
 else
 	parts=$*
@@ -282,6 +283,7 @@ targets_of() {
 		has_sources unit && echo "$build/$1/unit"
 		has_sources api && echo "$build/$1/api" ;;
 	aarch64) targets_of_aarch64 ;;
+	tools) echo "$build"/{asan,tsan,valgrind}/planted ;;
 	lint | gate) echo lib ;;
 	model) models | sed "s|^|$build/model/|" ;;
 	examples) for directory in examples/*/; do

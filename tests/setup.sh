@@ -1,7 +1,7 @@
 #!/bin/sh
 # tests/setup.sh: installs what a make target needs and this machine lacks.
 #
-# Usage: tests/setup.sh run|test|perf|asan|tsan|model|aarch64|coverage|soak
+# Usage: tests/setup.sh run|test|perf|asan|tsan|model|aarch64|coverage|soak|valgrind|matrix
 # Silent when nothing is missing.  Installs Debian packages with apt-get, through sudo when
 # not root.  Exit 0: everything is there; 1: one sentence names the packages to install.
 set -u
@@ -39,6 +39,14 @@ missing_aarch64() {
 	has aarch64-linux-gnu-gcc || echo gcc-aarch64-linux-gnu
 	[ -e /usr/aarch64-linux-gnu/lib/libc.a ] || echo libc6-dev-arm64-cross
 	has qemu-aarch64-static || has qemu-aarch64 || echo qemu-user-static
+}
+
+# clang, and what the linker reads its link-time code with.
+missing_lto() {
+	has gcc || echo gcc
+	has clang-19 || ! has clang || return
+	has clang-19 || echo clang-19 libclang-rt-19-dev
+	[ -e /usr/lib/llvm-19/lib/LLVMgold.so ] || echo llvm-19-linker-tools
 }
 
 missing() {
@@ -80,11 +88,16 @@ missing() {
 		has openssl || echo openssl ;;
 	tsan) has_tsan || echo clang-19 libclang-rt-19-dev ;;
 	aarch64) missing_aarch64 ;;
+	valgrind)
+		has valgrind || echo valgrind
+		has_tsan || echo clang-19 libclang-rt-19-dev ;;
+	matrix) missing_lto ;;
 	test)
 		has pkg-config || echo pkg-config
 		has valgrind || echo valgrind
 		has openssl || echo openssl
 		missing_aarch64
+		missing_lto
 		has_tsan || echo clang-19 libclang-rt-19-dev ;;
 	esac
 }
@@ -99,7 +112,8 @@ install() {
 	case " $packages " in
 	*" clang-19 "*)
 		apt-cache show libclang-rt-19-dev >/dev/null 2>&1 ||
-			packages=$(echo "$packages" | sed 's/clang-19 libclang-rt-19-dev/clang/') ;;
+			packages=$(echo "$packages" | sed 's/clang-19 libclang-rt-19-dev/clang/g
+				s/llvm-19-linker-tools//') ;;
 	esac
 	recommends=--no-install-recommends
 	case " $packages " in

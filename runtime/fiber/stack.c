@@ -33,7 +33,11 @@ enum {
 #endif
 };
 
+#ifdef SC_CHECKED
+static const size_t chunk_size = 4u << 20;
+#else
 static const size_t chunk_size = 64u << 20;
+#endif
 static const size_t usable_least = 16u << 10, usable_most = 1u << 30;
 
 struct region {

@@ -5,12 +5,39 @@
 # which may go on in another thread.  The check follows its machine code in both libraries:
 # from the entry and from every call that comes back, on every way, there is such a read before
 # the next child is called, and from a child's before the return too.  x86-64 only.
+#
+# Usage: tests/lint/tls.sh [DIRECTORY [PROGRAM]]    PROGRAM: that one is checked, not the libraries
 cd "${1:-.}" || exit 2
 build=${BUILD:-build}
 case $(uname -m) in
 x86_64) ;;
 *) exit 0 ;;
 esac
+
+# Of a program $1, with everything in sight of the optimiser: no function that may go on in
+# another thread takes the address of a thread-local variable, which it could keep.  The ones left
+# out run on a thread's own stack, which stays there.
+check_program() {
+	objdump -d --no-show-raw-insn "$1" | awk '
+	/^[0-9a-f]+ <.*>:$/ {
+		name = $2
+		takes = 0
+		sub(/\.[0-9a-z.]*>/, ">", name)
+		stays = name ~ /<(scope_run|run_thread|work|sc_os_sigstack_(un)?install)>/
+	}
+	/%fs:0x0,/ { takes = !stays }
+	takes && /call/ && !/__tls_get_addr|__stack_chk_fail/ {
+		print name " takes the address of a thread-local variable and calls"
+		takes = 0
+		failed = 1
+	}
+	END { exit failed }'
+}
+
+if [ $# -gt 1 ]; then
+	check_program "$2"
+	exit
+fi
 
 bad=0
 # Checks the library $1.

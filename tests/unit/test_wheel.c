@@ -330,6 +330,8 @@ Test(wheel, cost_with_a_million_timers)
 	cr_assert(fired == N && wheel.count == 0);
 	fprintf(stderr, "wheel, 10^6 timers over 1 s, ns: insert %.1f, remove %.1f, expire %.1f\n",
 		insert * 1e9 / N, removal * 1e9 / N, expire * 1e9 / N);
+#ifndef SC_VALGRIND
 	cr_assert(insert < 2 && removal < 2 && expire < 5, "more than 2 us an operation");
+#endif
 	free(timer);
 }
