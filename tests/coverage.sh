@@ -20,6 +20,10 @@ if [ $# -gt 0 ]; then
 	${CC:-cc} -O1 -Wall -Wextra -c -o $BUILD/flush.o tests/coverage/flush.c || exit 1
 	find $BUILD -name '*.gcda' -delete
 	EXAMPLES=tests/examples/scope-sum.sh tests/run.sh "$@" || status=1
+	# Their list of calls that may fail would count those of gcov.
+	make --no-print-directory $BUILD/fault/fault >$BUILD/log/fault.build 2>&1 &&
+		$BUILD/fault/fault --fork -j2 >$BUILD/log/fault.tap 2>&1 ||
+		{ status=1 && grep '^not ok' $BUILD/log/fault.tap; }
 fi
 
 # least FOLDER PERCENT: fails if fewer of its branches were taken.
@@ -33,8 +37,8 @@ counted() {
 		--add-tracefile $BUILD/fault.json "$@"
 }
 
-# Apart first: gcov numbers calls and branches together, and the simulation has more calls.
 mkdir -p $BUILD/html
+# Apart first: gcov numbers calls and branches together, and the simulation has more calls.
 for variant in static sim fault; do
 	gcovr --root . --filter runtime/ --json $BUILD/$variant.json --exclude-throw-branches \
 		--exclude-branches-by-pattern '.*\bSC_(ASSERT|INVARIANT)\(.*' \

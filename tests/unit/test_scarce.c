@@ -115,6 +115,73 @@ Test(scarce, S7_the_last_slots_of_a_deque_are_offered_too)
 	cr_assert_eq(run_scarce(fills_the_end_slowly, 2, 0, PLENTY), 0);
 }
 
+/* A poll exposes the slots of its scope and takes nothing: the deque is full of them. */
+static int spawns_over_exposed_slots(void *arg)
+{
+	struct scope s;
+
+	(void)arg;
+	scope_open(&s);
+	fill(&s, SLOTS);
+	CHECK_EQ(scope_wait_until(&s, 0), -ETIMEDOUT);
+	fill(&s, 10);
+	CHECK_EQ(scope_close(&s), 0);
+	CHECK_EQ(ran, SLOTS + 10);
+	return 0;
+}
+
+Test(scarce, S7_a_deque_full_of_exposed_slots_is_kept)
+{
+	cr_assert_eq(virtually(spawns_over_exposed_slots, PLENTY), 0);
+}
+
+static int both_without_memory(void *arg)
+{
+	struct scope full;
+
+	(void)arg;
+	scope_open(&full);
+	fill(&full, SLOTS);
+	at_store_rlx(&allocs_left, 0);
+	CHECK_EQ(scope_both(never_called, NULL, never_called, NULL), -ENOMEM);
+	at_store_rlx(&allocs_left, PLENTY);
+	CHECK_EQ(scope_close(&full), 0);
+	return 0;
+}
+
+Test(scarce, R0_both_on_a_full_deque_without_memory_runs_neither_enomem)
+{
+	cr_assert_eq(virtually(both_without_memory, PLENTY), 0);
+}
+
+static int count_part(size_t begin, size_t end, void *arg)
+{
+	ran += (int)(end - begin);
+	return arg && begin >= 50 ? -EIO : 0;
+}
+
+/* There is no room for the loop's range: it is queued, and its strand finds none either. */
+static int loops_on_a_full_deque(void *arg)
+{
+	struct scope full;
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		scope_open(&full);
+		fill(&full, SLOTS);
+		CHECK_EQ(scope_for(0, 95, 10, count_part, i ? &full : NULL), i ? -EIO : 0);
+		CHECK_EQ(scope_close(&full), 0);
+		CHECK_EQ(ran, SLOTS + (i ? 60 : 95));
+		ran = 0;
+	}
+	return arg != NULL;
+}
+
+Test(scarce, S7_a_loop_on_a_full_deque_runs_part_by_part)
+{
+	cr_assert_eq(virtually(loops_on_a_full_deque, PLENTY), 0);
+}
+
 static int no_memory_to_queue(void *arg)
 {
 	struct scope full, s;
