@@ -12,9 +12,6 @@ FILENAME == "docs/testing.md" {
 	}
 	next
 }
-match($0, /^LOOP\([a-z_]+/) { # the tests that tests/fault/test_loop.c makes by a macro
-	there["fault/" substr($0, RSTART + 5, RLENGTH - 5)] = 1
-}
 match($0, /^Test\([a-z]+, *[A-Za-z0-9_]+/) {
 	name = substr($0, RSTART + 5, RLENGTH - 5)
 	sub(/, */, "/", name)
