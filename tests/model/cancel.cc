@@ -246,11 +246,13 @@ struct park_again : tree_test<park_again, 2> {
 		if (!first) /* the cancel won, and continues it */
 			while (!at_load_acq(&woken))
 				model::yield();
-		sc_unregister(&leaf[0]);
+		else /* who was cancelled leaves that to the walk */
+			sc_unregister(&leaf[0]);
 		second = park(0);
 	}
 	void check()
 	{
+		MODEL_CHECK(!(leaf[0].state & SC_WAITER));
 		MODEL_CHECK(strand[0].wait == SC_WAIT_CANCEL);
 		MODEL_CHECK(woken == (unsigned)!first + second);
 	}
