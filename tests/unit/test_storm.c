@@ -8,7 +8,7 @@
 
 #include <stdlib.h>
 
-TestSuite(scenario, .timeout = 100);
+TestSuite(scenario, .timeout = 600);
 
 /* STORM_TASKS=1000000 for all of them: that takes 9 GB. */
 static int tasks(void)
@@ -71,15 +71,15 @@ static int cancel_all(void *arg)
 	return 0;
 }
 
-/* The smallest of three: others use this machine too. */
+/* The smallest of three: others use this machine too.  Very many take long enough by themselves. */
 static int64_t cancel_of(int count)
 {
 	struct scope_config config = {
 		.workers = 1, .flags = SCOPE_VIRTUAL_CLOCK, .stack_size = 16384};
 	int64_t best = INT64_MAX;
-	int i;
+	int i, times = tasks() > 100000 ? 1 : 3;
 
-	for (i = 0; i < 3; i++) {
+	for (i = 0; i < times; i++) {
 		struct storm storm = {.tasks = count};
 
 		ran = 0;
