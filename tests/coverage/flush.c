@@ -43,7 +43,8 @@ int __wrap_raise(int signal)
 /* A handler that puts another one back will not see the end of its signal.  Handlers run on
  * signal stacks, or in threads that have none; runs are begun and ended by the first thread.
  * Weak: tests/fault/table.c has one of its own. */
-__attribute__((weak)) int __wrap_sigaction(int signal, const struct sigaction *action, struct sigaction *old)
+__attribute__((weak)) int __wrap_sigaction(int signal, const struct sigaction *action,
+					   struct sigaction *old)
 {
 	stack_t stack;
 
