@@ -22,7 +22,7 @@ check_program() {
 	/^[0-9a-f]+ <.*>:$/ {
 		name = $2
 		takes = 0
-		sub(/\.[0-9a-z.]*>/, ">", name)
+		sub(/\.[0-9a-z_.]*>/, ">", name)
 		stays = name ~ /<(scope_run|run_thread|work|sc_os_sigstack_(un)?install)>/
 	}
 	/%fs:0x0,/ { takes = !stays }
