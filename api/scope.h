@@ -42,8 +42,9 @@ extern "C" {
 #endif
 SCOPE_API int *scope_errno_location(void);
 
-/* What a task runs.  0 is success; any other value, positive too, is an error of the
- * scope it was spawned into. */
+/* What a task runs.  0 is success; any other value, positive too, is an error of the scope it
+ * was spawned into, but for -ECANCELED in a cancelled place.  It returns: neither a C++
+ * exception nor longjmp may leave it. */
 typedef int scope_task_fn(void *arg);
 
 #define SCOPE_NEVER INT64_MAX
@@ -68,8 +69,8 @@ enum scope_run_flags {
 };
 
 struct scope_config {
-	unsigned workers;        /* 0: 1 with a seed, else SCOPE_WORKERS, else the processors
-				  * this process may use */
+	unsigned workers;        /* at most 1024; 0: 1 with a seed, else SCOPE_WORKERS if that
+				  * is a number, else the processors this process may use */
 	size_t stack_size;       /* usable bytes of a task's stack, 16 KiB to 1 GiB; 0: 256 KiB */
 	int64_t grace_ns;        /* must be 0: the first SIGINT or SIGTERM cancels at once */
 	int64_t kill_after_ns;   /* no progress so long after an interrupt: report, exit; 0: 5 s */
@@ -132,7 +133,7 @@ enum scope_timeout_policy {
 
 struct scope_options {
 	const char *name;     /* for reports; must live until close */
-	int64_t deadline_ns;  /* absolute; 0: none */
+	int64_t deadline_ns;  /* absolute: scope_now() and how long; 0: none */
 	unsigned on_timeout;  /* enum scope_timeout_policy */
 	bool shield;          /* hide cancels from outside */
 	uint64_t reserved[8]; /* must be 0 */
@@ -154,7 +155,7 @@ SCOPE_API void scope_open(struct scope *s);
  *
  * options  NULL: as scope_open; read only during the call, the name until close
  * Cost: no system call; allocates only for a name.
- * Returns 0, else the scope is not open:
+ * Returns 0, else the scope is not open and later calls on it say so (-ESTALE):
  *   -ENOTCONN  not called from a task
  *   -EINVAL    negative deadline, unknown on_timeout, or a reserved field is set
  *   -ENOMEM    no memory to keep the name
@@ -166,8 +167,8 @@ SCOPE_API int scope_open_with(struct scope *s, const struct scope_options *optio
  * task that was handed the scope, until the scope is closed.  Accepted means that `fn`
  * runs exactly once, even when a cancel comes before its start.  `arg` must live until
  * the task ended, so until scope_close at the latest.  Never parks, never a checkpoint.
- * The result may be ignored: what is refused for want of memory is an error of the
- * scope, what is refused with -ECANCELED makes close see the cancel.
+ * While the scope is open the result may be ignored: what is refused for want of memory is
+ * an error of the scope, what is refused with -ECANCELED makes close see the cancel.
  *
  * Thread safety: any task of the run.
  * Cost: a few stores by the owner; an allocation and a few atomic operations by others.
@@ -176,6 +177,7 @@ SCOPE_API int scope_open_with(struct scope *s, const struct scope_options *optio
  *   -ECANCELED  `s` is a cancelled place
  *   -ENOMEM     no memory, which the owner needs only when its worker's queue is full; also
  *               an error of the scope
+ *   -ESTALE     the scope is closed
  */
 SCOPE_API int scope_spawn(struct scope *s, scope_task_fn *fn, void *arg);
 
@@ -204,6 +206,7 @@ struct scope_spawn_options {
  *   -EINVAL     unknown flag, or a reserved field is set; the scope is unchanged
  *   -ECANCELED  `s` is a cancelled place
  *   -ENOMEM     no memory; also an error of the scope
+ *   -ESTALE     the scope is closed
  */
 SCOPE_API int scope_spawn_with(struct scope *s, scope_task_fn *fn, void *arg,
 			       const struct scope_spawn_options *options);
@@ -218,6 +221,7 @@ SCOPE_API int scope_spawn_with(struct scope *s, scope_task_fn *fn, void *arg,
  *   -ENOTCONN   not called from a task
  *   -ECANCELED  `s` is a cancelled place
  *   -ENOMEM     no memory; also an error of the scope
+ *   -ESTALE     the scope is closed
  */
 SCOPE_API int scope_spawn_copy(struct scope *s, scope_task_fn *fn, const void *value, size_t size);
 
@@ -233,6 +237,7 @@ SCOPE_API int scope_spawn_copy(struct scope *s, scope_task_fn *fn, const void *v
  *   -EINVAL     count * stride overflows
  *   -ECANCELED  `s` is a cancelled place
  *   -ENOMEM     no memory; also an error of the scope
+ *   -ESTALE     the scope is closed
  */
 SCOPE_API int scope_spawn_n(struct scope *s, scope_task_fn *fn, void *base, size_t stride,
 			    size_t count);
@@ -247,7 +252,7 @@ SCOPE_API int scope_spawn_n(struct scope *s, scope_task_fn *fn, void *base, size
  * Returns the first error recorded, by scope_fail or by a task; without one
  *   -ECANCELED  a cancel from above was felt inside (a hit); the scope is closed
  *   -ETIMEDOUT  its own deadline was felt inside and on_timeout is the default; closed
- * or 0.  Nothing is changed by
+ * or 0, after a scope_cancel of its own too.  Nothing is changed by
  *   -ENOTCONN   not called from a task
  *   -EBUSY      the caller has a younger scope open (libscope-debug.a: an abort)
  *   -EDEADLK    the caller is a member: it would wait for itself

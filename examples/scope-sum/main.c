@@ -196,7 +196,8 @@ int main(int argc, char **argv)
 		case ':':
 			return usage("option '%s' needs a value", argv[optind - 1]);
 		default:
-			return usage("unknown option '%s'", argv[optind - 1]);
+			return usage("unknown option '%s' (a file whose name begins with -: ./-name)",
+				     optopt ? (char[]){'-', (char)optopt, 0} : argv[optind - 1]);
 		}
 	}
 	job.paths = argv + optind;

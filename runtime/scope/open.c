@@ -22,6 +22,17 @@ static int open_named(struct sc_scope *s, const char *name)
 	return 0;
 }
 
+/* Later calls find a closed scope, whatever the memory held before. */
+static int not_opened(struct sc_scope *s, int error)
+{
+	s->parent = 0;
+	s->site = NULL;
+	s->frame = NULL;
+	s->state = SC_CLOSED;
+	sc_seal(s);
+	return error;
+}
+
 int scope_open_with(struct scope *public, const struct scope_options *options)
 {
 	struct sc_worker *worker = sc_self();
@@ -30,10 +41,10 @@ int scope_open_with(struct scope *public, const struct scope_options *options)
 	if (worker->cur == 0)
 		return -ENOTCONN;
 	if (options && !options_valid(options))
-		return -EINVAL;
+		return not_opened(s, -EINVAL);
 	s->state = 0;
 	if (options && options->name && open_named(s, options->name) < 0)
-		return -ENOMEM;
+		return not_opened(s, -ENOMEM);
 	{
 		uint32_t state = s->state;
 

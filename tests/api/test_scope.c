@@ -584,6 +584,32 @@ Test(scope, S9_a_closed_scope_stays_closed_estale)
 	cr_assert_eq(run(s9_closed, NULL, 0), 0);
 }
 
+static int s9_spawn(void *arg)
+{
+	struct scope_options late = {.deadline_ns = -1};
+	struct scope closed, refused, *s[] = {&closed, &refused};
+	int i, value = 0;
+
+	(void)arg;
+	memset(&refused, 0x5a, sizeof refused);
+	scope_open(&closed);
+	CHECK(scope_close(&closed) == 0);
+	CHECK(scope_open_with(&refused, &late) == -EINVAL);
+	for (i = 0; i < 2; i++) {
+		CHECK(scope_spawn(s[i], never_called, NULL) == -ESTALE);
+		CHECK(scope_spawn_with(s[i], never_called, NULL, NULL) == -ESTALE);
+		CHECK(scope_spawn_copy(s[i], never_called, &value, sizeof value) == -ESTALE);
+		CHECK(scope_spawn_n(s[i], never_called, NULL, 0, 2) == -ESTALE);
+		CHECK(scope_close(s[i]) == -ESTALE);
+	}
+	return 0;
+}
+
+Test(scope, S9_nothing_is_spawned_into_what_is_not_open_estale)
+{
+	cr_assert_eq(run(s9_spawn, NULL, 0), 0);
+}
+
 static int s10_root(void *arg)
 {
 	struct scope older, younger;
