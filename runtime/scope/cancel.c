@@ -289,9 +289,14 @@ void sc_set_shield(struct sc_scope *s, int on)
 
 void sc_hit(struct sc_scope *s)
 {
-	uint32_t state = sc_state(s), mark;
-	int outer = state & SC_OUTER;
+	uint32_t state, mark;
+	int outer;
 
+	/* Nodes and shares are no scopes; the one above, which waits for this task, may be
+	 * cancelled or shielded otherwise when it ends. */
+	while ((state = sc_state(s)) & (SC_TASK | SC_BARRIER))
+		s = sc_untag(s->parent);
+	outer = state & SC_OUTER;
 	if (!(state & SC_LINKED))
 		outer = sc_effective(sc_untag(s->parent));
 	mark = outer && !(state & SC_SHIELD) ? SC_HIT_OUTER : SC_HIT_OWN;

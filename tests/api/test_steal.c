@@ -222,3 +222,125 @@ Test(steal, C2_a_cancel_reaches_all_that_were_stolen_together)
 {
 	cr_assert_eq(run(cancel_round, NULL, 0), 0);
 }
+
+/* ---- a hit is charged where it is felt, not when the batch has ended (C12) -------------------- */
+
+/* The first of five is taken at once by the thief that searches; of the other four the thief's
+ * signal, while the owner computes, exposes all, and two are taken together: the one that is hit
+ * and, to run after it, the one that changes the tree.  Wherever they run the result is the same. */
+static struct scope *inner, *outer;
+static atomic_int hit_ended;
+
+static int feels_the_cancel(void *arg)
+{
+	(void)arg;
+	while (!scope_cancelled())
+		;
+	atomic_store(&hit_ended, 1);
+	return 0;
+}
+
+static int shields_after(void *arg)
+{
+	(void)arg;
+	while (!atomic_load(&hit_ended))
+		;
+	CHECK_EQ(scope_set_shield(inner, true), 0);
+	return 0;
+}
+
+static int cancels_outside_after(void *arg)
+{
+	(void)arg;
+	/* Asks too: where it runs in the owner's place it is the one that sees the deadline. */
+	while (!atomic_load(&hit_ended))
+		scope_cancelled();
+	scope_cancel(outer);
+	return 0;
+}
+
+static int nothing(void *arg)
+{
+	(void)arg;
+	return 0;
+}
+
+static void spawn_five(scope_task_fn *second)
+{
+	int64_t start = real_now();
+
+	hit_ended = 0;
+	scope_spawn(inner, nothing, NULL);
+	scope_spawn(inner, feels_the_cancel, NULL);
+	scope_spawn(inner, second, NULL);
+	scope_spawn(inner, nothing, NULL);
+	scope_spawn(inner, nothing, NULL);
+	while (real_now() - start < 20 * SCOPE_MS)
+		;
+}
+
+static int hit_from_above(void *arg)
+{
+	struct scope o, s;
+
+	(void)arg;
+	scope_open(outer = &o);
+	scope_open(inner = &s);
+	spawn_five(shields_after);
+	scope_cancel(&o);
+	CHECK_EQ(scope_close(&s), -ECANCELED);
+	CHECK_EQ(scope_close(&o), 0);
+	return 0;
+}
+
+Test(steal, C12_a_hit_from_above_is_one_whatever_is_shielded_later)
+{
+	int i;
+
+	for (i = 0; i < 5; i++)
+		cr_assert_eq(run_flags(hit_from_above, NULL, 2, 0), 0);
+}
+
+static int hit_of_its_own(void *arg)
+{
+	struct scope o, s;
+
+	(void)arg;
+	scope_open(outer = &o);
+	scope_open(inner = &s);
+	spawn_five(cancels_outside_after);
+	scope_cancel(&s);
+	CHECK_EQ(scope_close(&s), 0);
+	CHECK_EQ(scope_close(&o), 0);
+	return 0;
+}
+
+Test(steal, C12_an_own_hit_is_one_whatever_is_cancelled_later)
+{
+	int i;
+
+	for (i = 0; i < 5; i++)
+		cr_assert_eq(run_flags(hit_of_its_own, NULL, 2, 0), 0);
+}
+
+static int hit_of_a_deadline(void *arg)
+{
+	struct scope_options options = {.deadline_ns = scope_now() + 50 * SCOPE_MS};
+	struct scope o, s;
+
+	(void)arg;
+	scope_open(outer = &o);
+	CHECK_EQ(scope_open_with(inner = &s, &options), 0);
+	spawn_five(cancels_outside_after);
+	CHECK_EQ(scope_close(&s), -ETIMEDOUT);
+	CHECK_EQ(scope_close(&o), 0);
+	return 0;
+}
+
+Test(steal, C12_a_deadline_that_hit_is_told_whatever_is_cancelled_later)
+{
+	int i;
+
+	for (i = 0; i < 5; i++)
+		cr_assert_eq(run_flags(hit_of_a_deadline, NULL, 2, 0), 0);
+}

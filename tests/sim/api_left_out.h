@@ -66,3 +66,7 @@
 {"edge", "S11_the_second_of_both_leaves_a_scope_open", FRAMES},
 {"parallel", "R0_both_runs_a_part_though_the_other_failed_before", THREADS},
 {"record", "S11_a_leaked_scope_gives_its_records_back", FRAMES},
+{"record", "S11_the_copy_of_a_task_that_leaves_a_scope_open_is_freed", FRAMES},
+{"steal", "C12_a_hit_from_above_is_one_whatever_is_shielded_later", THREADS},
+{"steal", "C12_an_own_hit_is_one_whatever_is_cancelled_later", THREADS},
+{"steal", "C12_a_deadline_that_hit_is_told_whatever_is_cancelled_later", THREADS},
