@@ -240,6 +240,8 @@ SC_INLINE int yield_plainly(struct sc_worker *worker)
 	if (!is_task)
 		s->base = worker->floor;
 	SC_INVARIANT(!worker->strand->cancelled); /* else it had been called */
+	if (SC_UNLIKELY(at_load_acq(&sc_epoch) != worker->strand->epoch)) /* [cancel.epoch] */
+		sc_poke(worker);
 	return 1;
 }
 

@@ -1667,3 +1667,55 @@ Test(cancel, C12_close_never_reports_a_cancel_that_hit_nobody)
 {
 	must_run(cancel_that_hit_nobody, NULL);
 }
+
+/* ---- S6 after a yield ------------------------------------------------------------------------ */
+
+/* One worker; the two take turns by yields that put nothing aside. */
+static struct scope *yielders_scope;
+static int turn;
+
+static int cancels_between_yields(void *arg)
+{
+	(void)arg;
+	while (turn != 1)
+		scope_yield();
+	scope_cancel(yielders_scope);
+	CHECK(scope_checkpoint() == 0);
+	turn = 2;
+	while (turn != 3)
+		scope_yield();
+	return 0;
+}
+
+static int spawns_after_its_yield(void *arg)
+{
+	struct scope s;
+
+	(void)arg;
+	scope_open(&s);
+	yielders_scope = &s;
+	scope_yield();
+	turn = 1;
+	while (turn != 2)
+		scope_yield();
+	CHECK_EQ(scope_spawn(&s, never_called, NULL), -ECANCELED);
+	turn = 3;
+	CHECK_EQ(scope_close(&s), 0);
+	return 0;
+}
+
+static int yielders(void *arg)
+{
+	struct scope s;
+
+	(void)arg;
+	scope_open(&s);
+	CHECK_EQ(scope_spawn(&s, spawns_after_its_yield, NULL), 0);
+	CHECK_EQ(scope_spawn(&s, cancels_between_yields, NULL), 0);
+	return scope_close(&s);
+}
+
+Test(cancel, S6_a_cancel_during_a_yield_refuses_the_next_spawn)
+{
+	cr_assert_eq(run(yielders, NULL, 1), 0);
+}
