@@ -76,6 +76,7 @@ SCOPE_FAST_INNER void sc_close_step(struct sc_scope *s);
 SCOPE_FAST_INNER int sc_close_finish(struct sc_scope *s);
 SCOPE_FAST_INNER int sc_close_misused(struct sc_scope *s);
 SCOPE_FAST_INNER void sc_child_ended(struct sc_scope *s, int rc);
+SCOPE_FAST_INNER void sc_leaver_ended(struct sc_scope *s, int rc);
 SCOPE_FAST_INNER void sc_fast_leak(int rc);
 SCOPE_FAST_INNER int sc_leaks_joined(void);
 
@@ -191,10 +192,10 @@ SCOPE_FAST_INLINE struct scope_fast_worker *scope_fast_returned(struct scope_fas
 			return worker;
 		if (worker->cur != scope_fast_closing(in)) {
 			sc_fast_leak(rc);
-			rc = sc_leaks_joined();
-		}
-		if (rc != 0)
+			sc_leaver_ended(scope_fast_view(in), sc_leaks_joined());
+		} else {
 			sc_child_ended(scope_fast_view(in), rc);
+		}
 		rc = 0;
 	}
 }

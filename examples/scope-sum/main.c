@@ -196,7 +196,7 @@ int main(int argc, char **argv)
 		case ':':
 			return usage("option '%s' needs a value", argv[optind - 1]);
 		default:
-			return usage("unknown option '%s' (a file whose name begins with -: ./-name)",
+			return usage("unknown option '%s' (for a file of such a name: ./-...)",
 				     optopt ? (char[]){'-', (char)optopt, 0} : argv[optind - 1]);
 		}
 	}

@@ -151,11 +151,12 @@ void sc_submit(struct sc_task *task)
 	}
 }
 
-int sc_any_work(struct sc_worker *worker)
+/* Work that any worker may take. */
+static int shared_work(void)
 {
 	unsigned i;
 
-	if (sc_inbox_count(&sc_sched.inbox) || sc_inbox_count(&worker->pinned))
+	if (sc_inbox_count(&sc_sched.inbox))
 		return 1;
 	for (i = 0; i < sc_sched.count; i++) {
 		struct sc_worker *other = &sc_sched.workers[i];
@@ -164,6 +165,11 @@ int sc_any_work(struct sc_worker *worker)
 			return 1;
 	}
 	return 0;
+}
+
+int sc_any_work(struct sc_worker *worker)
+{
+	return sc_inbox_count(&worker->pinned) || shared_work();
 }
 
 /* ---- sleeping -------------------------------------------------------------------------- */
@@ -239,7 +245,8 @@ static enum verdict decide(struct sc_worker *worker, uint64_t before)
 	if (sc_any_work(worker)) {
 		/* Unstarted work, which needs a stack: whoever has one in reserve shall run it. */
 		for (i = 0; i < sc_sched.count; i++)
-			if (at_load_rlx(&sc_sched.workers[i].spare)) {
+			if (at_load_rlx(&sc_sched.workers[i].spare) &&
+			    (i == worker->index || shared_work())) {
 				wake(&sc_sched.workers[i]);
 				return LOOK_AGAIN;
 			}

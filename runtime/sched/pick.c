@@ -332,7 +332,7 @@ static struct sc_strand *keep_loot(struct sc_worker *worker, struct sc_slot *loo
 	at_signal_fence();
 	at_store_rlx(&worker->bottom.top, top);
 	sc_deque_expose(&worker->deque, &worker->bottom, UINT32_MAX);
-	for (i = batch; i > 0; i--)
+	for (i = batch > 1 ? batch : 0; i > 0; i--)
 		*top++ = loot[i - 1];
 	strand = start(worker, &loot[0], NULL);
 	strand->batch = batch;

@@ -117,10 +117,10 @@ SC_IN_FRAME struct sc_worker *sc_child_odd(struct sc_worker *worker, struct sc_s
 	if (worker->cur != (uintptr_t)s + 1) {
 		worker->strand->result = rc;
 		sc_join_leaks(worker);
-		rc = sc_leaks_joined();
-	}
-	if (rc != 0)
+		sc_leaver_ended(s, sc_leaks_joined());
+	} else {
 		sc_child_ended(s, rc);
+	}
 	return sc_self();
 }
 

@@ -32,15 +32,25 @@ int sc_task_entry(void *arg)
 	}
 	rc = task->slot.fn(task->slot.arg);
 	worker = sc_self();
-	/* A leaked scope may still use the record: the record then outlives the join. */
+	/* A leaked scope may still use the record: whoever joins it frees the record then. */
 	if (SC_UNLIKELY(!(worker->cur & 1) &&
 			!(sc_state((struct sc_scope *)worker->cur) & SC_TASK)))
 		return rc;
 	/* The path of the error names the record, so the error is told while that lives. */
 	if (SC_UNLIKELY(rc != 0))
 		sc_failed(task->slot.scope, rc, worker->cur, task->slot.site, NULL);
+	if (!(worker->cur & 1))
+		worker->strand->task = NULL;
 	free_task(task);
 	return 0;
+}
+
+void sc_leaver_ended(struct sc_scope *s, int rc)
+{
+	if (rc != 0)
+		sc_child_ended(s, rc);
+	if (s->running.site & SC_RUNNING_NAMED)
+		free_task((struct sc_task *)(uintptr_t)s->running.what);
 }
 
 /* ---- on a strand of its own -------------------------------------------------------------- */
@@ -72,8 +82,6 @@ static void end(struct sc_host *host, struct sc_scope *s, int rc)
 		sc_failed(s, rc, (uintptr_t)node, host->strand.slot.site, NULL);
 	if (sc_state(node) & SC_LINKED)
 		sc_unlink(node);
-	if (sc_state(node) & (SC_HIT_OUTER | SC_HIT_OWN))
-		sc_hit(s);
 	if (host->errors)
 		sc_drop_errors(host, 0);
 }
@@ -93,6 +101,8 @@ static SC_NOINLINE void run_batch(struct sc_worker *worker, struct sc_strand *st
 	strand->slot.fn = sc_range_entry; /* for reports: a share, no task */
 	at_signal_fence();
 	at_store_rlx(&worker->bottom.top, slots + strand->batch);
+	if (sc_hungry()) /* a call before this switch is forgotten */
+		sc_poke(worker);
 	/* Its own result says no more than what the scope above has been told already. */
 	scope_close((struct scope *)&share);
 }
@@ -118,25 +128,28 @@ struct sc_strand *sc_run_task(struct sc_strand *strand)
 		rc = sc_leaks_joined();
 	}
 	end(host, s, rc);
-	if (task)
-		free_task(task);
+	free_task(task);
+	if (SC_UNLIKELY(strand->task != task))
+		free_task(strand->task); /* it left scopes open: see sc_task_entry */
 	strand->task = NULL;
 	return sc_units_end(s, units);
 }
 
 struct sc_strand *sc_refuse_task(struct sc_slot *slot, struct sc_task *task)
 {
-	struct sc_scope *s;
+	const struct sc_slot *given = slot ? slot : &task->slot;
+	struct sc_task *record = given->fn == sc_task_entry ? given->arg : task;
+	/* Not the record's: if it was stolen with others it is a unit of their share. */
+	struct sc_scope *s = given->scope;
 
-	if (!task && slot->fn == sc_task_entry)
-		task = slot->arg;
-	s = task ? task->slot.scope : slot->scope;
-	sc_failed(s, -ENOMEM, 0, task ? task->slot.site : slot->site,
+	sc_failed(s, -ENOMEM, 0, record ? record->slot.site : given->site,
 		  "no stack for a task that must not be inlined");
-	if (!task && slot->fn == sc_range_entry)
-		sc_range_refused(slot->arg);
-	if (task && task->drop)
-		task->drop(task->slot.arg);
+	if (given->fn == sc_range_entry)
+		sc_range_refused(given->arg);
+	if (record && record->drop)
+		record->drop(record->slot.arg);
+	if (record != task)
+		free_task(record);
 	free_task(task);
 	return sc_units_end(s, 1);
 }

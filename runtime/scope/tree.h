@@ -193,6 +193,8 @@ SC_NOINLINE int sc_close_finish(struct sc_scope *s);
 SC_NOINLINE int sc_close_misused(struct sc_scope *s);
 /* The result of an inlined child of s. */
 SC_NOINLINE void sc_child_ended(struct sc_scope *s, int rc);
+/* The same, rc may be 0, of one that had left scopes open. */
+SC_NOINLINE void sc_leaver_ended(struct sc_scope *s, int rc);
 /* On the worker's own stack: cancels and joins what a task left open (S11). */
 void sc_leak_begin(struct sc_worker *worker, struct sc_strand *strand);
 SC_NOINLINE int sc_leaks_joined(void);

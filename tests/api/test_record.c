@@ -1,6 +1,7 @@
 /* tests/api/test_record.c: the memory of error records and of tasks that fail: rules E3 to E5. */
 #include "task_check.h"
 
+#include <malloc.h>
 #include <string.h>
 
 TestSuite(record, .timeout = 60);
@@ -250,4 +251,43 @@ Test(record, E5_errors_that_are_handled_in_a_loop_form_no_endless_chain)
 
 	cr_assert_eq(run(handle_in_a_loop, NULL, 1), 0);
 	cr_assert_eq(run(handle_in_a_loop, &behind_a_child, 1), 0);
+}
+
+/* ---- records of tasks that leave scopes open -------------------------------------------------- */
+
+static int leaves_open(void *arg)
+{
+	struct scope s;
+
+	(void)arg;
+	scope_open(&s);
+	return 0;
+}
+
+static int leave_open_many(void *arg)
+{
+	static char value[1000];
+	size_t before = 0;
+	int i;
+
+	(void)arg;
+	for (i = 0; i < 600; i++) {
+		struct scope s;
+
+		scope_open(&s);
+		CHECK_EQ(scope_spawn_copy(&s, leaves_open, value, sizeof value), 0);
+		if (i % 2)
+			scope_yield(); /* to a stack of its own */
+		CHECK_EQ(scope_close(&s), -EPROTO);
+		if (i == 100)
+			before = mallinfo2().uordblks;
+	}
+	CHECK(mallinfo2().uordblks < before + 100000);
+	return 0;
+}
+
+Test(record, S11_the_copy_of_a_task_that_leaves_a_scope_open_is_freed)
+{
+	skip_leaks_where_checked();
+	cr_assert_eq(run(leave_open_many, NULL, 1), 0);
 }
