@@ -1,6 +1,7 @@
 /* tests/model/main.cc: runs the models of a program and reports them as TAP.
  *
- * Usage: PROGRAM [--list] [--filter TEXT]   Environment: MODEL_MUTANT, see mutant.hpp.
+ * Usage: PROGRAM [--list] [--filter TEXT]   Environment: MODEL_MUTANT, see mutant.hpp;
+ * MODEL_SCHEDULES, of each random model: a million for a night.
  * With a mutant the first failure ends the program.  Exit 0: all passed; 1: not; 2: usage;
  * 3: no model came to the mutant's line.
  */
@@ -186,6 +187,9 @@ static void print_comment(const rl::string &text)
 		printf("# %s\n", line.c_str());
 }
 
+/* Of each random model, instead of its own number; 0: its own. */
+static unsigned long schedules;
+
 /* Runs a model; true if no schedule failed. */
 static bool run(listed *model, unsigned number)
 {
@@ -198,7 +202,7 @@ static bool run(listed *model, unsigned number)
 	params.progress_stream = &output;
 	params.search_type = model->kind();
 	params.context_bound = (unsigned)model->limit();
-	params.iteration_count = model->limit();
+	params.iteration_count = schedules ? schedules : model->limit();
 	params.execution_depth_limit = 4000;
 	clock_gettime(CLOCK_MONOTONIC, &start);
 	result = model->run(params, state, false);
@@ -255,6 +259,8 @@ int main(int argc, char **argv)
 	}
 	if (!model::read_mutant())
 		return 2;
+	if (getenv("MODEL_SCHEDULES"))
+		model::schedules = strtoul(getenv("MODEL_SCHEDULES"), NULL, 0);
 	for (model = model::first; model; model = model->next)
 		count += strstr(model->name, filter) != NULL;
 	if (!list)
