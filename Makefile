@@ -228,10 +228,10 @@ $(MODELS): %: %.o $(BUILD)/model/main.o
 	$(Q)$(CXX) -o $@ $^
 
 # The whole runtime: files that the model does not include, with the simulation's clock and
-# thread-local.  Left out: the monitor, and what only a program needs.
-MODEL_RUNTIME := $(patsubst runtime/%.c,$(BUILD)/model/rt/%.o,$(filter-out %/monitor.c \
-	%/errno.c %/fast_leak.c %/parallel.c %/observe.c %/sanitizer.c,\
-	$(wildcard $(patsubst %,runtime/%/*.c,deque fiber sched scope))))
+# thread-local.  Left out is what only a program needs.
+MODEL_RUNTIME := $(patsubst runtime/%.c,$(BUILD)/model/rt/%.o,\
+	$(filter-out %/errno.c %/fast_leak.c %/parallel.c %/observe.c %/sanitizer.c,$(wildcard \
+	$(patsubst %,runtime/%/*.c,deque fiber sched scope))))
 
 $(BUILD)/model/rt/%.o: runtime/%.c Makefile
 	$(call SAY,CXX model $<)
@@ -240,7 +240,7 @@ $(BUILD)/model/rt/%.o: runtime/%.c Makefile
 		-x c++ -c -o $@ $<
 
 $(BUILD)/model/runtime.o: MODEL_FLAGS += -DMODEL_RUNTIME -DSC_SIM
-$(BUILD)/model/runtime: $(MODEL_RUNTIME) $(BUILD)/sim/runtime/arch/switch_$(ARCH).o
+$(BUILD)/model/runtime: $(MODEL_RUNTIME) $(filter $(BUILD)/sim/runtime/arch/switch_%,$(OBJECTS_sim))
 
 # Its large frames are to be as rude as any.
 FLAGS_tests/crash/test_overflow.c := -fno-stack-clash-protection

@@ -6,6 +6,7 @@
 static SC_WORD(uint32_t) ready; /* times that the owner's strand was made ready */
 
 #include "deque/deque.c"
+#include "sched/seed.c"
 #include "sched/wheel.c"
 #include "scope/cancel.c"
 #include "scope/join.c"

@@ -2,7 +2,7 @@
  *
  * Every file of deque/, fiber/, sched/ and scope/ is the shipped one, compiled as C++; the
  * system is here.  Strands are real stacks that move between the threads of the checker.
- * There is no monitor, whose tick would hide a lost wake-up: that ends in a deadlock here.
+ * The monitor does not run: its tick would hide a lost wake-up, which ends in a deadlock here.
  * Time stands still but for the virtual clock.
  */
 #include "model.hpp"
@@ -98,6 +98,8 @@ static struct {
 
 static int thread_start(struct sc_thread *thread, void (*entry)(void *), void *arg)
 {
+	if (thread == &sc_sched.monitor_thread)
+		return 0;
 	thread->handle = 1;
 	other.entry = entry;
 	other.arg = arg;
@@ -106,9 +108,10 @@ static int thread_start(struct sc_thread *thread, void (*entry)(void *), void *a
 	return 0;
 }
 
-static void thread_join(struct sc_thread *)
+static void thread_join(struct sc_thread *thread)
 {
-	while (at_load_acq(&other.state) != 2)
+	while (thread != &sc_sched.monitor_thread &&
+	       at_load_acq(&other.state) != 2)
 		wait(&other.state, 1, INT64_MAX);
 }
 
@@ -197,7 +200,7 @@ int sc_os_expose_install(void (*handler)(void))
 
 void sc_os_expose_uninstall(void) {}
 
-int sc_os_sigstack_install(void)
+int sc_os_sigstack_install(void *)
 {
 	return 0;
 }
@@ -220,15 +223,14 @@ void sc_os_symbol(const void *, int, char *out, size_t size)
 	snprintf(out, size, "?");
 }
 
-/* runtime/sched/monitor.c is left out. */
-int sc_monitor_start(void)
+int sc_os_interrupt_install(void (*)(int signal))
 {
 	return 0;
 }
 
-void sc_monitor_stop(void) {}
+void sc_os_interrupt_uninstall(void) {}
 
-void sc_monitor_nudge(void) {}
+void sc_os_interrupt_block(int) {}
 
 /* Written in assembly. */
 extern "C" int scope_fail(struct scope *, int, const char *, ...)
@@ -238,6 +240,11 @@ extern "C" int scope_fail(struct scope *, int, const char *, ...)
 
 void *sc_sim_self_get(void);
 void sc_sim_self_set(void *self);
+
+struct sc_worker *sc_self(void)
+{
+	return (struct sc_worker *)sc_sim_self_get();
+}
 
 /* ---- programs ---- */
 
