@@ -253,7 +253,7 @@ Test(record, E5_errors_that_are_handled_in_a_loop_form_no_endless_chain)
 	cr_assert_eq(run(handle_in_a_loop, &behind_a_child, 1), 0);
 }
 
-/* ---- records of tasks that leave scopes open -------------------------------------------------- */
+/* ---- records of tasks that leave scopes open ---- */
 
 static int leaves_open(void *arg)
 {

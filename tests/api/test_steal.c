@@ -223,11 +223,11 @@ Test(steal, C2_a_cancel_reaches_all_that_were_stolen_together)
 	cr_assert_eq(run(cancel_round, NULL, 0), 0);
 }
 
-/* ---- a hit is charged where it is felt, not when the batch has ended (C12) -------------------- */
+/* ---- a hit is charged where it is felt, not when the batch has ended (C12) ---- */
 
 /* The first of five is taken at once by the thief that searches; of the other four the thief's
  * signal, while the owner computes, exposes all, and two are taken together: the one that is hit
- * and, to run after it, the one that changes the tree.  Wherever they run the result is the same. */
+ * and, to run after it, the one that changes the tree.  Wherever they run the result is one. */
 static struct scope *inner, *outer;
 static atomic_int hit_ended;
 
