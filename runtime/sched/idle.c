@@ -72,6 +72,8 @@ void sc_offer(struct sc_worker *worker)
 {
 	uint64_t ticks;
 
+	/* A hint, without a fence: a sleeper that is missed misses work that its owner does
+	 * itself, until the next offer or the monitor's tick. */
 	if (!sc_sleepers(at_load_rlx(&sc_sched.idle)))
 		return;
 	ticks = sc_ticks();
