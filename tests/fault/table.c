@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "fault.h"
 #include "deque/deque.h"
+#include "sched/sched.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -171,15 +172,39 @@ static int fault_guard(void *memory, size_t size)
 	return REFUSE(GUARD) ? -ENOMEM : sc_os_system.guard(memory, size);
 }
 
+static uint32_t awaited; /* the first worker waits for the others to leave */
+
 static int fault_thread_start(struct sc_thread *thread, void (*entry)(void *), void *arg)
 {
+	at_store_rel(&awaited, 0);
 	return REFUSE(THREAD) ? -EAGAIN : sc_os_system.thread_start(thread, entry, arg);
 }
 
+/* Whether the thread that waits at `word` is a worker beyond the first, which is to leave. */
+static int is_leaving(const uint32_t *word)
+{
+	unsigned i;
+
+	for (i = 1; i < sc_sched.count; i++)
+		if (word == &sc_sched.workers[i].parker)
+			return at_load_acq(&sc_sched.stop) != 0;
+	return 0;
+}
+
+/* The first worker waits for the others at the end, unless they were faster: they are held up
+ * here until it does. */
 static void fault_wait(const uint32_t *word, uint32_t expected, int64_t deadline)
 {
+	int turn;
+
+	if (word == &sc_sched.inside)
+		at_store_rel(&awaited, 1);
 	if (!REFUSE(WAIT))
 		sc_os_system.wait(word, expected, deadline);
+	if (!is_leaving(word))
+		return;
+	for (turn = 0; turn < 10000 && !at_load_acq(&awaited); turn++)
+		sched_yield();
 }
 
 void fault_install(void)
