@@ -1680,8 +1680,8 @@ static int cancels_between_yields(void *arg)
 	while (turn != 1)
 		scope_yield();
 	scope_cancel(yielders_scope);
-	CHECK(scope_checkpoint() == 0);
 	turn = 2;
+	CHECK(scope_checkpoint() == 0);
 	while (turn != 3)
 		scope_yield();
 	return 0;

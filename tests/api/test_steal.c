@@ -195,8 +195,7 @@ static int until_cancelled(void *arg)
 	int rc;
 
 	note_where();
-	atomic_fetch_add(&ran, 1);
-	if (atomic_load(&ran) == TASKS / 4)
+	if (atomic_fetch_add(&ran, 1) + 1 == TASKS / 4)
 		scope_cancel(arg);
 	while ((rc = scope_checkpoint()) == 0)
 		if (atomic_load(&ran) < TASKS / 4)

@@ -57,6 +57,7 @@ int sc_others_wait(struct sc_worker *)
 	return 0;
 }
 void sc_arch_switch_aside(struct sc_context *, struct sc_aside *, const struct sc_context *) {}
+void sc_leaver_ended(struct sc_scope *, int) {}
 void sc_land(void) {}
 void sc_suspend(struct sc_worker *) {}
 void sc_resume(struct sc_worker *) {}

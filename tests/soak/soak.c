@@ -348,6 +348,10 @@ static struct sample extreme(int from, int to, int sign)
 	return most;
 }
 
+/* A few pages that are touched for the first time late are no growth; a leak of one task in a
+ * thousand is far more even in 20 s. */
+enum { FIRST_TOUCHES_KB = 128 };
+
 /* The first third warms up.  Of the rest the whole second half must not rise above the first:
  * its least, for a peak is only a moment with more stacks in use. */
 static bool is_flat(void)
@@ -359,7 +363,7 @@ static bool is_flat(void)
 	       "later at least %.1f MiB, %ld, %ld\n",
 	       (double)before.resident_kb / 1024, before.descriptors, before.mappings,
 	       (double)after.resident_kb / 1024, after.descriptors, after.mappings);
-	return count >= 6 && after.resident_kb <= before.resident_kb &&
+	return count >= 6 && after.resident_kb <= before.resident_kb + FIRST_TOUCHES_KB &&
 	       after.descriptors <= before.descriptors && after.mappings <= before.mappings;
 }
 
