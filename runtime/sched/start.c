@@ -3,8 +3,8 @@
 #include <errno.h>
 #include <string.h>
 
-/* Slots of a join deque, halved until the address space has room for it. */
-/* A checker marks every byte that is made accessible. */
+/* Slots of a join deque, halved until the address space has room for it.  A checker marks
+ * every byte that is made accessible. */
 #ifdef SC_CHECKED
 enum { MOST_SLOTS = 1 << 17, LEAST_SLOTS = 1 << 12 };
 #else

@@ -292,10 +292,9 @@ void sc_hit(struct sc_scope *s)
 	uint32_t state, mark;
 	int outer;
 
-	/* Nodes and shares are no scopes; the one above, which waits for this task, may be
-	 * cancelled or shielded otherwise when it ends. */
-	while ((state = sc_state(s)) & (SC_TASK | SC_BARRIER))
-		s = sc_untag(s->parent);
+	/* Now: the scope may be cancelled or shielded otherwise when its task has ended. */
+	s = sc_counted(s);
+	state = sc_state(s);
 	outer = state & SC_OUTER;
 	if (!(state & SC_LINKED))
 		outer = sc_effective(sc_untag(s->parent));

@@ -19,6 +19,14 @@ SC_IN_FRAME void sc_open_at(struct sc_worker *worker, struct sc_scope *s, const 
 	sc_seal(s);
 }
 
+/* A thief's share of what it stole: its scope joins the parts and is nobody's place to report
+ * to (sc_counted). */
+SC_IN_FRAME void sc_open_share(struct sc_worker *worker, struct sc_scope *share)
+{
+	sc_open_at(worker, share, worker->strand->slot.site);
+	at_or_rlx(&share->state, SC_BARRIER);
+}
+
 /* The stack is low, or attention is called for: one comparison with memory. */
 SC_INLINE int sc_stack_low(struct sc_worker *worker)
 {

@@ -263,8 +263,7 @@ static int run_share(struct sc_worker *worker, struct sc_range *range)
 		if (!mine)
 			return -ENOMEM;
 	}
-	sc_open_at(worker, &share, worker->strand->slot.site);
-	at_or_rlx(&share.state, SC_BARRIER);
+	sc_open_share(worker, &share);
 	if (SC_UNLIKELY(worker->bottom.top == worker->deque.slots + worker->deque.capacity)) {
 		worker->cur = (uintptr_t)&share | 1;
 		run_alone(&share, mine, worker->strand->slot.site);

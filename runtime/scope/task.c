@@ -94,8 +94,7 @@ static SC_NOINLINE void run_batch(struct sc_worker *worker, struct sc_strand *st
 	struct sc_scope share;
 	uint32_t i;
 
-	sc_open_at(worker, &share, strand->slot.site);
-	at_or_rlx(&share.state, SC_BARRIER);
+	sc_open_share(worker, &share);
 	for (i = 0; i < strand->batch; i++)
 		slots[i].scope = &share;
 	strand->slot.fn = sc_range_entry; /* for reports: a share, no task */

@@ -272,12 +272,12 @@ void sc_reportf(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void sc_report_error(const struct scope_error *error);
 void sc_report_tree(const char *headline);
 
-/* The scope whose task an inlined child of s is: a thief's share, of a range or of tasks, is
- * a scope of its own, which passes errors on. */
+/* The scope that hears of what happens at s: a task's node is none, nor is a thief's share, of
+ * a range or of tasks, which passes errors and hits on. */
 SC_INLINE struct sc_scope *sc_counted(struct sc_scope *s)
 {
-	while (sc_state(s) & SC_BARRIER)
-		s = sc_untag(sc_untag(s->parent)->parent);
+	while (sc_state(s) & (SC_TASK | SC_BARRIER))
+		s = sc_untag(s->parent);
 	return s;
 }
 
