@@ -23,8 +23,11 @@ TASKS = (
     ("yield", 0, 2, 1, 10, "ns"), ("yield", 0, 1000, 1, 15, "ns"),
     ("parked_bytes", 0, 100000, 1, 4300, "bytes"), ("parked_bytes", 0, 1000000, 1, 4300, "bytes"),
     ("cancel_tree", 0, 100000, 1, 200, "ns"), ("cancel_tree", 0, 100000, 2, 200, "ns"),
+    ("cancel_nested", 0, 1000000, 1, 250, "ns"), ("cancel_nested", 0, 1000000, 2, 250, "ns"),
     ("sleeps", 1, 1000000, 1, 2.5, "s"), ("sleeps", 1, 1000000, 2, 2, "s"),
     ("idle", 0, None, 1, 5, "ms/s"), ("idle", 0, None, 2, 5, "ms/s"),
+    ("checkpoint", 0, None, 1, 3.5, "ns"), ("checkpoint_deep", 0, None, 1, 6, "ns"),
+    ("open_close_deadline", 0, None, 1, 20, "ns"),
 )
 
 
@@ -82,3 +85,8 @@ def judge(facts, peaks, instructions, task_rounds):
         shown = " %d" % size if size else ""
         yield most("%s%s, %s" % (figure, shown, workers_text(workers)),
                    median([run[value] for run in runs]) if runs else None, limit, unit)
+    for workers in (1, 2):
+        runs = [run for (name, at, w), all_runs in task_rounds.items() for run in all_runs
+                if name == "timeouts" and w == workers]
+        yield most("timeouts, the latest after that of a thread, %s" % workers_text(workers),
+                   max(run[0] - run[1] for run in runs) if runs else None, 100, "ms")

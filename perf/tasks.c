@@ -3,6 +3,7 @@
  * Called as     tasks NAME [SIZE [WORKERS]]        SIZE 0: the usual one
  * and prints    NAME SIZE WORKERS VALUE...         one line a figure, values as in `table`
  */
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -236,6 +237,32 @@ static void cancel_flat(long count)
 	print_value("cancel_flat", count, cancel_ns(&s, count));
 }
 
+/* 1,000 scopes in one another, each with count / 1000 parked tasks. */
+enum { NESTED = 1000 };
+
+static int park_nested(void *arg)
+{
+	long *left = arg, each = left[1];
+	struct scope s;
+	int rc;
+
+	scope_open(&s);
+	spawn_parked(&s, each);
+	rc = --left[0] > 0 ? park_nested(arg) : scope_sleep_until(SCOPE_NEVER);
+	scope_fail(&s, rc, NULL);
+	return scope_close(&s);
+}
+
+static void cancel_nested(long count)
+{
+	long left[] = {NESTED, count / NESTED};
+	struct scope s;
+
+	scope_open(&s);
+	scope_spawn(&s, park_nested, left);
+	print_value("cancel_nested", count, cancel_ns(&s, count / NESTED * NESTED));
+}
+
 /* ---- time ------------------------------------------------------------------------------ */
 
 static int sleep_ns(void *ns)
@@ -335,6 +362,98 @@ static void deadline(long rounds)
 	deadline_with("deadline_computing", rounds, compute_until_cancel);
 }
 
+enum { TIMEOUT = 50 };
+
+struct timeout {
+	struct scope *busy;
+	long count;
+	int64_t *late;
+};
+
+static int spin(void *arg)
+{
+	volatile unsigned turns = 0;
+
+	(void)arg;
+	while (scope_checkpoint() == 0)
+		for (turns = 0; turns < 1000; turns++)
+			;
+	return 0;
+}
+
+static int time_out(void *late)
+{
+	struct scope_options options = {.deadline_ns = now_ns() + TIMEOUT * SCOPE_MS};
+	struct scope s;
+
+	check(scope_open_with(&s, &options), "timeout");
+	scope_sleep_until(SCOPE_NEVER);
+	if (scope_close(&s) != -ETIMEDOUT)
+		check(-EPROTO, "timeout");
+	*(int64_t *)late = now_ns() - options.deadline_ns;
+	return 0;
+}
+
+/* A thread that sleeps as long as the tasks do, while they do: what the machine gives. */
+static atomic_int thread_stops;
+
+static void *sleep_in_thread(void *worst)
+{
+	struct timespec time = {.tv_nsec = TIMEOUT * SCOPE_MS};
+	int64_t start, late;
+
+	while (!atomic_load(&thread_stops)) {
+		start = now_ns();
+		nanosleep(&time, NULL);
+		late = now_ns() - start - TIMEOUT * SCOPE_MS;
+		if (late > *(int64_t *)worst)
+			*(int64_t *)worst = late;
+	}
+	return NULL;
+}
+
+static int all_time_out(void *arg)
+{
+	struct timeout *t = arg;
+	struct scope s;
+
+	scope_open(&s);
+	for (long i = 0; i < t->count; i++)
+		check(scope_spawn(&s, time_out, &t->late[i]), "timeouts");
+	check(scope_close(&s), "timeouts");
+	scope_cancel(t->busy);
+	return 0;
+}
+
+/* Timeouts of 50 ms while every worker has two tasks that compute: the latest of them, and how
+ * late a thread was that slept 50 ms at a time beside them. */
+static void timeouts(long count)
+{
+	struct scope_spawn_options own_stack = {.flags = SCOPE_CONCURRENT};
+	struct timeout t = {.count = count, .late = must_calloc((size_t)count, sizeof *t.late)};
+	int64_t worst[2] = {0, 0};
+	double values[2];
+	pthread_t thread;
+	struct scope s;
+
+	t.busy = &s;
+	if (pthread_create(&thread, NULL, sleep_in_thread, &worst[1]))
+		check(-EAGAIN, "thread");
+	scope_open(&s);
+	for (unsigned i = 0; i < 2 * workers; i++)
+		check(scope_spawn_with(&s, spin, NULL, &own_stack), "spin");
+	check(scope_spawn_with(&s, all_time_out, &t, &own_stack), "timeouts");
+	check(scope_close(&s), "timeouts");
+	atomic_store(&thread_stops, 1);
+	pthread_join(thread, NULL);
+	for (long i = 0; i < count; i++)
+		worst[0] = t.late[i] > worst[0] ? t.late[i] : worst[0];
+	for (int i = 0; i < 2; i++)
+		values[i] = (double)worst[i] / 1e6;
+	print_values("timeouts", count, 2, values);
+	free(t.late);
+}
+
 /* CPU milliseconds a second while the root and 100 tasks are parked for 2 s. */
 static void idle(long tasks)
 {
@@ -362,6 +481,29 @@ static void checkpoint(long times)
 	for (long i = 0; i < times; i++)
 		check(scope_checkpoint(), "checkpoint");
 	print_value("checkpoint", times, (double)(now_ns() - start) / (double)times);
+}
+
+/* In a task that opened 1,000 scopes. */
+static void checkpoint_at(long depth, long times)
+{
+	struct scope s;
+
+	scope_open(&s);
+	if (depth > 1) {
+		checkpoint_at(depth - 1, times);
+	} else {
+		int64_t start = now_ns();
+
+		for (long i = 0; i < times; i++)
+			check(scope_checkpoint(), "checkpoint_deep");
+		print_value("checkpoint_deep", times, (double)(now_ns() - start) / (double)times);
+	}
+	check(scope_close(&s), "checkpoint_deep");
+}
+
+static void checkpoint_deep(long times)
+{
+	checkpoint_at(1000, times);
 }
 
 static void cancelled(long times)
@@ -409,11 +551,14 @@ static const struct bench table[] = {
 	{"parked_bytes", 100000, parked_bytes, "bytes, ns a task"},
 	{"cancel_tree", 100000, cancel_tree, "ns a task"},
 	{"cancel_flat", 1000000, cancel_flat, "ns a task"},
+	{"cancel_nested", 1000000, cancel_nested, "ns a task"},
 	{"sleeps", 1000000, sleeps, "s first round, s second round"},
 	{"lateness", 1000, lateness, "us p50, us p99"},
 	{"deadline", 200, deadline, "us p50, us p99"},
+	{"timeouts", 10000, timeouts, "ms the latest, ms a thread beside"},
 	{"idle", 100, idle, "CPU ms a second"},
 	{"checkpoint", 10000000, checkpoint, "ns"},
+	{"checkpoint_deep", 10000000, checkpoint_deep, "ns"},
 	{"cancelled", 10000000, cancelled, "ns"},
 	{"open_close", 5000000, open_close, "ns"},
 	{"open_close_deadline", 5000000, open_close_deadline, "ns"},
