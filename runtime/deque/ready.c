@@ -37,18 +37,20 @@ void sc_inbox_put(struct sc_inbox *inbox, struct sc_batch *batch)
 	sc_lock_drop(&inbox->lock);
 }
 
-struct sc_batch sc_inbox_get(struct sc_inbox *inbox, size_t most)
+struct sc_batch sc_inbox_get(struct sc_inbox *inbox, size_t most, size_t room)
 {
 	struct sc_batch got = {NULL, NULL, 0};
+	size_t taken = 0;
 
 	if (sc_inbox_count(inbox) == 0)
 		return got;
 	sc_lock_take(&inbox->lock);
 	got.first = inbox->list.first;
-	while (inbox->list.first && got.count < most) {
+	while (inbox->list.first && got.count < most && taken < room) {
 		got.last = inbox->list.first;
 		inbox->list.first = got.last->next;
 		got.count++;
+		taken += 1 + got.last->packed;
 	}
 	if (got.last)
 		got.last->next = NULL;

@@ -194,7 +194,7 @@ static int refuse_one(struct sc_worker *worker)
 		}
 	if (sc_inbox_count(&worker->pinned))
 		inbox = &worker->pinned;
-	batch = sc_inbox_get(inbox, 1);
+	batch = sc_inbox_get(inbox, 1, 1);
 	first = batch.first;
 	if (!first || first->kind != SC_ITEM_TASK) {
 		sc_inbox_put(inbox, &batch);

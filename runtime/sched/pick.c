@@ -42,32 +42,37 @@ void sc_enqueue(struct sc_worker *worker, struct sc_item *item)
 		overflow(worker, item);
 }
 
-/* Queues the strands that came in this one's pack; nobody else sees it yet. */
-static void unpack(struct sc_worker *worker, struct sc_item *item)
+/* Takes the strands that came in this one's pack, while nobody else sees it; how many. */
+static uint32_t unpack(struct sc_item *item, struct sc_item **out)
 {
 	struct sc_strand *strand = strand_of(item);
 	uint32_t i, count = item->kind == SC_ITEM_STRAND ? item->packed : 0;
 
 	if (count == 0)
-		return;
+		return 0;
 	item->packed = 0;
 	for (i = 0; i < count; i++)
-		sc_enqueue(worker, strand->pack[i]);
+		out[i] = strand->pack[i];
+	return count;
 }
 
+/* In their order: neighbours in memory stay neighbours in time. */
 static struct sc_item *from_inbox(struct sc_worker *worker, struct sc_inbox *inbox)
 {
-	struct sc_batch batch = sc_inbox_get(inbox, inbox == &sc_sched.inbox ? INBOX_MOST : 1);
-	struct sc_item *first = batch.first, *item, *rest;
+	size_t most = inbox == &sc_sched.inbox ? INBOX_MOST : 1;
+	size_t room = sc_ring_count(&worker->ring) ? INBOX_MOST : SC_RING_SIZE / 4;
+	struct sc_batch batch = sc_inbox_get(inbox, most, room);
+	struct sc_item *first = batch.first, *item, *rest, *pack[SC_PACK];
+	uint32_t i, count;
 
-	if (!first)
-		return NULL;
-	for (item = first->next; item; item = rest) {
+	for (item = first; item; item = rest) {
 		rest = item->next;
-		unpack(worker, item);
-		sc_enqueue(worker, item);
+		count = unpack(item, pack);
+		if (item != first)
+			sc_enqueue(worker, item);
+		for (i = 0; i < count; i++)
+			sc_enqueue(worker, pack[i]);
 	}
-	unpack(worker, first);
 	return first;
 }
 
@@ -75,7 +80,7 @@ static struct sc_item *from_inbox(struct sc_worker *worker, struct sc_inbox *inb
  * and the last frames, which lie below it, of one that comes soon. */
 static void prefetch_ahead(struct sc_ring *ring)
 {
-	enum { AHEAD = 4, FRAMES = 6, BLOCK = 8 };
+	enum { AHEAD = 8, FRAMES = 6, BLOCK = 5 };
 	uint32_t head = at_load_rlx(&ring->head);
 	const char *item;
 	int line;

@@ -94,7 +94,7 @@ template <class T, int threads> struct inbox_test : model::test<T, threads> {
 
 	size_t get(size_t most)
 	{
-		struct sc_batch batch = sc_inbox_get(&inbox, most);
+		struct sc_batch batch = sc_inbox_get(&inbox, most, SIZE_MAX);
 		struct sc_item *item = batch.first;
 		size_t n = 0;
 

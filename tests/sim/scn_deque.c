@@ -190,7 +190,7 @@ static void get_inbox(void *arg)
 {
 	(void)arg;
 	while (!at_load_acq(&finished)) {
-		struct sc_batch batch = sc_inbox_get(&inbox, 1 + sim_random(5));
+		struct sc_batch batch = sc_inbox_get(&inbox, 1 + sim_random(5), SIZE_MAX);
 
 		if (!batch.first)
 			sc_os.relax(0);
@@ -218,7 +218,7 @@ static void inbox_scenario(void *arg)
 		sc_os.thread_join(&put[i]);
 	at_store_rel(&finished, 1);
 	sc_os.thread_join(&get);
-	batch = sc_inbox_get(&inbox, ITEMS);
+	batch = sc_inbox_get(&inbox, ITEMS, SIZE_MAX);
 	for (; batch.first; batch.first = batch.first->next)
 		count_ring_item(batch.first);
 	sim_check(sc_inbox_count(&inbox) == 0, "the inbox counts wrong");

@@ -113,21 +113,21 @@ Test(ready, inbox_gives_in_order_what_was_put)
 {
 	struct sc_inbox inbox = {0};
 
-	check_batch(sc_inbox_get(&inbox, 10), 0, 0);
+	check_batch(sc_inbox_get(&inbox, 10, SIZE_MAX), 0, 0);
 	put(&inbox, 0, 0);
 	cr_assert_eq(sc_inbox_count(&inbox), 0);
 	put(&inbox, 0, 5);
 	put(&inbox, 5, 6);
 	cr_assert_eq(sc_inbox_count(&inbox), 6);
-	check_batch(sc_inbox_get(&inbox, 1), 0, 1);
-	check_batch(sc_inbox_get(&inbox, 4), 1, 5);
+	check_batch(sc_inbox_get(&inbox, 1, SIZE_MAX), 0, 1);
+	check_batch(sc_inbox_get(&inbox, 4, SIZE_MAX), 1, 5);
 	put(&inbox, 6, 9);
-	check_batch(sc_inbox_get(&inbox, 4), 5, 9);
+	check_batch(sc_inbox_get(&inbox, 4, SIZE_MAX), 5, 9);
 	cr_assert_eq(sc_inbox_count(&inbox), 0);
-	check_batch(sc_inbox_get(&inbox, 4), 0, 0);
+	check_batch(sc_inbox_get(&inbox, 4, SIZE_MAX), 0, 0);
 	/* Empty again: the list's ends were put right. */
 	put(&inbox, 3, 5);
-	check_batch(sc_inbox_get(&inbox, 100), 3, 5);
+	check_batch(sc_inbox_get(&inbox, 100, SIZE_MAX), 3, 5);
 }
 
 /* ---- many threads ----------------------------------------------------------------------- */
@@ -162,7 +162,7 @@ static void *thief(void *arg)
 		at_add_rlx(&stolen, count);
 		for (i = 0; i < count; i++)
 			got(out[i]);
-		batch = sc_inbox_get(&inbox, most);
+		batch = sc_inbox_get(&inbox, most, SIZE_MAX);
 		for (at = batch.first; at; at = next) {
 			next = at->next;
 			got(at);
