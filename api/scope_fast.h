@@ -56,12 +56,13 @@ struct __attribute__((may_alias)) scope_fast_inside {
 	struct scope_fast_slot *base;
 	uint32_t state;
 	int32_t code;
+	uint64_t tree[4];
 	int64_t count;
 	const void *running_what;
 	const void *running_site;
-	uint64_t not_mirrored[11];
 	const void *site;
 	const void *frame;
+	uint64_t not_mirrored[7];
 };
 
 enum { SCOPE_FAST_CLOSED = 1 << 19 };

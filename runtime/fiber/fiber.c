@@ -190,9 +190,10 @@ void sc_fiber_release(struct sc_fiber *fiber)
 
 /* ---- all of them ---- */
 
-int sc_fiber_init(size_t usable, size_t extra, void (*entry)(void *fiber), unsigned flags)
+int sc_fiber_init(size_t usable, size_t extra, size_t card, void (*entry)(void *fiber),
+		  unsigned flags)
 {
-	return sc_stack_init(usable, extra, entry, flags);
+	return sc_stack_init(usable, extra, card, entry, flags);
 }
 
 void sc_fiber_fini(void)

@@ -1,7 +1,9 @@
 /* runtime/fiber/fiber.h: stacks with a control block at their top, pools, the switch.
  *
  * A fiber is a stack and a place to save its registers.  It knows nothing of tasks: the
- * layers above keep `extra` bytes of their own next to it, in the same page.
+ * layers above keep `extra` bytes of their own next to it, in the same page, and a card: what
+ * others touch while it is suspended.  Cards lie side by side, so that who goes over a
+ * million suspended fibers does not pay for a page of each.
  */
 #ifndef SC_FIBER_FIBER_H
 #define SC_FIBER_FIBER_H
@@ -22,6 +24,7 @@ struct sc_fiber {
 	struct sc_root_link *root; /* what it points to is written by who starts a task on it */
 	char *stack_low;           /* lowest usable byte; the guard lies below */
 	char *stack_high;          /* first byte of the control block: the stack's top */
+	void *card;                /* zero at first, then whatever the layers above left */
 	void *sanitizer;           /* ThreadSanitizer's fiber, or AddressSanitizer's fake stack
 				    * while suspended */
 	SC_PLAIN(uint32_t) index;  /* slot in its region, UINT32_MAX: none */
@@ -41,12 +44,14 @@ struct sc_fiber_pool {
 	SC_PLAIN(struct sc_fiber_pool *) next; /* lock: list of pools */
 };
 
-/* What all stacks of a run share.  `extra` bytes lie directly behind struct sc_fiber.
+/* What all stacks of a run share.  `extra` bytes lie directly behind struct sc_fiber; a card
+ * has `card` bytes, a multiple of a cache line.
  * entry(fiber) runs when a fiber is continued for the first time and never returns.
  * flags: SC_FIBER_UNGUARDED allows stacks without a guard when guards run out.
  * 0, -ENOMEM, -EINVAL (usable < 16 KiB or over 1 GiB). */
 enum { SC_FIBER_UNGUARDED = 1 };
-int sc_fiber_init(size_t usable, size_t extra, void (*entry)(void *fiber), unsigned flags);
+int sc_fiber_init(size_t usable, size_t extra, size_t card, void (*entry)(void *fiber),
+		  unsigned flags);
 /* Unmaps everything; every fiber has been given back. */
 void sc_fiber_fini(void);
 

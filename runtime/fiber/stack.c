@@ -1,8 +1,9 @@
 /* runtime/fiber/stack.c: stacks in big reserved regions, and their guards.
  *
- * A region is an array of slots, from low to high addresses: the guard, the usable
- * bytes, the control block, up to 15 cache lines of colour.  Slots are committed in chunks
- * and in order, so that a region is two mappings, however many stacks it holds.  A slot is
+ * A region is an array of cards and an array of slots; a slot is, from low to high addresses,
+ * the guard, the usable bytes, the control block, up to 15 cache lines of colour.  Both are
+ * committed in chunks and in order, so that a region is four mappings, however many stacks it
+ * holds.  A slot is
  * guarded when it is first used and stays so: its stack is reused, never unmapped.  Guards
  * that are simply never committed would cost nothing and two mappings a stack: the kernel's
  * default limit would end them at 32,750.
@@ -38,12 +39,20 @@ static const size_t chunk_size = 4u << 20;
 #else
 static const size_t chunk_size = 64u << 20;
 #endif
+static const size_t card_chunk_size = 256u << 10;
 static const size_t usable_least = 16u << 10, usable_most = 1u << 30;
 
-struct region {
-	SC_PLAIN(char *) base;      /* const once counted */
-	SC_PLAIN(size_t) slots;     /* const once counted */
+/* One of the two arrays. */
+struct area {
+	SC_PLAIN(char *) base;      /* const once the region is counted */
+	SC_PLAIN(size_t) size;      /* likewise */
 	SC_PLAIN(size_t) committed; /* lock: bytes */
+};
+
+struct region {
+	struct area cards;          /* its base is that of the mapping */
+	struct area stacks;
+	SC_PLAIN(size_t) slots;     /* const once counted */
 	SC_WORD(uint32_t) used;     /* written under lock: slots handed out */
 };
 
@@ -52,6 +61,7 @@ static struct {
 	size_t page;
 	size_t guard;   /* bytes below each stack that fault */
 	size_t control; /* bytes of struct sc_fiber and what lies behind it */
+	size_t card;
 	size_t stride;
 	size_t tail;    /* bytes at the end of a slot for control block and colour */
 	unsigned flags;
@@ -82,48 +92,54 @@ static int add_region(void)
 	size_t slots = REGION_SLOTS;
 	struct region *region;
 	char *base = NULL;
+	size_t cards;
 
 	if (count == REGIONS)
 		return -ENOMEM;
 	if (slots > limit)
 		slots = limit ? limit : 1;
-	while (slots && !(base = sc_os.reserve(slots * stacks.stride)))
-		slots /= 2;
+	for (; slots; slots /= 2) {
+		cards = round_up(slots * stacks.card, stacks.page);
+		base = sc_os.reserve(cards + slots * stacks.stride);
+		if (base)
+			break;
+	}
 	if (!base)
 		return -ENOMEM;
 	region = &stacks.region[count];
-	*region = (struct region){.base = base, .slots = slots};
+	*region = (struct region){.cards = {.base = base, .size = cards},
+				  .stacks = {.base = base + cards, .size = slots * stacks.stride},
+				  .slots = slots};
 	at_store_rel(&stacks.region_count, count + 1); /* [stack.region] */
 	return 0;
 }
 
-/* Makes the first `size` bytes of the region usable; lock is held.  Under strict
- * overcommit a whole chunk may be too much where a single stack is not. */
-static int commit_up_to(struct region *region, size_t size)
+/* Makes the first `size` bytes of the area usable; lock is held.  Under strict overcommit a
+ * whole chunk may be too much where a single stack is not. */
+static int commit_up_to(struct area *area, size_t size, size_t chunk)
 {
-	size_t whole = region->slots * stacks.stride;
-	size_t target = region->committed + chunk_size;
+	size_t target = area->committed + chunk;
 	int error;
 
-	if (size <= region->committed)
+	if (size <= area->committed)
 		return 0;
-	if (target > whole)
-		target = whole;
+	if (target > area->size)
+		target = area->size;
 	if (target < size)
 		target = size;
-	error = sc_os.commit(region->base + region->committed, target - region->committed);
+	error = sc_os.commit(area->base + area->committed, target - area->committed);
 	if (error && target > size) {
 		target = size;
-		error = sc_os.commit(region->base + region->committed, target - region->committed);
+		error = sc_os.commit(area->base + area->committed, target - area->committed);
 	}
 	if (!error)
-		region->committed = target;
+		area->committed = target;
 	return error;
 }
 
 static struct sc_fiber *fiber_in(const struct region *region, size_t index)
 {
-	char *end = region->base + (index + 1) * stacks.stride;
+	char *end = region->stacks.base + (index + 1) * stacks.stride;
 
 	return (struct sc_fiber *)(end - index % COLOURS * SC_CACHE_LINE - stacks.control);
 }
@@ -139,7 +155,9 @@ static struct region *claim_slot(size_t *index)
 		region++;
 	}
 	*index = region->used;
-	if (commit_up_to(region, (*index + 1) * stacks.stride))
+	if (commit_up_to(&region->cards, round_up((*index + 1) * stacks.card, stacks.page),
+			 card_chunk_size) ||
+	    commit_up_to(&region->stacks, (*index + 1) * stacks.stride, chunk_size))
 		return NULL;
 	at_store_rlx(&region->used, region->used + 1);
 	return region;
@@ -159,8 +177,9 @@ __attribute__((no_sanitize_address)) static void enter(void *fiber)
 #define ENTRY stacks.entry
 #endif
 
-static void set_up(struct sc_fiber *fiber, char *low, uint32_t index)
+static void set_up(struct sc_fiber *fiber, void *card, char *low, uint32_t index)
 {
+	fiber->card = card;
 	fiber->stack_low = low;
 	fiber->stack_high = (char *)fiber;
 	fiber->index = index;
@@ -191,7 +210,8 @@ struct sc_fiber *sc_stack_make(void)
 	sc_lock_drop(&stacks.lock);
 	if (region) {
 		fiber = fiber_in(region, index);
-		set_up(fiber, region->base + index * stacks.stride + stacks.guard, (uint32_t)index);
+		set_up(fiber, region->cards.base + index * stacks.card,
+		       region->stacks.base + index * stacks.stride + stacks.guard, (uint32_t)index);
 	}
 	if (!fiber)
 		return NULL;
@@ -215,7 +235,8 @@ uint64_t sc_stack_made(void)
 
 struct sc_fiber *sc_stack_new(size_t usable)
 {
-	size_t size = stacks.guard + round_up(usable, stacks.page) + stacks.tail, i;
+	size_t tail = round_up(stacks.control + stacks.card, stacks.page);
+	size_t size = stacks.guard + round_up(usable, stacks.page) + tail, i;
 	char *base = sc_os.reserve(size);
 	struct sc_fiber *fiber;
 
@@ -223,8 +244,8 @@ struct sc_fiber *sc_stack_new(size_t usable)
 		return NULL;
 	if (sc_os.commit(base, size))
 		goto fail_base;
-	fiber = (struct sc_fiber *)(base + size - stacks.control);
-	set_up(fiber, base + stacks.guard, UINT32_MAX);
+	fiber = (struct sc_fiber *)(base + size - stacks.card - stacks.control);
+	set_up(fiber, base + size - stacks.card, base + stacks.guard, UINT32_MAX);
 	if (set_guard(fiber))
 		goto fail_base;
 	sc_sanitizer_made(fiber, stacks.control);
@@ -246,7 +267,7 @@ fail_base:
 void sc_stack_free(struct sc_fiber *fiber)
 {
 	char *base = fiber->stack_low - stacks.guard;
-	size_t size = (size_t)((char *)fiber + stacks.control - base), i;
+	size_t size = (size_t)((char *)fiber->card + stacks.card - base), i;
 
 	sc_lock_take(&stacks.lock);
 	for (i = 0; i < OWN_SLOTS; i++)
@@ -261,7 +282,8 @@ void sc_stack_free(struct sc_fiber *fiber)
 
 /* ---- start and end ---- */
 
-int sc_stack_init(size_t usable, size_t extra, void (*entry)(void *fiber), unsigned flags)
+int sc_stack_init(size_t usable, size_t extra, size_t card, void (*entry)(void *fiber),
+		  unsigned flags)
 {
 	int error;
 
@@ -270,6 +292,7 @@ int sc_stack_init(size_t usable, size_t extra, void (*entry)(void *fiber), unsig
 	stacks.page = sc_os_page_size();
 	stacks.guard = round_up(SC_GUARD_SIZE, stacks.page);
 	stacks.control = round_up(sizeof(struct sc_fiber) + extra, SC_CACHE_LINE);
+	stacks.card = card;
 	stacks.tail = round_up(stacks.control + (COLOURS - 1) * SC_CACHE_LINE, stacks.page);
 	stacks.stride = stacks.guard + round_up(usable, stacks.page) + stacks.tail;
 	stacks.flags = flags;
@@ -304,7 +327,7 @@ void sc_stack_fini(void)
 			if (fiber_in(region, slot)->stack_low)
 				sc_sanitizer_gone(fiber_in(region, slot), stacks.control);
 #endif
-		sc_os.release(region->base, region->slots * stacks.stride);
+		sc_os.release(region->cards.base, region->cards.size + region->stacks.size);
 	}
 	sc_os.unguard(stacks.guards);
 	stacks.guards = 0;
@@ -322,7 +345,7 @@ struct sc_fiber *sc_stack_of_guard(const void *address)
 
 	for (i = 0; i < count; i++) {
 		struct region *region = &stacks.region[i];
-		const char *base = region->base;
+		const char *base = region->stacks.base;
 		size_t offset = (size_t)((uintptr_t)address - (uintptr_t)base);
 		size_t index = offset / stacks.stride;
 

@@ -12,7 +12,8 @@
 #include "fiber/fiber.h"
 
 /* The first region is reserved here.  0, -ENOMEM, -EINVAL. */
-int sc_stack_init(size_t usable, size_t extra, void (*entry)(void *fiber), unsigned flags);
+int sc_stack_init(size_t usable, size_t extra, size_t card, void (*entry)(void *fiber),
+		  unsigned flags);
 /* Releases every region. */
 void sc_stack_fini(void);
 

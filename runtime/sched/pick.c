@@ -134,6 +134,7 @@ static struct sc_strand *start(struct sc_worker *worker, const struct sc_slot *s
 	strand->pinned = task ? task->pinned : NULL;
 	strand->place = 0;
 	strand->item.kind = SC_ITEM_STRAND;
+	sc_card(strand)->strand = strand;
 	return strand;
 }
 

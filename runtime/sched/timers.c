@@ -67,7 +67,7 @@ static void call(struct sc_timers *timers, struct sc_alarm *alarm)
  * is room again: a million strands are not touched before their turn. */
 static int take_in(struct sc_worker *worker, struct sc_strand *strand)
 {
-	return !strand->pinned && sc_ring_push(&worker->ring, &strand->item);
+	return sc_ring_push(&worker->ring, &strand->item);
 }
 
 int sc_timers_poll(struct sc_timers *timers, int64_t now)
@@ -90,14 +90,12 @@ int sc_timers_poll(struct sc_timers *timers, int64_t now)
 		if (alarm->kind == SC_ALARM_CALL) {
 			call(timers, alarm);
 		} else {
-			struct sc_strand *strand = SC_CONTAINER(alarm, struct sc_strand, alarm);
+			struct sc_card *card = SC_CONTAINER(alarm, struct sc_card, alarm);
 
 			/* The strand can't go on before this lock is free: it disarms. */
-			if (sc_wait_claim(strand, SC_WAIT_TIMEOUT)) {
-				strand->reason = SC_READY;
-				if (!mine || !take_in(worker, strand))
-					sc_batch_add(&woken, &strand->item);
-			}
+			if (sc_card_claim(card, SC_WAIT_TIMEOUT) &&
+			    !(mine && take_in(worker, card->strand)))
+				sc_batch_pack(&woken, card->strand);
 		}
 	}
 	note_next(timers);

@@ -21,35 +21,43 @@
 
 SC_INLINE void sc_wait_prepare(struct sc_strand *strand)
 {
-	at_store_rlx(&strand->wait, SC_WAIT_PREPARING);
+	at_store_rlx(&sc_card(strand)->wait, SC_WAIT_PREPARING);
 }
 
 /* On the next stack: true if the strand is parked, false if it was claimed already and the
  * caller has to continue it. */
 SC_INLINE int sc_wait_commit(struct sc_strand *strand)
 {
+	struct sc_card *card = sc_card(strand);
 	uint32_t seen = SC_WAIT_PREPARING;
 
-	return at_cas_acqrel(&strand->wait, &seen, SC_WAIT_WAITING); /* [wait.claim] */
+	return at_cas_acqrel(&card->wait, &seen, SC_WAIT_WAITING); /* [wait.claim] */
 }
 
-/* True if the caller won and has to continue the strand. */
-SC_INLINE int sc_wait_claim(struct sc_strand *strand, enum sc_wait outcome)
+/* True if the caller won and has to continue card->strand. */
+SC_INLINE int sc_card_claim(struct sc_card *card, enum sc_wait outcome)
 {
-	uint32_t seen = at_load_rlx(&strand->wait);
+	uint32_t seen = at_load_rlx(&card->wait);
 
 	while (seen == SC_WAIT_PREPARING || seen == SC_WAIT_WAITING) {
 		int parked = seen == SC_WAIT_WAITING;
 
-		if (at_cas_acqrel(&strand->wait, &seen, (uint32_t)outcome)) /* [wait.claim] */
+		if (at_cas_acqrel(&card->wait, &seen, (uint32_t)outcome)) /* [wait.claim] */
 			return parked;
 	}
 	return 0;
 }
 
+SC_INLINE int sc_wait_claim(struct sc_strand *strand, enum sc_wait outcome)
+{
+	return sc_card_claim(sc_card(strand), outcome);
+}
+
 SC_INLINE enum sc_wait sc_wait_outcome(struct sc_strand *strand)
 {
-	return (enum sc_wait)at_load_acq(&strand->wait); /* [wait.claim] */
+	struct sc_card *card = sc_card(strand);
+
+	return (enum sc_wait)at_load_acq(&card->wait); /* [wait.claim] */
 }
 
 #endif

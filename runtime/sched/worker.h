@@ -35,6 +35,14 @@ enum sc_wait {
 	SC_WAIT_TIMEOUT
 };
 
+/* What others touch of a parked strand, in its fiber's card: a cancel or a wheel that goes
+ * over a million of them has their cards in the cache and never their stacks. */
+struct sc_card {
+	SC_WORD(uint32_t) wait;   /* enum sc_wait, see sched/wait.h */
+	struct sc_strand *strand; /* const while a task runs on it */
+	struct sc_alarm alarm;    /* of a timed wait */
+};
+
 /* Fields without a mark belong to whoever runs the strand or, while it is suspended, to
  * whoever took it out of a queue or won its wait. */
 enum { SC_PACK = 15 };
@@ -42,7 +50,6 @@ enum { SC_PACK = 15 };
 struct sc_strand {
 	struct sc_fiber fiber;
 	struct sc_item item;
-	SC_WORD(uint32_t) wait; /* enum sc_wait, see sched/wait.h */
 	uint32_t own_stack;  /* const: not from the pool (the root task) */
 	uintptr_t place;     /* the worker's `cur` while the strand is suspended */
 	uint64_t epoch;      /* cancel epoch that its scopes are up to date with */
@@ -56,7 +63,6 @@ struct sc_strand {
 	int result;          /* of a task whose leaked scopes are being joined */
 	uint32_t batch; /* it starts with so many tasks of one scope, above top if not just 1 */
 	struct sc_task *task; /* its record if it came by a queue, else NULL */
-	struct sc_alarm alarm;
 	struct sc_aside aside;
 	/* Where its slots ended when it was put aside: on whose deque, and in which round. */
 	struct sc_worker *left_worker;
@@ -64,6 +70,11 @@ struct sc_strand {
 	uint32_t left_resets;
 	struct sc_item *pack[SC_PACK]; /* item.packed of them: strands woken together */
 };
+
+SC_INLINE struct sc_card *sc_card(struct sc_strand *strand)
+{
+	return strand->fiber.card;
+}
 
 enum sc_reason { SC_RUNNING, SC_READY, SC_IN_CLOSE, SC_IN_WAIT, SC_IN_SLEEP };
 

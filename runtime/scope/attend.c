@@ -226,7 +226,7 @@ SC_INLINE int yield_plainly(struct sc_worker *worker)
 {
 	struct sc_scope *s = sc_untag(worker->cur);
 	/* By its address: the node itself may not be in the cache. */
-	int is_task = s == &sc_host(worker->strand)->node;
+	int is_task = s == sc_node(worker->strand);
 
 	if (!is_task) {
 		if (!(sc_state(s) & SC_FLUSHED) || s->base != worker->bottom.top)

@@ -155,19 +155,21 @@ void sc_unregister(struct sc_scope *place)
  * cancel is what ended its wait. */
 static int claim_waiter(struct sc_scope *s, struct sc_batch *woken)
 {
+	uint32_t state = sc_state(s);
+	struct sc_card *card;
 	int won;
 
-	if (!(sc_state(s) & SC_WAITER))
+	if (!(state & SC_WAITER))
 		return 0;
+	/* A task's own node lies beside its card: the strand is not touched. */
+	card = state & SC_TASK ? sc_card_of(s) : sc_card(s->waiter);
 	/* Claim first: while WAITER is set a waiter that was woken otherwise stops at the lock
 	 * in sc_unregister, and can't be in another wait yet. */
-	won = sc_wait_claim(s->waiter, SC_WAIT_CANCEL);
+	won = sc_card_claim(card, SC_WAIT_CANCEL);
 	at_and_rel(&s->state, ~(uint32_t)SC_WAITER); /* [scope.waiter] */
-	if (!won)
-		return 0;
-	s->waiter->reason = SC_READY;
-	sc_batch_pack(woken, s->waiter);
-	return 1;
+	if (won)
+		sc_batch_pack(woken, card->strand);
+	return won;
 }
 
 /* lock: the parent of s; takes that of s.  True, and the lock kept, if what is below s has

@@ -9,23 +9,32 @@
 #include <errno.h>
 #include <stdlib.h>
 
-static uint64_t seal_of(const struct sc_scope *s)
+static uint64_t *seal(struct sc_scope *s)
+{
+	return sc_state(s) & SC_TASK ? &SC_CONTAINER(s, struct sc_leaf, node)->seal : &s->seal;
+}
+
+static uint64_t seal_of(struct sc_scope *s)
 {
 	uint64_t seal = (uintptr_t)s;
 
 	seal = (seal ^ s->parent) * UINT64_C(0x9e3779b97f4a7c15);
+	if (sc_state(s) & SC_TASK)
+		return seal | 1;
 	seal = (seal ^ (uintptr_t)s->site) * UINT64_C(0x9e3779b97f4a7c15);
 	return (seal ^ (uintptr_t)s->frame) * UINT64_C(0x9e3779b97f4a7c15) | 1;
 }
 
 void sc_seal(struct sc_scope *s)
 {
-	s->seal = seal_of(s);
+	*seal(s) = seal_of(s);
 }
 
 int sc_sound(uintptr_t place)
 {
-	return sc_untag(place)->seal == seal_of(sc_untag(place));
+	struct sc_scope *s = sc_untag(place);
+
+	return *seal(s) == seal_of(s);
 }
 
 /* What the task at `place` did wrong to s, and what it should do. */

@@ -420,7 +420,7 @@ int sc_leaks_joined(void)
 
 static int64_t watch_deadline(struct sc_strand *strand)
 {
-	return strand->alarm.timer.when;
+	return sc_card(strand)->alarm.timer.when;
 }
 
 static void publish_watch(struct sc_worker *worker, struct sc_strand *strand)
@@ -434,8 +434,8 @@ static void publish_watch(struct sc_worker *worker, struct sc_strand *strand)
 	at_store_rlx(&s->waiter, strand);
 	cancelled = !sc_register(worker, strand, s);
 	if (watch_deadline(strand) != SC_NEVER) {
-		strand->alarm.kind = SC_ALARM_WAKE;
-		sc_alarm_arm(worker, &strand->alarm, watch_deadline(strand));
+		sc_card(strand)->alarm.kind = SC_ALARM_WAKE;
+		sc_alarm_arm(worker, &sc_card(strand)->alarm, watch_deadline(strand));
 	}
 	ended = at_add_acqrel(&s->count, units + SC_WATCHING) + units == 0; /* [scope.count] */
 	if (ended || cancelled)
@@ -489,12 +489,12 @@ int scope_wait_until(struct scope *public, int64_t deadline_ns)
 			return -ETIMEDOUT;
 		strand = worker->strand;
 		sc_wait_prepare(strand);
-		strand->alarm.timer.when = deadline_ns;
-		strand->alarm.timer.link = NULL;
+		sc_card(strand)->alarm.timer.when = deadline_ns;
+		sc_card(strand)->alarm.timer.link = NULL;
 		sc_park(worker, SC_IN_WAIT, publish_watch);
 		outcome = sc_wait_outcome(strand);
 		if (deadline_ns != SC_NEVER)
-			sc_alarm_disarm(&strand->alarm);
+			sc_alarm_disarm(&sc_card(strand)->alarm);
 		sc_unregister(s);
 		if (stop_watching(s))
 			return 0; /* completion wins ties (C6) */

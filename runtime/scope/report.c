@@ -64,10 +64,10 @@ SC_RACY static const void *what_runs(uintptr_t task, const char **out_name, uint
 			record = (struct sc_task *)(uintptr_t)fn;
 		*out_parent = (uintptr_t)s;
 	} else {
-		struct sc_host *host = SC_CONTAINER(s, struct sc_host, node);
+		struct sc_strand *strand = sc_card_of(s)->strand;
 
-		fn = (const void *)host->strand.slot.fn;
-		record = host->strand.task;
+		fn = (const void *)strand->slot.fn;
+		record = strand->task;
 		*out_parent = s->parent;
 	}
 	*out_name = NULL;
@@ -129,7 +129,7 @@ static const void *site_of(uintptr_t place)
 		return NULL;
 	if (task & 1)
 		return (const void *)(sc_untag(task)->running.site & ~SC_RUNNING_MARKS);
-	return SC_CONTAINER(sc_untag(task), struct sc_host, node)->strand.slot.site;
+	return sc_card_of(sc_untag(task))->strand->slot.site;
 }
 
 SC_RACY void sc_describe(uintptr_t place, char *out, size_t size)
@@ -273,11 +273,13 @@ void sc_report_error(const struct scope_error *error)
 
 /* ---- the tree of what is parked -------------------------------------------------------------- */
 
-static const char *reason_text(uint32_t reason)
+/* Of a strand that waits cancellably; who wakes it leaves its reason as it was. */
+static const char *reason_text(struct sc_strand *strand)
 {
 	static const char *const text[] = {"running", "ready", "in close", "in wait", "asleep"};
+	int woken = sc_wait_outcome(strand) > SC_WAIT_WAITING;
 
-	return text[reason];
+	return text[woken ? SC_READY : strand->reason];
 }
 
 SC_RACY static void report_task(uintptr_t place, const char *state)
@@ -307,7 +309,7 @@ SC_RACY static void report_closer(struct sc_scope *s)
 
 SC_RACY static void report_waiter(struct sc_scope *s)
 {
-	const char *reason = reason_text(s->waiter->reason);
+	const char *reason = reason_text(s->waiter);
 	char scope[320], state[400];
 
 	if (sc_state(s) & SC_TASK) {

@@ -167,7 +167,7 @@ static int run_root(scope_task_fn *main_task, void *arg, const struct scope_conf
 	int rc;
 
 	rc = sc_fiber_init(config->stack_size, sizeof(struct sc_host) - sizeof(struct sc_fiber),
-			   sc_strand_main,
+			   sizeof(struct sc_leaf), sc_strand_main,
 			   config->flags & SCOPE_UNGUARDED_STACKS ? SC_FIBER_UNGUARDED : 0);
 	if (rc < 0)
 		return rc;
@@ -178,6 +178,7 @@ static int run_root(scope_task_fn *main_task, void *arg, const struct scope_conf
 	}
 	root = SC_CONTAINER(fiber, struct sc_strand, fiber);
 	root->own_stack = 1;
+	sc_card(root)->strand = root;
 	root->batch = 1;
 	root->slot = (struct sc_slot){run_main, NULL, NULL, &sc_root};
 	root->task = &root_task;

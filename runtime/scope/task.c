@@ -57,11 +57,13 @@ void sc_leaver_ended(struct sc_scope *s, int rc)
 
 static void begin(struct sc_worker *worker, struct sc_host *host, struct sc_scope *s)
 {
-	host->node.parent = (uintptr_t)s;
-	host->node.state = SC_TASK;
-	sc_seal(&host->node);
+	struct sc_scope *node = sc_node(&host->strand);
+
+	node->parent = (uintptr_t)s;
+	node->state = SC_TASK;
+	sc_seal(node);
 	host->errors = NULL;
-	worker->cur = (uintptr_t)&host->node;
+	worker->cur = (uintptr_t)node;
 	worker->floor = worker->bottom.top;
 	host->strand.fiber.root->frame = s->frame;
 	host->strand.fiber.root->return_address = s->site;
@@ -76,7 +78,7 @@ static void begin(struct sc_worker *worker, struct sc_host *host, struct sc_scop
 
 static void end(struct sc_host *host, struct sc_scope *s, int rc)
 {
-	struct sc_scope *node = &host->node;
+	struct sc_scope *node = sc_node(&host->strand);
 
 	if (rc != 0)
 		sc_failed(s, rc, (uintptr_t)node, host->strand.slot.site, NULL);
@@ -121,7 +123,7 @@ struct sc_strand *sc_run_task(struct sc_strand *strand)
 	else
 		run_batch(worker, strand);
 	worker = sc_self();
-	if (SC_UNLIKELY(worker->cur != (uintptr_t)&host->node)) {
+	if (SC_UNLIKELY(worker->cur != (uintptr_t)sc_node(strand))) {
 		strand->result = rc;
 		sc_join_leaks(worker);
 		rc = sc_leaks_joined();

@@ -12,13 +12,13 @@ int64_t scope_now(void)
 /* On the next stack.  The cancel waiter first, then the timer: either may win at once. */
 static void publish_sleep(struct sc_worker *worker, struct sc_strand *strand)
 {
-	int64_t when = strand->alarm.timer.when;
+	int64_t when = sc_card(strand)->alarm.timer.when;
 
 	if (!sc_register(worker, strand, sc_untag(strand->place))) {
 		sc_wait_claim(strand, SC_WAIT_CANCEL);
 	} else if (when != SC_NEVER) {
-		strand->alarm.kind = SC_ALARM_WAKE;
-		sc_alarm_arm(worker, &strand->alarm, when);
+		sc_card(strand)->alarm.kind = SC_ALARM_WAKE;
+		sc_alarm_arm(worker, &sc_card(strand)->alarm, when);
 	}
 	if (!sc_wait_commit(strand))
 		sc_ready(strand);
@@ -41,13 +41,13 @@ int scope_sleep_until(int64_t deadline_ns)
 	strand = worker->strand;
 	place = sc_untag(worker->cur);
 	sc_wait_prepare(strand);
-	strand->alarm.timer.when = deadline_ns;
-	strand->alarm.timer.link = NULL;
-	strand->alarm.wheel = worker->index;
+	sc_card(strand)->alarm.timer.when = deadline_ns;
+	sc_card(strand)->alarm.timer.link = NULL;
+	sc_card(strand)->alarm.wheel = worker->index;
 	sc_park(worker, SC_IN_SLEEP, publish_sleep);
 	outcome = sc_wait_outcome(strand);
 	if (deadline_ns != SC_NEVER && outcome != SC_WAIT_TIMEOUT)
-		sc_alarm_disarm(&strand->alarm);
+		sc_alarm_disarm(&sc_card(strand)->alarm);
 	if (outcome == SC_WAIT_TIMEOUT) {
 		sc_unregister(place);
 		return 0;

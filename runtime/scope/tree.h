@@ -87,18 +87,19 @@ struct sc_scope {
 	struct sc_slot *base; /* owner: its slots start here; scope_open */
 	SC_WORD(uint32_t) state; /* scope_open */
 	int32_t code;           /* lock; FAILED: the first error */
-	SC_WORD(int64_t) count; /* scope_open */
-	struct sc_running running; /* owner: while it closes */
-	int64_t units;        /* owner; FLUSHED */
 	SC_WORD(struct sc_strand *) waiter; /* WAITER: lock.  Closing, watching: the owner */
 	SC_PLAIN(struct sc_scope *) children; /* lock; LINKED: scopes and nodes below */
 	SC_PLAIN(struct sc_scope *) next;  /* lock of the parent; LINKED */
 	SC_PLAIN(struct sc_scope *) *link; /* lock of the parent; LINKED */
+	/* The node of a task ends here. */
+	SC_WORD(int64_t) count; /* scope_open */
+	struct sc_running running; /* owner: while it closes */
+	const void *site;          /* const: return address of scope_open; scope_open */
+	const void *frame;         /* const: frame pointer of the opener; scope_open */
+	int64_t units;        /* owner; FLUSHED */
 	struct sc_alarm alarm;     /* lock; DEADLINE, ARMED */
 	struct sc_extra *extra;    /* lock; EXTRA: name and error records */
 	const void *error_site;    /* lock; FAILED */
-	const void *site;          /* const: return address of scope_open; scope_open */
-	const void *frame;         /* const: frame pointer of the opener; scope_open */
 #ifdef SC_DEBUG
 	uint64_t seal;             /* const: of the const fields; check.c */
 #endif
@@ -108,9 +109,17 @@ _Static_assert(sizeof(struct sc_scope) <= sizeof(struct scope), "a scope fits it
 /* What every pooled stack has at its top. */
 struct sc_host {
 	struct sc_strand strand;
-	struct sc_scope node;
 	struct sc_last *errors;    /* last error records of the tasks on this strand */
 };
+
+/* The card of every strand; the node of its task is the first fields of a struct sc_scope. */
+struct sc_leaf {
+	struct sc_card card;
+	uint64_t node[offsetof(struct sc_scope, count) / 8];
+#ifdef SC_DEBUG
+	uint64_t seal;
+#endif
+} SC_ALIGNED(SC_CACHE_LINE);
 
 SC_INLINE struct sc_scope *sc_untag(uintptr_t place)
 {
@@ -125,6 +134,17 @@ SC_INLINE struct sc_scope *sc_view(const struct scope *s)
 SC_INLINE struct sc_host *sc_host(struct sc_strand *strand)
 {
 	return SC_CONTAINER(strand, struct sc_host, strand);
+}
+
+SC_INLINE struct sc_scope *sc_node(struct sc_strand *strand)
+{
+	return (struct sc_scope *)((struct sc_leaf *)strand->fiber.card)->node;
+}
+
+/* Of the strand whose task has this node. */
+SC_INLINE struct sc_card *sc_card_of(struct sc_scope *node)
+{
+	return &SC_CONTAINER(node, struct sc_leaf, node)->card;
 }
 
 SC_INLINE uint32_t sc_state(struct sc_scope *s)

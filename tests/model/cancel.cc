@@ -37,6 +37,7 @@ void sc_poke_all(void)
 template <class T, int threads> struct tree_test : model::test<T, threads> {
 	struct sc_worker workers[3];
 	struct sc_strand strand[2];
+	struct sc_card card[2];
 	struct sc_scope top, middle, leaf[2];
 	SC_PLAIN(uint32_t) gone[2]; /* the memory of a leaf after its close */
 
@@ -61,7 +62,7 @@ template <class T, int threads> struct tree_test : model::test<T, threads> {
 		open(&middle, &top);
 		for (i = 0; i < 2; i++) {
 			open(&leaf[i], &middle);
-			memset((void *)&strand[i], 0, sizeof strand[i]);
+			model::set_up_strand(&strand[i], &card[i]);
 			gone[i] = 0;
 		}
 	}
@@ -104,7 +105,7 @@ struct park_against_cancel : tree_test<park_against_cancel, 2> {
 	}
 	void check()
 	{
-		MODEL_CHECK(strand[0].wait == SC_WAIT_CANCEL);
+		MODEL_CHECK(card[0].wait == SC_WAIT_CANCEL);
 		MODEL_CHECK(woken == parked);
 		check_links(&sc_root);
 	}
@@ -128,7 +129,7 @@ struct two_link : tree_test<two_link, 3> {
 		unsigned i;
 
 		for (i = 0; i < 2; i++)
-			MODEL_CHECK(strand[i].wait == SC_WAIT_CANCEL);
+			MODEL_CHECK(card[i].wait == SC_WAIT_CANCEL);
 		MODEL_CHECK(woken == (unsigned)parked[0] + parked[1]);
 		check_links(&sc_root);
 	}
@@ -253,7 +254,7 @@ struct park_again : tree_test<park_again, 2> {
 	void check()
 	{
 		MODEL_CHECK(!(leaf[0].state & SC_WAITER));
-		MODEL_CHECK(strand[0].wait == SC_WAIT_CANCEL);
+		MODEL_CHECK(card[0].wait == SC_WAIT_CANCEL);
 		MODEL_CHECK(woken == (unsigned)!first + second);
 	}
 };
@@ -279,7 +280,7 @@ struct unshield : tree_test<unshield, 2> {
 	}
 	void check()
 	{
-		MODEL_CHECK(strand[0].wait == SC_WAIT_CANCEL);
+		MODEL_CHECK(card[0].wait == SC_WAIT_CANCEL);
 		MODEL_CHECK(woken == parked);
 		check_links(&sc_root);
 	}
@@ -302,7 +303,7 @@ struct two_cancels : tree_test<two_cancels, 2> {
 	}
 	void check()
 	{
-		MODEL_CHECK(strand[0].wait == SC_WAIT_CANCEL && woken == 1);
+		MODEL_CHECK(card[0].wait == SC_WAIT_CANCEL && woken == 1);
 		MODEL_CHECK((leaf[0].state & (SC_OWN | SC_OUTER)) == (SC_OWN | SC_OUTER));
 		check_links(&sc_root);
 	}

@@ -109,7 +109,7 @@ template <class T, int threads> struct pool_test : model::test<T, threads> {
 		sc_os.guard = guard;
 		sc_os.unguard = unguard;
 		MODEL_CHECK(!sc_fiber_init(16 << 10, sizeof(struct user) - sizeof(struct sc_fiber),
-					   entry, 0));
+					   SC_CACHE_LINE, entry, 0));
 		for (i = 0; i < threads; i++)
 			pools[i].head = NULL;
 	}

@@ -76,6 +76,7 @@ void sc_alarm_disarm(struct sc_alarm *) {}
 template <class T, int threads> struct join_test : model::test<T, threads> {
 	struct sc_worker workers[3];
 	struct sc_strand strand;
+	struct sc_card card;
 	struct sc_scope top, s;
 	SC_PLAIN(uint32_t) left[3]; /* what each task wrote, for the parent */
 	bool closed;
@@ -91,7 +92,7 @@ template <class T, int threads> struct join_test : model::test<T, threads> {
 		unsigned i;
 
 		model::set_up_workers(workers, 3);
-		memset((void *)&strand, 0, sizeof strand);
+		model::set_up_strand(&strand, &card);
 		open(&sc_root, NULL);
 		sc_root.state = SC_LINKED;
 		sc_epoch = 0;

@@ -114,6 +114,14 @@ static void set_up_worker(struct sc_worker *worker, unsigned index)
 	sc_wheel_init(&worker->timers.wheel, 0);
 }
 
+static void set_up_strand(struct sc_strand *strand, struct sc_card *card)
+{
+	memset((void *)strand, 0, sizeof *strand);
+	memset((void *)card, 0, sizeof *card);
+	strand->fiber.card = card;
+	card->strand = strand;
+}
+
 static void set_up_workers(struct sc_worker *workers, unsigned count)
 {
 	unsigned i;

@@ -25,13 +25,14 @@ unsigned sc_ring_steal(struct sc_ring *, struct sc_item **, unsigned)
 template <class T, int threads> struct wait_test : model::test<T, threads> {
 	struct sc_worker worker;
 	struct sc_strand strand;
+	struct sc_card card;
 	SC_PLAIN(uint32_t) saved;  /* stands for the context of the strand */
 	SC_PLAIN(uint32_t) result; /* what the winner leaves for it */
 
 	void set_up()
 	{
 		model::set_up_workers(&worker, 1);
-		memset((void *)&strand, 0, sizeof strand);
+		model::set_up_strand(&strand, &card);
 		ready = 0;
 		saved = 0;
 		result = 0;
@@ -73,14 +74,14 @@ struct three_parties : wait_test<three_parties, 3> {
 	void thread(unsigned index)
 	{
 		if (index) {
-			while (at_load_acq(&strand.wait) == SC_WAIT_NONE)
+			while (at_load_acq(&card.wait) == SC_WAIT_NONE)
 				model::yield();
 			claim(index == 1 ? SC_WAIT_EVENT : SC_WAIT_CANCEL);
 			return;
 		}
 		publish();
 		/* What registering the waiter under a lock does for who finds it there. */
-		at_store_rel(&strand.wait, SC_WAIT_PREPARING);
+		at_store_rel(&card.wait, SC_WAIT_PREPARING);
 		commit();
 		MODEL_CHECK(go_on(1) >= SC_WAIT_EVENT);
 	}
@@ -194,21 +195,21 @@ struct timeout_or_cancel : wait_test<timeout_or_cancel, 3> {
 			return;
 		}
 		if (index == 2) {
-			while (at_load_acq(&strand.wait) == SC_WAIT_NONE)
+			while (at_load_acq(&card.wait) == SC_WAIT_NONE)
 				model::yield();
 			claim(SC_WAIT_CANCEL);
 			return;
 		}
 		for (round = 1; round <= 1; round++) {
 			publish();
-			at_store_rel(&strand.wait, SC_WAIT_PREPARING);
-			strand.alarm.kind = SC_ALARM_WAKE;
-			sc_alarm_arm(&worker, &strand.alarm, 1);
+			at_store_rel(&card.wait, SC_WAIT_PREPARING);
+			card.alarm.kind = SC_ALARM_WAKE;
+			sc_alarm_arm(&worker, &card.alarm, 1);
 			commit();
 			if (go_on(round) != SC_WAIT_TIMEOUT)
-				sc_alarm_disarm(&strand.alarm);
+				sc_alarm_disarm(&card.alarm);
 			saved = 0;
-			strand.alarm.timer.when = 0;
+			card.alarm.timer.when = 0;
 		}
 	}
 	void check()
@@ -222,18 +223,19 @@ static model::random<timeout_or_cancel> timeout_or_cancel(
 /* Two polls of one wheel: each alarm goes off once. */
 struct two_polls : wait_test<two_polls, 2> {
 	struct sc_strand other;
+	struct sc_card other_card;
 
 	void set_up()
 	{
 		wait_test<two_polls, 2>::set_up();
-		memset((void *)&other, 0, sizeof other);
+		model::set_up_strand(&other, &other_card);
 		sc_wait_prepare(&strand);
 		sc_wait_commit(&strand);
 		sc_wait_prepare(&other);
 		sc_wait_commit(&other);
-		strand.alarm.kind = other.alarm.kind = SC_ALARM_WAKE;
-		sc_alarm_arm(&worker, &strand.alarm, 1);
-		sc_alarm_arm(&worker, &other.alarm, 2);
+		card.alarm.kind = other_card.alarm.kind = SC_ALARM_WAKE;
+		sc_alarm_arm(&worker, &card.alarm, 1);
+		sc_alarm_arm(&worker, &other_card.alarm, 2);
 	}
 	void thread(unsigned index)
 	{
@@ -242,7 +244,7 @@ struct two_polls : wait_test<two_polls, 2> {
 	void check()
 	{
 		sc_timers_poll(&worker.timers, 2);
-		MODEL_CHECK(strand.wait == SC_WAIT_TIMEOUT && other.wait == SC_WAIT_TIMEOUT);
+		MODEL_CHECK(card.wait == SC_WAIT_TIMEOUT && other_card.wait == SC_WAIT_TIMEOUT);
 		MODEL_CHECK(worker.timers.wheel.count == 0 && worker.timers.next == SC_NEVER);
 	}
 };

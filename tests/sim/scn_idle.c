@@ -29,7 +29,7 @@ static void wake_each_time(void *arg)
 	(void)arg;
 	sc_self_tls = &sc_worker_none;
 	for (round = 0; round < ROUNDS; round++) {
-		while (at_load_acq(&sleeper->wait) != SC_WAIT_WAITING)
+		while (at_load_acq(&sc_card(sleeper)->wait) != SC_WAIT_WAITING)
 			sc_relax(turn++);
 		/* Both look for work and find none: wait until one has announced its sleep. */
 		sc_wake_worker(&sc_sched.workers[0]);
@@ -51,7 +51,7 @@ static int wait_each_time(void *arg)
 	(void)arg;
 	sc_hooks.deadlock = check_deadlock;
 	sleeper = sc_self()->strand;
-	sleeper->wait = SC_WAIT_NONE;
+	sc_card(sleeper)->wait = SC_WAIT_NONE;
 	sc_os.thread_start(&waker, wake_each_time, NULL);
 	for (round = 0; round < ROUNDS; round++) {
 		sc_wait_prepare(sleeper);

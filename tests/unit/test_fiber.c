@@ -14,7 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { USABLE = 64 * 1024, BATCH = 64 };
+enum { USABLE = 64 * 1024, BATCH = 64, CARD = 2 * SC_CACHE_LINE };
 
 /* What the tests keep next to a fiber. */
 struct unit {
@@ -62,8 +62,8 @@ static struct sc_fiber self;
 
 static void start(size_t usable, unsigned flags)
 {
-	cr_assert_eq(sc_fiber_init(usable, sizeof(struct unit) - sizeof(struct sc_fiber), entry,
-				   flags),
+	cr_assert_eq(sc_fiber_init(usable, sizeof(struct unit) - sizeof(struct sc_fiber), CARD,
+				   entry, flags),
 		     0);
 	sc_fiber_adopt(&self);
 }
@@ -99,8 +99,8 @@ static int in_child(void (*job)(void))
 
 Test(fiber, init_refuses_sizes)
 {
-	cr_assert_eq(sc_fiber_init(16 * 1024 - 1, 0, entry, 0), -EINVAL);
-	cr_assert_eq(sc_fiber_init(((size_t)1 << 30) + 1, 0, entry, 0), -EINVAL);
+	cr_assert_eq(sc_fiber_init(16 * 1024 - 1, 0, CARD, entry, 0), -EINVAL);
+	cr_assert_eq(sc_fiber_init(((size_t)1 << 30) + 1, 0, CARD, entry, 0), -EINVAL);
 }
 
 Test(fiber, a_given_fiber_goes_on_where_it_was)
@@ -122,6 +122,35 @@ Test(fiber, a_given_fiber_goes_on_where_it_was)
 	cr_assert_eq(sc_fiber_live(), 1);
 	cr_assert_eq(sc_fiber_made(), 1);
 	sc_fiber_give(&pool, &again->fiber);
+	end(&pool);
+}
+
+Test(fiber, cards_lie_side_by_side_and_keep_what_was_left_there)
+{
+	struct sc_fiber_pool pool = {0};
+	struct sc_fiber *fiber[3000], *own;
+	int i, j;
+
+	start(USABLE, 0);
+	for (i = 0; i < 3000; i++) {
+		fiber[i] = sc_fiber_take(&pool);
+		cr_assert_not_null(fiber[i]);
+		cr_assert_eq((char *)fiber[i]->card - (char *)fiber[0]->card, i * CARD);
+		for (j = 0; j < CARD; j++)
+			cr_assert_eq(((char *)fiber[i]->card)[j], 0);
+		memset(fiber[i]->card, 1 + i % 100, CARD);
+	}
+	own = sc_fiber_new(USABLE);
+	cr_assert_not_null(own);
+	for (j = 0; j < CARD; j++)
+		cr_assert_eq(((char *)own->card)[j], 0);
+	memset(own->card, 1, CARD);
+	sc_fiber_free(own);
+	for (i = 0; i < 3000; i++) {
+		for (j = 0; j < CARD; j++)
+			cr_assert_eq(((char *)fiber[i]->card)[j], 1 + i % 100);
+		sc_fiber_give(&pool, fiber[i]);
+	}
 	end(&pool);
 }
 
@@ -504,7 +533,7 @@ Test(fiber, without_address_space_init_fails)
 {
 	count_reservations();
 	refused = 1;
-	cr_expect_eq(sc_fiber_init(USABLE, 0, entry, 0), -ENOMEM);
+	cr_expect_eq(sc_fiber_init(USABLE, 0, CARD, entry, 0), -ENOMEM);
 	sc_os = sc_os_system;
 }
 

@@ -11,6 +11,7 @@
 TestSuite(wait, .timeout = 60);
 
 static struct sc_strand strand;
+static struct sc_card card;
 
 static const enum sc_wait outcomes[] = {SC_WAIT_EVENT, SC_WAIT_CANCEL, SC_WAIT_TIMEOUT};
 
@@ -28,7 +29,7 @@ Test(wait, committed_first_the_claimer_continues_it)
 {
 	int i;
 
-	memset(&strand, 0, sizeof(strand));
+	strand.fiber.card = memset(&card, 0, sizeof(card));
 	for (i = 0; i < 3; i++) {
 		start(1);
 		cr_assert(sc_wait_claim(&strand, outcomes[i]));
@@ -40,7 +41,7 @@ Test(wait, claimed_first_the_committer_continues_it)
 {
 	int i;
 
-	memset(&strand, 0, sizeof(strand));
+	strand.fiber.card = memset(&card, 0, sizeof(card));
 	for (i = 0; i < 3; i++) {
 		start(0);
 		cr_assert(!sc_wait_claim(&strand, outcomes[i]), "left to the committer");
@@ -54,7 +55,7 @@ Test(wait, the_second_claimer_loses_and_changes_nothing)
 {
 	int i, j, committed;
 
-	memset(&strand, 0, sizeof(strand));
+	strand.fiber.card = memset(&card, 0, sizeof(card));
 	for (committed = 0; committed < 2; committed++) {
 		for (i = 0; i < 3; i++) {
 			start(committed);
@@ -71,7 +72,7 @@ Test(wait, nobody_claims_what_does_not_wait)
 {
 	int i;
 
-	memset(&strand, 0, sizeof(strand));
+	strand.fiber.card = memset(&card, 0, sizeof(card));
 	for (i = 0; i < 3; i++) {
 		cr_assert(!sc_wait_claim(&strand, outcomes[i]));
 		cr_assert_eq(sc_wait_outcome(&strand), SC_WAIT_NONE);
@@ -116,7 +117,7 @@ Test(wait, one_of_two_claimers_wins_and_one_party_continues)
 	uintptr_t i;
 	uint32_t round;
 
-	memset(&strand, 0, sizeof(strand));
+	strand.fiber.card = memset(&card, 0, sizeof(card));
 	round_now = 0;
 	for (round = 1; round <= ROUNDS; round++) {
 		volatile unsigned pause;
