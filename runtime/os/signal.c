@@ -191,8 +191,24 @@ int sc_os_interrupt_install(void (*handler)(int signal))
 	return take_pair(interrupts, &action);
 }
 
+/* The thread that took them is gone, and all others block them: what came since then. */
+static void take_pending(void)
+{
+	const struct timespec at_once = {0, 0};
+	sigset_t set;
+	int signal;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	while ((signal = sigtimedwait(&set, NULL, &at_once)) > 0)
+		interrupt_handler(signal);
+}
+
 void sc_os_interrupt_uninstall(void)
 {
+	if (interrupts[0].installed)
+		take_pending();
 	put_back(&interrupts[0]);
 	put_back(&interrupts[1]);
 }

@@ -358,6 +358,24 @@ Test(os, interrupts_reach_the_handler_unless_blocked)
 	sc_os_interrupt_uninstall();
 }
 
+/* Nobody could take them any more: the last look finds them, and no disposition does. */
+static int interrupt_at_the_end(void)
+{
+	signal(SIGINT, SIG_DFL);
+	sc_os_interrupt_install(on_interrupt);
+	sc_os_interrupt_block(1);
+	seen.interrupted = 0;
+	kill(getpid(), SIGINT);
+	sc_os_interrupt_uninstall();
+	sc_os_interrupt_block(0);
+	return seen.interrupted == SIGINT ? 0 : 1;
+}
+
+Test(os, I2_an_interrupt_that_waits_at_the_end_reaches_the_handler)
+{
+	cr_assert_eq(in_child(interrupt_at_the_end), 0);
+}
+
 static int raise_interrupt(void)
 {
 	signal(SIGINT, SIG_DFL);
