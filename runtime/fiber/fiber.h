@@ -29,9 +29,6 @@ struct sc_fiber {
 				    * while suspended */
 	SC_PLAIN(uint32_t) index;  /* slot in its region, UINT32_MAX: none */
 	uint32_t guarded;          /* 1: SC_GUARD_SIZE bytes below stack_low fault */
-#ifdef SC_VALGRIND
-	unsigned valgrind_id;
-#endif
 };
 
 /* Per-worker cache of free fibers, LIFO; zero at first; owner only, but count and spare,

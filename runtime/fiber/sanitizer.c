@@ -15,11 +15,8 @@
 #define SC_TSAN_SWITCH_FLAGS __tsan_switch_to_fiber_no_sync
 #endif
 #endif
-#ifdef SC_VALGRIND
-#include <valgrind/valgrind.h>
-#endif
 
-#ifdef SC_CHECKED
+#if defined(SC_ASAN) || defined(SC_TSAN)
 
 void sc_sanitizer_made(struct sc_fiber *fiber, size_t control)
 {
@@ -32,9 +29,6 @@ void sc_sanitizer_made(struct sc_fiber *fiber, size_t control)
 #endif
 #ifdef SC_TSAN
 	fiber->sanitizer = __tsan_create_fiber(0);
-#endif
-#ifdef SC_VALGRIND
-	fiber->valgrind_id = VALGRIND_STACK_REGISTER(fiber->stack_low, fiber->stack_high);
 #endif
 	(void)fiber;
 	(void)control;
@@ -52,16 +46,9 @@ void sc_sanitizer_gone(struct sc_fiber *fiber, size_t control)
 #ifdef SC_TSAN
 	__tsan_destroy_fiber(fiber->sanitizer);
 #endif
-#ifdef SC_VALGRIND
-	VALGRIND_STACK_DEREGISTER(fiber->valgrind_id);
-#endif
 	(void)fiber;
 	(void)control;
 }
-
-#endif
-
-#if defined(SC_ASAN) || defined(SC_TSAN)
 
 /* Not instrumented: what is read here was handed over before by whoever switches. */
 #if defined(__clang__)

@@ -1,7 +1,8 @@
 /* runtime/fiber/sanitizer.h: which checkers this build is for, and what they need to hear.
  *
  * A checker that is not told takes the other stack for a wild pointer.  In an ordinary
- * build every hook is empty.
+ * build every hook is empty, and in one for memcheck, which must not be told: it keeps one
+ * current stack among those it knows for all threads (docs/testing.md).
  */
 #ifndef SC_FIBER_SANITIZER_H
 #define SC_FIBER_SANITIZER_H
@@ -31,7 +32,7 @@
 
 struct sc_fiber;
 
-#if defined(SC_CHECKED)
+#if defined(SC_ASAN) || defined(SC_TSAN)
 /* A stack is used for the first time; its fields but `sanitizer` are set.  `control` is the
  * size of the control block. */
 void sc_sanitizer_made(struct sc_fiber *fiber, size_t control);
