@@ -118,7 +118,7 @@ criterion() {
 	printf '%-18s' "$name"
 	rm -f "$log/$name.tap"
 	start=$(date +%s%N)
-	timeout -k 10 "$limit" "$4" -j"$3" --timeout 120 --color=never \
+	timeout -k 10 "$limit" "$4" -j"$3" --timeout "${TEST_SECONDS:-120}" --color=never \
 		--tap="$log/$name.tap" >"$log/$name.log" 2>&1 </dev/null
 	status=$?
 	touch "$log/$name.tap"
@@ -258,14 +258,14 @@ run_gate() {
 
 # Each stress test gets its share of the budget.
 run_stress() {
-	local tests
+	local tests share
 
 	has_sources stress && built stress "$build/test/stress" || return
 	tests=$(cat tests/stress/*.c | grep -c '^Test(')
-	STRESS_SECONDS=$((${STRESS_SECONDS:-60} / (tests > 0 ? tests : 1)))
-	[ $STRESS_SECONDS -gt 0 ] || STRESS_SECONDS=1
-	export STRESS_SECONDS
-	criterion stress 300 1 "$build/test/stress"
+	share=$((${STRESS_SECONDS:-60} / (tests > 0 ? tests : 1)))
+	[ $share -gt 0 ] || share=1
+	STRESS_SECONDS=$share TEST_SECONDS=$((share + 120)) \
+		criterion stress $((share * tests + 300)) 1 "$build/test/stress"
 }
 
 run_soak() {

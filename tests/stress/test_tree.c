@@ -13,7 +13,7 @@
 #include <string.h>
 #include <time.h>
 
-TestSuite(stress, .timeout = 110);
+TestSuite(stress, .timeout = 4000);
 
 enum { CELLS = 3000, DEEPEST = 6, WORKERS = 8 };
 
