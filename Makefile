@@ -296,7 +296,7 @@ test-aarch64: ## Run the tests built for 64-bit Arm, in an emulator.
 
 coverage: ## Count the branches that the tests take; pages in build/coverage/html.
 	$(Q)tests/setup.sh coverage
-	$(Q)tests/coverage.sh $(or $(ARGS),unit api crash fault examples sim stress)
+	$(Q)tests/coverage.sh $(or $(ARGS),unit api crash examples sim stress)
 
 soak: ## Run everything at once for an hour (SOAK_SECONDS); memory must stay flat.
 	$(Q)tests/setup.sh soak
