@@ -696,7 +696,7 @@ static int press_until_dead(struct program *p, int signal, int *out_status)
 {
 	int times, i;
 
-	for (times = 1; times <= 20; times++) {
+	for (times = 1; times <= 80; times++) {
 		kill(p->pid, signal);
 		for (i = 0; i < 20; i++) {
 			if (waitpid(p->pid, out_status, WNOHANG) == p->pid)
