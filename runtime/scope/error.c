@@ -4,7 +4,7 @@
  * errors are records in `extra`, kept as memory allows.  A record is counted: by the scope
  * that lists it and by the task whose last close returned it.
  */
-#include "scope/tree.h"
+#include "scope/extra.h"
 #include <errno.h>
 #include <stdarg.h>
 #include <string.h>
@@ -22,11 +22,6 @@ struct record {
 	 * it is no context any more: lists and contexts form a tree. */
 	const struct sc_scope *listed;
 	char strings[];           /* text and path */
-};
-
-struct sc_extra {
-	const char *name;
-	struct record *first; /* lock: the scope */
 };
 
 /* The record behind a task's last nonzero close. */
@@ -171,35 +166,9 @@ const struct scope_error *scope_last_error(void)
 
 /* ---- the records of a scope ------------------------------------------------------------------ */
 
-struct sc_extra *sc_extra(struct sc_scope *s)
+void sc_drop_records(struct sc_extra *extra)
 {
-	struct sc_extra *extra;
-
-	if (sc_state(s) & SC_EXTRA)
-		return s->extra;
-	extra = sc_os.alloc(sizeof *extra);
-	if (extra) {
-		*extra = (struct sc_extra){NULL, NULL};
-		s->extra = extra;
-		at_or_rlx(&s->state, SC_EXTRA);
-	}
-	return extra;
-}
-
-void sc_set_name(struct sc_extra *extra, const char *name)
-{
-	extra->name = name;
-}
-
-const char *sc_name(struct sc_scope *s)
-{
-	return sc_state(s) & SC_EXTRA ? s->extra->name : NULL;
-}
-
-void sc_drop_extra(struct sc_scope *s)
-{
-	put_record(s->extra->first);
-	sc_os.free(s->extra);
+	put_record(extra->first);
 }
 
 /* lock: s */

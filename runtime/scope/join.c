@@ -4,6 +4,7 @@
  * its end does to the scope; errors and hits come before that (K2: they are the finisher's
  * work, for the parent's frame may be buried).
  */
+#include "scope/extra.h"
 #include "scope/fast.h"
 #include <errno.h>
 

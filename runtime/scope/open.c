@@ -1,4 +1,5 @@
 /* runtime/scope/open.c: opening with options, cancel, shield, and the questions to a scope. */
+#include "scope/extra.h"
 #include "scope/fast.h"
 #include <errno.h>
 
@@ -18,7 +19,7 @@ static int open_named(struct sc_scope *s, const char *name)
 
 	if (!extra)
 		return -ENOMEM;
-	sc_set_name(extra, name);
+	extra->name = name;
 	return 0;
 }
 

@@ -98,7 +98,7 @@ struct sc_scope {
 	const void *frame;         /* const: frame pointer of the opener; scope_open */
 	int64_t units;        /* owner; FLUSHED */
 	struct sc_alarm alarm;     /* lock; DEADLINE, ARMED */
-	struct sc_extra *extra;    /* lock; EXTRA: name and error records */
+	struct sc_extra *extra;    /* lock; EXTRA: extra.h */
 	const void *error_site;    /* lock; FAILED */
 #ifdef SC_DEBUG
 	uint64_t seal;             /* const: of the const fields; check.c */
@@ -242,15 +242,14 @@ void sc_expire(struct sc_alarm *alarm);
 void sc_failed(struct sc_scope *s, int code, uintptr_t place, const void *site, const char *text);
 /* The closed scope's first record becomes the closing task's last error. */
 void sc_keep_error(struct sc_scope *s, int code);
-struct sc_extra *sc_extra(struct sc_scope *s); /* lock or unshared; NULL: no memory */
-void sc_set_name(struct sc_extra *extra, const char *name);
-void sc_drop_extra(struct sc_scope *s);
 /* The last errors of the tasks on a strand that sc_task_of gives; 0: of all. */
 void sc_drop_errors(struct sc_host *host, uintptr_t task);
 struct scope_error *sc_root_error(void);
 void sc_release_error(struct scope_error *error);
 int sc_was_printed(const struct scope_error *error);
 void sc_mark_printed(const struct scope_error *error);
+
+/* ---- extra.c ---- */
 
 /* Its name, or NULL; for reports. */
 const char *sc_name(struct sc_scope *s);
