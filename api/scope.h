@@ -254,7 +254,8 @@ SCOPE_API int scope_spawn_n(struct scope *s, scope_task_fn *fn, void *base, size
  *   -ETIMEDOUT  its own deadline was felt inside and on_timeout is the default; closed
  * or 0, after a scope_cancel of its own too.  Nothing is changed by
  *   -ENOTCONN   not called from a task
- *   -EBUSY      the caller has a younger scope open (libscope-debug.a: an abort)
+ *   -EBUSY      the caller has a younger scope open, or is a function deferred by this one
+ *               (libscope-debug.a: an abort)
  *   -EDEADLK    the caller is a member: it would wait for itself
  *   -EPERM      the caller is neither owner nor member
  *   -ESTALE     the scope is closed
@@ -272,7 +273,7 @@ SCOPE_API int scope_close(struct scope *s);
  *   -ENOTCONN   not called from a task
  *   -ECANCELED  the caller's place is cancelled
  *   -ETIMEDOUT  tasks are left at deadline_ns
- *   -EBUSY      the caller has a younger scope open
+ *   -EBUSY      the caller has a younger scope open, or is a function deferred by this one
  *   -EDEADLK    the caller is a member
  *   -EPERM      the caller is neither owner nor member
  *   -ESTALE     the scope is closed
@@ -331,6 +332,36 @@ SCOPE_API int scope_set_shield(struct scope *s, bool on);
  *   -ESTALE    the scope is closed
  */
 SCOPE_API int scope_set_deadline(struct scope *s, int64_t deadline_ns);
+
+/**
+ * Has `fn(arg)` called when the scope is closed, after every task in it has ended: for what
+ * the tasks use and for what has to be given back on every way out.  The last one deferred is
+ * called first, in the owner, whose place then is shielded from every cancel, of this scope
+ * too: clean-up may sleep and wait.  A deferred function may defer more, which comes next, and
+ * spawn into the scope, whose close then waits for that too.  Its nonzero result is an error of
+ * the scope, which close returns if there was no other before.  A task that returns with
+ * the scope open has them called as well, in another task.
+ *
+ * arg      must live until it was called
+ * Thread safety: the owner only; it may have younger scopes open.
+ * Cost: an allocation.
+ * Returns 0, else `fn` will not be called:
+ *   -ENOTCONN  not called from a task
+ *   -ENOMEM    no memory
+ *   -EPERM     the caller is not the owner
+ *   -ESTALE    the scope is closed
+ */
+SCOPE_API int scope_defer(struct scope *s, scope_task_fn *fn, void *arg);
+
+/**
+ * Memory that belongs to the scope: not initialised, aligned for any type, freed when the scope
+ * is closed, after its deferred functions were called.
+ *
+ * Thread safety: the owner only; it may have younger scopes open.
+ * Cost: an allocation.
+ * Returns NULL without memory, and where scope_defer would return an error.
+ */
+SCOPE_API void *scope_alloc(struct scope *s, size_t size);
 
 /** True if the deadline fired before any other cancel and was felt.  Answers after close. */
 SCOPE_API bool scope_timed_out(const struct scope *s);

@@ -102,6 +102,8 @@ void sc_check_relation(const char *what, struct sc_scope *s, int relation)
 	uintptr_t place = sc_self()->cur;
 	char other[1280], fault[1600];
 
+	if (relation == -EBUSY && sc_is_aside(sc_untag(place)))
+		misuse(place, what, s, "in a function that this scope itself calls");
 	if (relation == -EBUSY) {
 		sc_describe_scope(sc_untag(place), other, sizeof other);
 		snprintf(fault, sizeof fault,

@@ -241,15 +241,19 @@ static struct record *record_for(int code, struct sc_scope *s, uintptr_t place, 
 
 void sc_failed(struct sc_scope *s, int code, uintptr_t place, const void *site, const char *text)
 {
+	s = sc_counted(s);
+	if (code == -ECANCELED && sc_effective(s))
+		sc_hit(s);
+	else
+		sc_add_error(s, code, place, site, text);
+}
+
+void sc_add_error(struct sc_scope *s, int code, uintptr_t place, const void *site, const char *text)
+{
 	struct sc_extra *extra;
 	struct record *record;
 	int first;
 
-	s = sc_counted(s);
-	if (code == -ECANCELED && sc_effective(s)) {
-		sc_hit(s);
-		return;
-	}
 	record = record_for(code, s, place, site, text);
 	sc_scope_lock(s);
 	first = !(sc_state(s) & SC_FAILED);

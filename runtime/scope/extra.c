@@ -19,6 +19,7 @@ struct sc_extra *sc_extra(struct sc_scope *s)
 void sc_drop_extra(struct sc_scope *s)
 {
 	sc_drop_records(s->extra);
+	sc_drop_memory(s->extra);
 	sc_os.free(s->extra);
 }
 

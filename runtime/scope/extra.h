@@ -10,16 +10,34 @@
 #include "scope/tree.h"
 
 struct record;
+struct sc_memory;
 
+/* Fields without a mark belong to the owner, or to its stand-in (join.c). */
 struct sc_extra {
 	const char *name;     /* const after open */
 	struct record *first; /* lock: the scope; the list of its errors, error.c */
+	struct sc_task *deferred; /* item.next: the call before */
+	struct sc_memory *memory; /* of scope_alloc, the last piece first */
+	struct sc_task stand_in;  /* closes the scope if its owner left it open */
 };
 
 /* The extra of s, made if it has none; lock, or s is not shared yet.  NULL: no memory. */
 struct sc_extra *sc_extra(struct sc_scope *s);
 /* Frees it; s is joined. */
 void sc_drop_extra(struct sc_scope *s);
+
+/* ---- defer.c ---- */
+
+/* Whether s has more to do after its members: the next deferred call.  The owner makes it with
+ * s as its place, or a task that stands in for an owner that is gone, and joins s again. */
+int sc_winds_up(struct sc_scope *s);
+void sc_wind_up(struct sc_scope *s);
+/* For want of a stack it is left out. */
+void sc_skip_winding_up(void *s);
+/* Frees what scope_alloc gave out. */
+void sc_drop_memory(struct sc_extra *extra);
+/* Calls fn(arg) in the running task, in a place that no cancel reaches. */
+int sc_run_shielded(scope_task_fn *fn, void *arg, const void *site);
 
 /* error.c: drops the errors that are still listed. */
 void sc_drop_records(struct sc_extra *extra);

@@ -11,7 +11,7 @@
 /* ---- misuse (S9, S10) ------------------------------------------------------------------ */
 
 /* What the running task is to s, which is not its place: -EBUSY: owner with a younger scope
- * open; -EDEADLK: member; -EPERM: neither. */
+ * open, or in a call that s makes while it ends; -EDEADLK: member; -EPERM: neither. */
 static int relation(struct sc_worker *worker, struct sc_scope *s)
 {
 	uintptr_t place = worker->cur;
@@ -22,6 +22,8 @@ static int relation(struct sc_worker *worker, struct sc_scope *s)
 		at = sc_untag(place);
 		if (at == s)
 			return own && !(place & 1) ? -EBUSY : -EDEADLK;
+		if (own && sc_is_aside(at) && sc_counted(at) == s)
+			return -EBUSY;
 		if ((place & 1) || (sc_state(at) & SC_TASK))
 			own = 0;
 		if (at == &sc_root)
@@ -30,8 +32,7 @@ static int relation(struct sc_worker *worker, struct sc_scope *s)
 	}
 }
 
-/* 0 if the running task is the owner and s its place. */
-static int owner_check(struct sc_worker *worker, struct sc_scope *s)
+int sc_owner_check(struct sc_worker *worker, struct sc_scope *s)
 {
 	if (worker->cur == 0)
 		return -ENOTCONN;
@@ -44,7 +45,7 @@ static int owner_check(struct sc_worker *worker, struct sc_scope *s)
 
 int sc_close_misused(struct sc_scope *s)
 {
-	int rc = owner_check(sc_self(), s);
+	int rc = sc_owner_check(sc_self(), s);
 
 	sc_check_relation("scope_close of", s, rc);
 	return rc;
@@ -287,6 +288,22 @@ static void join_units(struct sc_scope *s)
 	sc_park(worker, SC_IN_CLOSE, publish_close);
 }
 
+/* Each thing that s does when its members have ended may bring new ones. */
+static void join_members(struct sc_scope *s)
+{
+	join_units(s);
+	while ((sc_state(s) & SC_EXTRA) && sc_winds_up(s)) {
+		sc_self()->cur = (uintptr_t)s;
+		if (at_load_rlx(&s->count) == SC_WAITING) {
+			/* The wait is over and nobody else counts: as before it. */
+			at_store_rlx(&s->count, 0);
+			s->units = 0;
+		}
+		sc_wind_up(s);
+		join_units(s);
+	}
+}
+
 /* The table of rule C12. */
 static int result_of(struct sc_scope *s, uint32_t state)
 {
@@ -325,8 +342,8 @@ int sc_close_finish(struct sc_scope *s)
 	uint32_t state;
 	int rc;
 
-	if (sc_state(s) & (SC_FLUSHED | SC_SHARED))
-		join_units(s);
+	if (sc_state(s) & (SC_FLUSHED | SC_SHARED | SC_EXTRA))
+		join_members(s);
 	state = detach(s);
 	rc = result_of(s, state);
 	worker = sc_self();
@@ -358,11 +375,36 @@ void sc_child_ended(struct sc_scope *s, int rc)
 
 /* ---- S11: scopes that a task left open ----------------------------------------------------- */
 
+/* Whether this is where the caller of what leaked is: its scopes are not left open. */
+static int is_callers(uintptr_t place)
+{
+	struct sc_scope *s = sc_untag(place);
+
+	return (place & 1) || (sc_state(s) & SC_TASK) || sc_is_aside(s);
+}
+
+static int stand_in(void *s)
+{
+	sc_wind_up(s);
+	return 0;
+}
+
+/* The members of s have ended; what it does after them may park, and needs a stack.  So a task
+ * does it, as one more member, whose end continues the strand that waits. */
+static void send_stand_in(struct sc_scope *s)
+{
+	struct sc_task *task = &s->extra->stand_in;
+
+	*task = (struct sc_task){.drop = sc_skip_winding_up, .name = "close"};
+	task->slot = (struct sc_slot){stand_in, s->site, s, s};
+	sc_accept(task);
+}
+
 /* Closes the leaked scopes of `strand`, innermost first, without touching its stack; comes
  * back here as the strand's on_resume when one had to be waited for. */
 static void leak_go_on(struct sc_worker *worker, struct sc_strand *strand)
 {
-	while (!(strand->place & 1) && !(sc_state((struct sc_scope *)strand->place) & SC_TASK)) {
+	while (!is_callers(strand->place)) {
 		struct sc_scope *s = (struct sc_scope *)strand->place;
 		int64_t units = s->units;
 		uint32_t state;
@@ -375,6 +417,11 @@ static void leak_go_on(struct sc_worker *worker, struct sc_strand *strand)
 			/* [scope.count] */
 			if (at_add_acqrel(&s->count, units + SC_WAITING) + units != 0)
 				return;
+		}
+		if ((sc_state(s) & SC_EXTRA) && sc_winds_up(s)) {
+			strand->on_resume = leak_go_on;
+			send_stand_in(s);
+			return;
 		}
 		state = detach(s);
 		if (state & SC_EXTRA)
@@ -389,10 +436,12 @@ static void leak_go_on(struct sc_worker *worker, struct sc_strand *strand)
 void sc_leak_begin(struct sc_worker *worker, struct sc_strand *strand)
 {
 	struct sc_scope *s = (struct sc_scope *)strand->place;
-	uintptr_t task = sc_task_of(strand->place);
+	uintptr_t caller = strand->place;
 
 	sc_check_leak(strand->place);
-	sc_failed(sc_untag(task & 1 ? task : sc_untag(task)->parent), -EPROTO, task, s->site,
+	while (!is_callers(caller))
+		caller = sc_untag(caller)->parent;
+	sc_failed(sc_untag(caller), -EPROTO, sc_task_of(caller), s->site,
 		  "the task returned with a scope still open");
 	strand->left_worker = NULL; /* what it finds when it goes on is not what it left */
 	/* The slots and the chain belong to a strand that does not run now. */
@@ -401,7 +450,7 @@ void sc_leak_begin(struct sc_worker *worker, struct sc_strand *strand)
 	sc_suspend(worker);
 	worker->cur = 0;
 	sc_notify();
-	for (; !((uintptr_t)s & 1) && !(sc_state(s) & SC_TASK); s = (struct sc_scope *)s->parent)
+	for (; !is_callers((uintptr_t)s); s = (struct sc_scope *)s->parent)
 		sc_cancel(s, SCOPE_CAUSE_RUNTIME);
 	leak_go_on(worker, strand);
 }
@@ -472,7 +521,7 @@ int scope_wait_until(struct scope *public, int64_t deadline_ns)
 	int rc;
 
 	sc_check_close("scope_wait_until of", s);
-	rc = owner_check(worker, s);
+	rc = sc_owner_check(worker, s);
 	sc_check_relation("scope_wait_until of", s, rc);
 	if (rc < 0)
 		return rc;

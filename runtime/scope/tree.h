@@ -62,6 +62,7 @@ enum sc_state {
 	SC_TAINT = 1 << 18,    /* children left error records with the strand */
 	SC_CLOSED = 1 << 19,
 	SC_BARRIER = 1 << 20,  /* a thief's share: errors go to the scope above */
+	SC_ASIDE = SC_BARRIER | SC_SHIELD, /* both: the place of a call made for the scope above */
 	SC_CAUSE_SHIFT = 24
 };
 
@@ -218,6 +219,14 @@ SC_NOINLINE void sc_leaver_ended(struct sc_scope *s, int rc);
 /* On the worker's own stack: cancels and joins what a task left open (S11). */
 void sc_leak_begin(struct sc_worker *worker, struct sc_strand *strand);
 SC_NOINLINE int sc_leaks_joined(void);
+/* 0 if s is the running task's place and it owns s; -EBUSY: it owns s, which is not its place;
+ * -ENOTCONN, -ESTALE, -EDEADLK: a member; -EPERM: neither. */
+int sc_owner_check(struct sc_worker *worker, struct sc_scope *s);
+/* Whether this is the place of a call that the runtime makes for a scope (SC_ASIDE). */
+SC_INLINE int sc_is_aside(struct sc_scope *s)
+{
+	return (sc_state(s) & SC_ASIDE) == SC_ASIDE;
+}
 /* Puts an own slot on the deque; the caller owns s (place s or s|1). */
 int sc_push(struct sc_worker *worker, const struct sc_slot *slot);
 /* Queues a slot as a task of its own if the deque is full. */
@@ -240,6 +249,9 @@ void sc_expire(struct sc_alarm *alarm);
 
 /* A task or the body of s failed with code != 0.  place: where it ran, for its path. */
 void sc_failed(struct sc_scope *s, int code, uintptr_t place, const void *site, const char *text);
+/* The same where no cancel was visible, so that -ECANCELED is an error like any. */
+void sc_add_error(struct sc_scope *s, int code, uintptr_t place, const void *site,
+		  const char *text);
 /* The closed scope's first record becomes the closing task's last error. */
 void sc_keep_error(struct sc_scope *s, int code);
 /* The last errors of the tasks on a strand that sc_task_of gives; 0: of all. */

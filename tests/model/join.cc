@@ -64,6 +64,12 @@ void sc_resume(struct sc_worker *) {}
 void sc_failed(struct sc_scope *, int, uintptr_t, const void *, const char *) {}
 void sc_keep_error(struct sc_scope *, int) {}
 void sc_drop_extra(struct sc_scope *) {}
+int sc_winds_up(struct sc_scope *)
+{
+	return 0;
+}
+void sc_wind_up(struct sc_scope *) {}
+void sc_skip_winding_up(void *) {}
 void sc_drop_errors(struct sc_host *, uintptr_t) {}
 int64_t sc_now(void)
 {

@@ -1,0 +1,105 @@
+/* tests/unit/test_extra.c: what a scope keeps beyond its own memory, without memory: S17. */
+#include "harness.h"
+
+#include "base/atomic.h"
+#include "os/os.h"
+
+#include <errno.h>
+#include <scope.h>
+
+TestSuite(extra, .timeout = 60);
+
+/* Written by the tasks of one worker. */
+static int allocs_left; /* so many calls still succeed */
+static int live;        /* pieces that were not given back */
+static int called;
+static const char *failure;
+
+#define TEXT_(x) #x
+#define TEXT(x)  TEXT_(x)
+#define CHECK(c) ((c) ? (void)0 : (void)(failure = failure ? failure : \
+	"line " TEXT(__LINE__) ": " #c))
+
+static void *scarce_alloc(size_t size)
+{
+	void *memory = allocs_left-- > 0 ? sc_os_system.alloc(size) : NULL;
+
+	live += memory != NULL;
+	return memory;
+}
+
+static void counted_free(void *memory)
+{
+	live -= memory != NULL;
+	sc_os_system.free(memory);
+}
+
+static void run_scarce(scope_task_fn *fn)
+{
+	struct scope_config config = {.workers = 1, .flags = SCOPE_NO_SIGNALS};
+	int rc;
+
+	failure = NULL;
+	called = 0;
+	live = 0;
+	allocs_left = INT32_MAX;
+	sc_os.alloc = scarce_alloc;
+	sc_os.free = counted_free;
+	rc = scope_run(fn, NULL, &config);
+	sc_os = sc_os_system;
+	cr_assert_null(failure, "%s", failure);
+	cr_assert_eq(rc, 0);
+	cr_assert_eq(live, 0, "%d pieces of memory are left", live);
+}
+
+static int call(void *arg)
+{
+	(void)arg;
+	called++;
+	return 0;
+}
+
+static int deferred(void *arg)
+{
+	struct scope s;
+	int have;
+
+	(void)arg;
+	for (have = 0; have < 3; have++) {
+		scope_open(&s);
+		allocs_left = have;
+		CHECK(scope_defer(&s, call, NULL) == (have == 2 ? 0 : -ENOMEM));
+		allocs_left = INT32_MAX;
+		CHECK(scope_defer(&s, call, NULL) == 0);
+		CHECK(scope_close(&s) == 0);
+		CHECK(called == (have == 2 ? 4 : have + 1));
+	}
+	return 0;
+}
+
+Test(extra, S17_without_memory_nothing_is_deferred_enomem)
+{
+	run_scarce(deferred);
+}
+
+static int memory(void *arg)
+{
+	struct scope s;
+	int have;
+
+	(void)arg;
+	for (have = 0; have < 3; have++) {
+		scope_open(&s);
+		allocs_left = have;
+		CHECK((scope_alloc(&s, 10) != NULL) == (have == 2));
+		allocs_left = INT32_MAX;
+		CHECK(scope_alloc(&s, 10) != NULL);
+		CHECK(scope_close(&s) == 0);
+	}
+	return 0;
+}
+
+Test(extra, S17_memory_of_a_scope_is_refused_and_given_back)
+{
+	run_scarce(memory);
+}
