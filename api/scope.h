@@ -126,6 +126,11 @@ struct scope {
 	uint64_t opaque[24];
 };
 
+enum scope_policy {
+	SCOPE_ALL = 0,      /* the first error cancels the rest */
+	SCOPE_AWAIT_ALL = 1 /* an error cancels nothing; the first is returned, all are listed */
+};
+
 enum scope_timeout_policy {
 	SCOPE_FAIL_ON_TIMEOUT = 0, /* close returns -ETIMEDOUT if the deadline hit */
 	SCOPE_MOVE_ON = 1          /* close returns 0; ask scope_timed_out() */
@@ -136,7 +141,8 @@ struct scope_options {
 	int64_t deadline_ns;  /* absolute: scope_now() and how long; 0: none */
 	unsigned on_timeout;  /* enum scope_timeout_policy */
 	bool shield;          /* hide cancels from outside */
-	uint64_t reserved[8]; /* must be 0 */
+	unsigned policy;      /* enum scope_policy */
+	uint64_t reserved[7]; /* must be 0 */
 };
 
 /**
@@ -154,11 +160,11 @@ SCOPE_API void scope_open(struct scope *s);
  * scope_open with options.  A scope with a deadline and no tasks is a timeout block.
  *
  * options  NULL: as scope_open; read only during the call, the name until close
- * Cost: no system call; allocates only for a name.
+ * Cost: no system call; allocates only for a name or a policy.
  * Returns 0, else the scope is not open and later calls on it say so (-ESTALE):
  *   -ENOTCONN  not called from a task
- *   -EINVAL    negative deadline, unknown on_timeout, or a reserved field is set
- *   -ENOMEM    no memory to keep the name
+ *   -EINVAL    negative deadline, unknown on_timeout or policy, or a reserved field is set
+ *   -ENOMEM    no memory to keep the name or policy
  */
 SCOPE_API int scope_open_with(struct scope *s, const struct scope_options *options);
 

@@ -252,11 +252,12 @@ void sc_add_error(struct sc_scope *s, int code, uintptr_t place, const void *sit
 {
 	struct sc_extra *extra;
 	struct record *record;
-	int first;
+	int first, others_go_on;
 
 	record = record_for(code, s, place, site, text);
 	sc_scope_lock(s);
 	first = !(sc_state(s) & SC_FAILED);
+	others_go_on = (sc_state(s) & SC_EXTRA) && s->extra->policy == SCOPE_AWAIT_ALL;
 	extra = record ? sc_extra(s) : NULL;
 	if (first) {
 		s->code = code;
@@ -273,7 +274,7 @@ void sc_add_error(struct sc_scope *s, int code, uintptr_t place, const void *sit
 	sc_scope_unlock(s);
 	if (record && !(first && extra))
 		put_record(record);
-	if (first)
+	if (first && !others_go_on)
 		sc_cancel(s, SCOPE_CAUSE_ERROR);
 }
 

@@ -16,6 +16,7 @@ struct sc_memory;
 struct sc_extra {
 	const char *name;     /* const after open */
 	struct record *first; /* lock: the scope; the list of its errors, error.c */
+	uint32_t policy;      /* const after open: enum scope_policy */
 	struct sc_task *deferred; /* item.next: the call before */
 	struct sc_memory *memory; /* of scope_alloc, the last piece first */
 	struct sc_task stand_in;  /* closes the scope if its owner left it open */

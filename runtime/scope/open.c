@@ -10,16 +10,24 @@ static int options_valid(const struct scope_options *options)
 	for (i = 0; i < sizeof options->reserved / sizeof options->reserved[0]; i++)
 		if (options->reserved[i])
 			return 0;
-	return options->deadline_ns >= 0 && options->on_timeout <= SCOPE_MOVE_ON;
+	/* Both are 0 or 1. */
+	return options->deadline_ns >= 0 && (options->on_timeout | options->policy) <= 1;
 }
 
-static int open_named(struct sc_scope *s, const char *name)
+/* What there is no room for in the scope itself. */
+static int needs_extra(const struct scope_options *options)
+{
+	return options->name || options->policy != SCOPE_ALL;
+}
+
+static int open_extra(struct sc_scope *s, const struct scope_options *options)
 {
 	struct sc_extra *extra = sc_extra(s);
 
 	if (!extra)
 		return -ENOMEM;
-	extra->name = name;
+	extra->name = options->name;
+	extra->policy = options->policy;
 	return 0;
 }
 
@@ -44,7 +52,7 @@ int scope_open_with(struct scope *public, const struct scope_options *options)
 	if (options && !options_valid(options))
 		return not_opened(s, -EINVAL);
 	s->state = 0;
-	if (options && options->name && open_named(s, options->name) < 0)
+	if (options && needs_extra(options) && open_extra(s, options) < 0)
 		return not_opened(s, -ENOMEM);
 	{
 		uint32_t state = s->state;
