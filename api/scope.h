@@ -189,7 +189,8 @@ SCOPE_API int scope_spawn(struct scope *s, scope_task_fn *fn, void *arg);
 
 enum scope_spawn_flags {
 	SCOPE_CONCURRENT = 1u << 0, /* must progress though the parent never parks: never inlined */
-	SCOPE_PINNED = 1u << 1      /* stays on the worker that spawned it; never inlined */
+	SCOPE_PINNED = 1u << 1,     /* stays on the worker that spawned it; never inlined */
+	SCOPE_COPY_LOCALS = 1u << 4 /* scope_local.h: it sees the bindings that the caller sees */
 };
 
 struct scope_spawn_options {

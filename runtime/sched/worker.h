@@ -85,6 +85,7 @@ struct sc_task {
 	struct sc_worker *pinned;
 	void (*drop)(void *arg);
 	const char *name;
+	const struct sc_locals *locals; /* const: bindings that it was given, or NULL */
 	uint32_t owns_record; /* freed when the task ended */
 };
 

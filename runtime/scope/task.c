@@ -1,12 +1,23 @@
 /* runtime/scope/task.c: tasks with a record, and tasks on a strand of their own. */
 #include "scope/fast.h"
+#include "scope/locals.h"
 #include <errno.h>
 #include <string.h>
 
-/* A record may be followed by the task's own copy of its argument. */
+static size_t rounded(size_t size)
+{
+	return (size + 15) & ~(size_t)15;
+}
+
+/* A record may be followed by the task's own copy of its argument, and that by bindings. */
 static void *copy_of(struct sc_task *task)
 {
-	return (char *)task + ((sizeof *task + 15) & ~(size_t)15);
+	return (char *)task + rounded(sizeof *task);
+}
+
+static int call(const struct sc_task *task)
+{
+	return SC_UNLIKELY(task->locals) ? sc_locals_run(task) : task->slot.fn(task->slot.arg);
 }
 
 static void free_task(struct sc_task *task)
@@ -30,7 +41,7 @@ int sc_task_entry(void *arg)
 	} else {
 		worker->strand->task = task;
 	}
-	rc = task->slot.fn(task->slot.arg);
+	rc = call(task);
 	worker = sc_self();
 	/* A leaked scope may still use the record: whoever joins it frees the record then. */
 	if (SC_UNLIKELY(!(worker->cur & 1) &&
@@ -118,7 +129,9 @@ struct sc_strand *sc_run_task(struct sc_strand *strand)
 	int rc = 0;
 
 	begin(worker, host, s);
-	if (SC_LIKELY(units == 1))
+	if (SC_UNLIKELY(task && task->locals))
+		rc = sc_locals_run(task);
+	else if (SC_LIKELY(units == 1))
 		rc = strand->slot.fn(strand->slot.arg);
 	else
 		run_batch(worker, strand);
@@ -157,6 +170,8 @@ struct sc_strand *sc_refuse_task(struct sc_slot *slot, struct sc_task *task)
 
 /* ---- spawning with a record -------------------------------------------------------------- */
 
+enum { KNOWN_FLAGS = SCOPE_CONCURRENT | SCOPE_PINNED | SCOPE_COPY_LOCALS };
+
 static int reserved_set(const uint64_t *words, size_t count)
 {
 	while (count > 0)
@@ -188,6 +203,41 @@ static int spawn_record(struct sc_worker *worker, struct sc_scope *s, struct sc_
 	return rc;
 }
 
+/* With what the options ask for; NULL: no memory. */
+static struct sc_task *new_task(const void *arg, size_t copy_size,
+				const struct scope_spawn_options *options)
+{
+	int locals = options && (options->flags & SCOPE_COPY_LOCALS);
+	size_t seen = locals ? sc_locals_seen() : 0, size;
+	struct sc_task *task;
+
+	if (copy_size > SIZE_MAX / 2)
+		return NULL;
+	size = rounded(sizeof *task) + rounded(copy_size);
+	task = sc_os.alloc(seen ? size + sizeof(struct sc_locals) + seen * sizeof(struct sc_local)
+				: size);
+	if (!task)
+		return NULL;
+	memset(task, 0, sizeof *task);
+	task->slot.arg = (void *)(uintptr_t)arg;
+	task->owns_record = 1;
+	if (copy_size) {
+		memcpy(copy_of(task), arg, copy_size);
+		task->slot.arg = copy_of(task);
+	}
+	if (options) {
+		task->name = options->name;
+		task->drop = options->drop;
+	}
+	if (seen) {
+		struct sc_locals *copies = (struct sc_locals *)((char *)task + size);
+
+		sc_locals_copy(copies);
+		task->locals = copies;
+	}
+	return task;
+}
+
 static int spawn_with(struct sc_scope *s, scope_task_fn *fn, const void *arg, size_t copy_size,
 		      const struct scope_spawn_options *options, const void *site)
 {
@@ -200,32 +250,22 @@ static int spawn_with(struct sc_scope *s, scope_task_fn *fn, const void *arg, si
 	rc = sc_refused(worker, s);
 	if (rc < 0)
 		return rc;
-	task = copy_size < SIZE_MAX / 2
-		       ? sc_os.alloc(((sizeof *task + 15) & ~(size_t)15) + copy_size)
-		       : NULL;
+	task = new_task(arg, copy_size, options);
 	if (!task) {
 		sc_failed(s, -ENOMEM, 0, site, "no memory to spawn a task");
 		return -ENOMEM;
 	}
-	memset(task, 0, sizeof *task);
-	task->slot = (struct sc_slot){fn, site, (void *)(uintptr_t)arg, s};
-	task->owns_record = 1;
-	if (copy_size) {
-		memcpy(copy_of(task), arg, copy_size);
-		task->slot.arg = copy_of(task);
-	}
-	if (options) {
-		task->name = options->name;
-		task->drop = options->drop;
-	}
+	task->slot.fn = fn;
+	task->slot.site = site;
+	task->slot.scope = s;
 	return spawn_record(worker, s, task, options ? options->flags : 0);
 }
 
 int scope_spawn_with(struct scope *public, scope_task_fn *fn, void *arg,
 		     const struct scope_spawn_options *options)
 {
-	if (options && ((options->flags & ~(unsigned)(SCOPE_CONCURRENT | SCOPE_PINNED)) ||
-			reserved_set(options->reserved, 4)))
+	if (options &&
+	    ((options->flags & ~(unsigned)KNOWN_FLAGS) || reserved_set(options->reserved, 4)))
 		return sc_self()->cur == 0 ? -ENOTCONN : -EINVAL;
 	return spawn_with(sc_view(public), fn, arg, options ? options->copy_size : 0, options,
 			  __builtin_return_address(0));

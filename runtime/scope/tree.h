@@ -63,6 +63,7 @@ enum sc_state {
 	SC_CLOSED = 1 << 19,
 	SC_BARRIER = 1 << 20,  /* a thief's share: errors go to the scope above */
 	SC_ASIDE = SC_BARRIER | SC_SHIELD, /* both: the place of a call made for the scope above */
+	SC_BINDING = SC_BARRIER | SC_MOVE_ON, /* both: a binding, see locals.h */
 	SC_CAUSE_SHIFT = 24
 };
 
