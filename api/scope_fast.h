@@ -75,7 +75,7 @@ SCOPE_FAST_INNER int sc_spawn_slow(struct sc_scope *s, scope_task_fn *fn, void *
 				   const void *site);
 SCOPE_FAST_INNER void sc_close_step(struct sc_scope *s);
 SCOPE_FAST_INNER int sc_close_finish(struct sc_scope *s);
-SCOPE_FAST_INNER int sc_close_misused(struct sc_scope *s);
+SCOPE_FAST_INNER int sc_close_slow(struct sc_scope *s);
 SCOPE_FAST_INNER void sc_child_ended(struct sc_scope *s, int rc);
 SCOPE_FAST_INNER void sc_leaver_ended(struct sc_scope *s, int rc);
 SCOPE_FAST_INNER void sc_fast_leak(int rc);
@@ -271,7 +271,7 @@ SCOPE_FAST_INLINE int scope_fast_close(struct scope *s)
 	struct scope_fast_slot *top = worker->top;
 
 	if (SCOPE_FAST_UNLIKELY(worker->cur != scope_fast_place(in)))
-		return sc_close_misused(scope_fast_view(in));
+		return sc_close_slow(scope_fast_view(in));
 	if (top != in->base) {
 		__asm__ volatile("incq %0" : "+m"(worker->cur) : : "cc");
 		do {

@@ -60,6 +60,7 @@ struct sc_strand {
 	void (*on_resume)(struct sc_worker *worker, struct sc_strand *strand);
 	/* Up to here two cache lines, which are all of it that a switch touches. */
 	struct sc_slot slot; /* the task at its root */
+	void *subject;       /* what it waits for, set before it parks; for its post function */
 	int result;          /* of a task whose leaked scopes are being joined */
 	uint32_t batch; /* it starts with so many tasks of one scope, above top if not just 1 */
 	struct sc_task *task; /* its record if it came by a queue, else NULL */

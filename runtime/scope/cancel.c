@@ -54,6 +54,24 @@ void sc_arm_deadline(struct sc_worker *worker, struct sc_scope *s)
 	sc_alarm_arm(worker, &s->alarm, s->alarm.timer.when);
 }
 
+/* lock: parent. */
+static void insert(struct sc_scope *s, struct sc_scope *parent)
+{
+	s->next = parent->children;
+	s->link = &parent->children;
+	if (s->next)
+		s->next->link = &s->next;
+	parent->children = s;
+}
+
+/* lock: the parent, s. */
+static void take_out(struct sc_scope *s)
+{
+	*s->link = s->next;
+	if (s->next)
+		s->next->link = s->link;
+}
+
 /* The parent is linked.  Two strands may be here for the same s: the parent's lock decides. */
 static void link_one(struct sc_worker *worker, struct sc_scope *s)
 {
@@ -66,11 +84,7 @@ static void link_one(struct sc_worker *worker, struct sc_scope *s)
 		else
 			at_and_rlx(&s->state, ~(uint32_t)SC_OUTER);
 		s->children = NULL;
-		s->next = parent->children;
-		s->link = &parent->children;
-		if (s->next)
-			s->next->link = &s->next;
-		parent->children = s;
+		insert(s, parent);
 		at_or_rel(&s->state, SC_LINKED); /* [scope.linked] */
 	}
 	sc_scope_unlock(parent);
@@ -118,9 +132,7 @@ void sc_unlink(struct sc_scope *s)
 
 	sc_scope_lock(parent);
 	sc_scope_lock(s); /* no walk is inside any more */
-	*s->link = s->next;
-	if (s->next)
-		s->next->link = s->link;
+	take_out(s);
 	sc_scope_unlock(s);
 	sc_scope_unlock(parent);
 }
@@ -284,6 +296,33 @@ void sc_set_shield(struct sc_scope *s, int on)
 	}
 	sc_scope_unlock(s);
 	announce();
+	sc_ready_batch(&woken);
+}
+
+/* Both parents are locked, top-down, so a cancel either has passed by s in the one list or finds
+ * it in the other. */
+void sc_relink(struct sc_scope *s, struct sc_scope *to)
+{
+	struct sc_scope *from = sc_untag(s->parent);
+	struct sc_batch woken = {NULL, NULL, 0};
+	int changed;
+
+	sc_scope_lock(to);
+	sc_scope_lock(from);
+	sc_scope_lock(s); /* no walk is inside any more */
+	take_out(s);
+	insert(s, to);
+	s->parent = (uintptr_t)to;
+	sc_scope_unlock(s);
+	changed = enter(s, effective(sc_state(to)), &woken);
+	if (changed) {
+		walk(s, &woken);
+		sc_scope_unlock(s);
+	}
+	sc_scope_unlock(from);
+	sc_scope_unlock(to);
+	if (changed)
+		announce();
 	sc_ready_batch(&woken);
 }
 

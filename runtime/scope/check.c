@@ -18,7 +18,8 @@ static uint64_t seal_of(struct sc_scope *s)
 {
 	uint64_t seal = (uintptr_t)s;
 
-	seal = (seal ^ s->parent) * UINT64_C(0x9e3779b97f4a7c15);
+	/* A scope in an object may get another parent. */
+	seal = (seal ^ (sc_is_object(s) ? 0 : s->parent)) * UINT64_C(0x9e3779b97f4a7c15);
 	if (sc_state(s) & SC_TASK)
 		return seal | 1;
 	seal = (seal ^ (uintptr_t)s->site) * UINT64_C(0x9e3779b97f4a7c15);
@@ -66,7 +67,8 @@ void sc_check_open(const char *what, struct sc_scope *s)
 	uintptr_t place = sc_self()->cur;
 
 	check_seal(place, what, s);
-	if (place && (sc_state(s) & SC_CLOSED))
+	/* One in an object may have been closed with its parent: its owner can't know. */
+	if (place && (sc_state(s) & SC_CLOSED) && !sc_is_object(s))
 		misuse(place, what, s, "which is closed: its owner closes it last, and once");
 }
 

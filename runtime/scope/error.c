@@ -196,7 +196,7 @@ static void add_suppressed(struct sc_scope *s, struct record *record)
 int sc_fail(struct scope *public, int code, const char *format, ...)
 	__attribute__((format(printf, 3, 4), visibility("hidden")));
 
-static enum scope_cause cause_at(struct sc_scope *s)
+static enum scope_cause find_cause(struct sc_scope *s)
 {
 	for (; s != &sc_root; s = sc_untag(s->parent)) {
 		uint32_t state = sc_state(s);
@@ -207,6 +207,15 @@ static enum scope_cause cause_at(struct sc_scope *s)
 			return SCOPE_CAUSE_NONE;
 	}
 	return (enum scope_cause)(sc_state(s) >> SC_CAUSE_SHIFT);
+}
+
+static enum scope_cause cause_at(struct sc_scope *s)
+{
+	int held = sc_lineage_hold();
+	enum scope_cause cause = find_cause(s);
+
+	sc_lineage_drop(held);
+	return cause;
 }
 
 /* The record for a failure of the task at `place`: the one it has from a close of its own if
@@ -239,22 +248,12 @@ static struct record *record_for(int code, struct sc_scope *s, uintptr_t place, 
 	return record;
 }
 
-void sc_failed(struct sc_scope *s, int code, uintptr_t place, const void *site, const char *text)
-{
-	s = sc_counted(s);
-	if (code == -ECANCELED && sc_effective(s))
-		sc_hit(s);
-	else
-		sc_add_error(s, code, place, site, text);
-}
-
-void sc_add_error(struct sc_scope *s, int code, uintptr_t place, const void *site, const char *text)
+/* An error of s and its record, which is taken over; NULL: there was no memory for one. */
+static void add_record(struct sc_scope *s, int code, const void *site, struct record *record)
 {
 	struct sc_extra *extra;
-	struct record *record;
 	int first, others_go_on;
 
-	record = record_for(code, s, place, site, text);
 	sc_scope_lock(s);
 	first = !(sc_state(s) & SC_FAILED);
 	others_go_on = (sc_state(s) & SC_EXTRA) && s->extra->policy == SCOPE_AWAIT_ALL;
@@ -278,29 +277,72 @@ void sc_add_error(struct sc_scope *s, int code, uintptr_t place, const void *sit
 		sc_cancel(s, SCOPE_CAUSE_ERROR);
 }
 
-void sc_keep_error(struct sc_scope *s, int code)
+void sc_add_error(struct sc_scope *s, int code, uintptr_t place, const void *site, const char *text)
 {
-	struct sc_worker *worker = sc_self();
-	struct sc_host *host = sc_host(worker->strand);
-	struct record *record = NULL;
+	add_record(s, code, site, record_for(code, s, place, site, text));
+}
+
+void sc_failed(struct sc_scope *s, int code, uintptr_t place, const void *site, const char *text)
+{
+	s = sc_counted(s);
+	if (code == -ECANCELED && sc_effective(s))
+		sc_hit(s);
+	else
+		sc_add_error(s, code, place, site, text);
+}
+
+/* The record behind the result of a scope that is being closed: the first that it has, or a new
+ * one with the path of `place`.  A cancel has none. */
+static struct record *take_record(struct sc_scope *s, int code, uintptr_t place)
+{
+	int timeout = !(sc_state(s) & SC_FAILED);
+	char path[PATH_SIZE], text[200] = "";
+	struct record *record;
 
 	if ((sc_state(s) & SC_EXTRA) && s->extra->first) {
 		record = s->extra->first;
 		record->listed = NULL;
 		s->extra->first = NULL;
-	} else if (code != -ECANCELED) {
-		char path[PATH_SIZE], text[200] = "";
-		int timeout = !(sc_state(s) & SC_FAILED);
-
-		sc_path(worker->cur, path, sizeof path);
-		if (timeout && sc_name(s))
-			snprintf(text, sizeof text, "deadline of scope \"%s\"", sc_name(s));
-		record = new_record(code, timeout ? SCOPE_CAUSE_DEADLINE : SCOPE_CAUSE_NONE,
-				    timeout ? s->site : s->error_site, text, path);
+		return record;
 	}
+	if (code == -ECANCELED)
+		return NULL;
+	sc_path(place, path, sizeof path);
+	if (timeout && sc_name(s))
+		snprintf(text, sizeof text, "deadline of scope \"%s\"", sc_name(s));
+	return new_record(code, timeout ? SCOPE_CAUSE_DEADLINE : SCOPE_CAUSE_NONE,
+			  timeout ? s->site : s->error_site, text, path);
+}
+
+void sc_pass_error(struct sc_scope *s, int code, struct sc_scope *to)
+{
+	const void *site = sc_state(s) & SC_FAILED ? s->error_site : s->site;
+	struct record *record = take_record(s, code, (uintptr_t)to);
+
+	add_record(sc_counted(to), code, site, record);
+}
+
+void sc_keep_error(struct sc_scope *s, int code)
+{
+	struct sc_worker *worker = sc_self();
+	struct sc_host *host = sc_host(worker->strand);
+	struct record *record = take_record(s, code, worker->cur);
+
 	/* The task is found by walking up: not for each scope that a cancel closes. */
 	if (record || host->errors)
 		set_last(host, sc_task_of(worker->cur), record);
+}
+
+/* A scope in an object is entered: its parent can't close it meanwhile. */
+static int may_fail(struct sc_worker *worker, struct sc_scope *s)
+{
+	if (worker->cur == (uintptr_t)s)
+		return 0;
+	if (sc_state(s) & SC_CLOSED)
+		return -ESTALE;
+	if (!(sc_state(s) & SC_COUNTED) || !sc_owns(worker, s))
+		return -EPERM;
+	return sc_is_object(s) ? sc_object_enter(s) : 0;
 }
 
 /* scope_fail comes here if code is not 0: runtime/arch/skip_<cpu>.S. */
@@ -310,18 +352,22 @@ int sc_fail(struct scope *public, int code, const char *format, ...)
 	struct sc_scope *s = sc_view(public);
 	char text[512];
 	va_list args;
+	int rc;
 
 	if (worker->cur == 0)
 		return -ENOTCONN;
 	sc_check_open("scope_fail of", s);
-	if (worker->cur != (uintptr_t)s)
-		return sc_state(s) & SC_CLOSED ? -ESTALE : -EPERM;
+	rc = may_fail(worker, s);
+	if (rc < 0)
+		return rc;
 	if (format) {
 		va_start(args, format);
 		vsnprintf(text, sizeof text, format, args);
 		va_end(args);
 	}
 	sc_failed(s, code, worker->cur, __builtin_return_address(0), format ? text : NULL);
+	if (sc_is_object(s))
+		sc_object_leave(s);
 	return code;
 }
 

@@ -43,7 +43,7 @@ int scope_close(struct scope *public)
 
 	sc_check_close("scope_close of", s);
 	if (SC_UNLIKELY(worker->cur != (uintptr_t)s))
-		return sc_close_misused(s);
+		return sc_close_slow(s);
 	if (top != s->base) {
 		worker->cur = sc_closing(s);
 		do {

@@ -10,11 +10,11 @@
 
 /* ---- misuse (S9, S10) ------------------------------------------------------------------ */
 
-/* What the running task is to s, which is not its place: -EBUSY: owner with a younger scope
- * open, or in a call that s makes while it ends; -EDEADLK: member; -EPERM: neither. */
-static int relation(struct sc_worker *worker, struct sc_scope *s)
+/* What the task at `place` is to s, which it does not own here and now: -EBUSY: owner with a
+ * younger scope open, or in a call that s makes while it ends; -EDEADLK: member; -EPERM:
+ * neither. */
+static int relation(uintptr_t place, struct sc_scope *s)
 {
-	uintptr_t place = worker->cur;
 	struct sc_scope *at;
 	int own = 1;
 
@@ -34,21 +34,34 @@ static int relation(struct sc_worker *worker, struct sc_scope *s)
 
 int sc_owner_check(struct sc_worker *worker, struct sc_scope *s)
 {
+	int held, rc;
+
 	if (worker->cur == 0)
 		return -ENOTCONN;
 	if (worker->cur == (uintptr_t)s)
 		return 0;
 	if (sc_state(s) & SC_CLOSED)
 		return -ESTALE;
-	return relation(worker, s);
+	if ((sc_state(s) & SC_COUNTED) && sc_owns(worker, s))
+		return 0;
+	held = sc_lineage_hold();
+	rc = relation(worker->cur, s);
+	sc_lineage_drop(held);
+	return rc;
 }
 
-int sc_close_misused(struct sc_scope *s)
+int sc_close_slow(struct sc_scope *s)
 {
-	int rc = sc_owner_check(sc_self(), s);
+	struct sc_worker *worker = sc_self();
+	int rc = sc_owner_check(worker, s);
 
 	sc_check_relation("scope_close of", s, rc);
-	return rc;
+	if (rc < 0)
+		return rc;
+	if (sc_is_object(s))
+		return sc_close_object(worker, s);
+	sc_close_body(s);
+	return sc_close_finish(s);
 }
 
 /* ---- accepting ------------------------------------------------------------------------- */
@@ -197,7 +210,8 @@ struct sc_strand *sc_units_end(struct sc_scope *s, uint32_t units)
 			if (end_watched(s, units, &woken))
 				return woken;
 			seen = at_load_acq(&s->count); /* [scope.count] */
-		} else if (at_cas_acqrel(&s->count, &seen, seen - units)) { /* [scope.count] */
+		} else if (at_cas_acqrel(&s->count, &seen, /* [scope.count] */
+					 seen == SC_WAITING + units ? 0 : seen - units)) {
 			return seen == SC_WAITING + units ? at_load_rlx(&s->waiter) : NULL;
 		}
 	}
@@ -264,48 +278,67 @@ void sc_close_step(struct sc_scope *s)
 	sc_run_inlined(s, top);
 }
 
-/* On the next stack, the owner's context is saved.  The last party to touch count continues
- * the owner: this one, if all have ended. */
+/* Those of the owner's slots that a flush took from its hands. */
+static int64_t flushed_units(struct sc_scope *s)
+{
+	return sc_state(s) & SC_FLUSHED ? s->units : 0;
+}
+
+/* No slot of s is left with the owner. */
+int sc_all_ended(struct sc_scope *s)
+{
+	return at_load_acq(&s->count) == -flushed_units(s); /* [scope.count] */
+}
+
+/* The strand's context is saved and it is the waiter of s.  Whoever takes the last unit
+ * continues it; true: there was none left, so the caller does. */
+static int begin_to_wait(struct sc_scope *s)
+{
+	int64_t units = flushed_units(s), seen = at_load_rlx(&s->count);
+	int ended;
+
+	s->units = 0;
+	do {
+		ended = seen + units == 0;
+	} while (!at_cas_acqrel(&s->count, &seen, /* [scope.count] */
+				ended ? 0 : seen + units + SC_WAITING));
+	return ended;
+}
+
 static void publish_close(struct sc_worker *worker, struct sc_strand *strand)
 {
-	struct sc_scope *s = sc_untag(strand->place);
-	int64_t units = s->units;
-
 	(void)worker;
-	if (at_add_acqrel(&s->count, units + SC_WAITING) + units == 0) /* [scope.count] */
+	if (begin_to_wait(strand->subject))
 		sc_ready(strand);
 }
 
-static void join_units(struct sc_scope *s)
+void sc_join(struct sc_scope *s)
 {
-	struct sc_worker *worker = sc_self();
-	int64_t units = sc_state(s) & SC_FLUSHED ? s->units : 0;
+	struct sc_scope *left;
 
-	if (at_load_acq(&s->count) == -units) /* [scope.count] */
-		return;
-	worker->cur = (uintptr_t)s | 1;
-	at_store_rlx(&s->waiter, worker->strand);
-	sc_park(worker, SC_IN_CLOSE, publish_close);
+	while ((left = sc_left_to_join(s))) {
+		struct sc_worker *worker = sc_self();
+
+		worker->strand->subject = left;
+		at_store_rlx(&left->waiter, worker->strand);
+		sc_park(worker, SC_IN_CLOSE, publish_close);
+	}
 }
 
 /* Each thing that s does when its members have ended may bring new ones. */
 static void join_members(struct sc_scope *s)
 {
-	join_units(s);
-	while ((sc_state(s) & SC_EXTRA) && sc_winds_up(s)) {
+	for (;;) {
+		sc_self()->cur = (uintptr_t)s | 1;
+		sc_join(s);
+		if (!(sc_state(s) & SC_EXTRA) || !sc_winds_up(s))
+			return;
 		sc_self()->cur = (uintptr_t)s;
-		if (at_load_rlx(&s->count) == SC_WAITING) {
-			/* The wait is over and nobody else counts: as before it. */
-			at_store_rlx(&s->count, 0);
-			s->units = 0;
-		}
 		sc_wind_up(s);
-		join_units(s);
 	}
 }
 
-/* The table of rule C12. */
-static int result_of(struct sc_scope *s, uint32_t state)
+int sc_result(struct sc_scope *s, uint32_t state)
 {
 	if (state & SC_FAILED)
 		return s->code;
@@ -325,8 +358,7 @@ static void pop(struct sc_worker *worker, struct sc_scope *s, uint32_t state)
 		parent->base = worker->bottom.top;
 }
 
-/* All members have ended; takes s out of the tree and off the wheel. */
-static uint32_t detach(struct sc_scope *s)
+uint32_t sc_detach(struct sc_scope *s)
 {
 	/* A walk or a timer may still be about to set bits: both are waited for. */
 	if (sc_state(s) & SC_ARMED)
@@ -334,6 +366,15 @@ static uint32_t detach(struct sc_scope *s)
 	if (sc_state(s) & SC_LINKED)
 		sc_unlink(s);
 	return sc_state(s);
+}
+
+/* The memory of a scope that is closed. */
+static void drop_rest(struct sc_scope *s, uint32_t state)
+{
+	if (state & SC_EXTRA)
+		sc_drop_extra(s);
+	if (state & SC_COUNTED)
+		sc_os.free(s->holder.body);
 }
 
 int sc_close_finish(struct sc_scope *s)
@@ -344,25 +385,22 @@ int sc_close_finish(struct sc_scope *s)
 
 	if (sc_state(s) & (SC_FLUSHED | SC_SHARED | SC_EXTRA))
 		join_members(s);
-	state = detach(s);
-	rc = result_of(s, state);
+	state = sc_detach(s);
+	rc = sc_result(s, state);
 	worker = sc_self();
 	if (state & SC_TAINT)
 		sc_drop_errors(sc_host(worker->strand), (uintptr_t)s | 1);
 	worker->cur = s->parent;
 	if (rc != 0)
 		sc_keep_error(s, rc);
-	if (state & SC_EXTRA)
-		sc_drop_extra(s);
+	if (state & (SC_EXTRA | SC_COUNTED))
+		drop_rest(s, state);
 	pop(worker, s, state);
 	if (rc == -ECANCELED && !(state & SC_FAILED)) {
 		sc_hit(sc_untag(s->parent));
-		/* Who cancelled may not have announced it yet: see it from now on. */
-		worker->strand->epoch--;
-		sc_poke(worker);
+		sc_look_again(worker);
 	}
-	state &= ~(uint32_t)(SC_LINKED | SC_ARMED | SC_FLUSHED | SC_EXTRA);
-	at_store_rlx(&s->state, state | SC_CLOSED);
+	sc_set_closed(s, state);
 	return rc;
 }
 
@@ -391,7 +429,7 @@ static int stand_in(void *s)
 
 /* The members of s have ended; what it does after them may park, and needs a stack.  So a task
  * does it, as one more member, whose end continues the strand that waits. */
-static void send_stand_in(struct sc_scope *s)
+void sc_send_stand_in(struct sc_scope *s)
 {
 	struct sc_task *task = &s->extra->stand_in;
 
@@ -405,27 +443,23 @@ static void send_stand_in(struct sc_scope *s)
 static void leak_go_on(struct sc_worker *worker, struct sc_strand *strand)
 {
 	while (!is_callers(strand->place)) {
-		struct sc_scope *s = (struct sc_scope *)strand->place;
-		int64_t units = s->units;
+		struct sc_scope *s = (struct sc_scope *)strand->place, *left;
 		uint32_t state;
 
 		(void)worker;
-		if (at_load_rlx(&s->count) != SC_WAITING) {
+		while ((left = sc_left_to_join(s))) {
 			strand->on_resume = leak_go_on;
 			strand->reason = SC_IN_CLOSE;
-			at_store_rlx(&s->waiter, strand);
-			/* [scope.count] */
-			if (at_add_acqrel(&s->count, units + SC_WAITING) + units != 0)
+			at_store_rlx(&left->waiter, strand);
+			if (!begin_to_wait(left))
 				return;
 		}
 		if ((sc_state(s) & SC_EXTRA) && sc_winds_up(s)) {
-			strand->on_resume = leak_go_on;
-			send_stand_in(s);
-			return;
+			sc_send_stand_in(s);
+			continue;
 		}
-		state = detach(s);
-		if (state & SC_EXTRA)
-			sc_drop_extra(s);
+		state = sc_detach(s);
+		drop_rest(s, state);
 		strand->place = s->parent;
 		at_store_rlx(&s->state, SC_CLOSED | SC_OWN);
 	}
@@ -475,14 +509,14 @@ static int64_t watch_deadline(struct sc_strand *strand)
 
 static void publish_watch(struct sc_worker *worker, struct sc_strand *strand)
 {
-	struct sc_scope *s = (struct sc_scope *)strand->place;
-	int64_t units = s->units;
+	struct sc_scope *s = strand->subject;
+	int64_t units = flushed_units(s);
 	int ended, cancelled;
 
 	s->units = 0;
 	at_or_rlx(&s->state, SC_SHARED); /* they are in `count` from here on */
 	at_store_rlx(&s->waiter, strand);
-	cancelled = !sc_register(worker, strand, s);
+	cancelled = !sc_register(worker, strand, sc_untag(strand->place));
 	if (watch_deadline(strand) != SC_NEVER) {
 		sc_card(strand)->alarm.kind = SC_ALARM_WAKE;
 		sc_alarm_arm(worker, &sc_card(strand)->alarm, watch_deadline(strand));
@@ -505,39 +539,25 @@ static int stop_watching(struct sc_scope *s)
 	return seen == SC_WATCHING;
 }
 
-/* No slot of s is left with the owner. */
-static int all_ended(struct sc_scope *s)
+/* s is the place, or the running task owns it as a counted one. */
+static int wait_until(struct sc_scope *s, int64_t deadline_ns)
 {
-	int64_t units = sc_state(s) & SC_FLUSHED ? s->units : 0;
+	struct sc_scope *place = sc_untag(sc_self()->cur);
+	int rc = sc_check(sc_self());
 
-	return at_load_acq(&s->count) == -units; /* [scope.count] */
-}
-
-int scope_wait_until(struct scope *public, int64_t deadline_ns)
-{
-	struct sc_worker *worker = sc_self();
-	struct sc_scope *s = sc_view(public);
-	struct sc_strand *strand;
-	int rc;
-
-	sc_check_close("scope_wait_until of", s);
-	rc = sc_owner_check(worker, s);
-	sc_check_relation("scope_wait_until of", s, rc);
-	if (rc < 0)
-		return rc;
-	rc = sc_check(worker);
 	while (rc == 0) {
+		struct sc_worker *worker = sc_self();
+		struct sc_strand *strand = worker->strand;
 		enum sc_wait outcome;
 
-		worker = sc_self();
 		/* Never run here, so let others have them; what was taken counts only then. */
-		if (worker->bottom.top != s->base)
+		if (place == s && worker->bottom.top != s->base)
 			hand_over(worker, s);
-		if (all_ended(s))
+		if (sc_all_ended(s))
 			return 0;
 		if (deadline_ns != SC_NEVER && deadline_ns <= sc_now())
 			return -ETIMEDOUT;
-		strand = worker->strand;
+		strand->subject = s;
 		sc_wait_prepare(strand);
 		sc_card(strand)->alarm.timer.when = deadline_ns;
 		sc_card(strand)->alarm.timer.link = NULL;
@@ -545,7 +565,7 @@ int scope_wait_until(struct scope *public, int64_t deadline_ns)
 		outcome = sc_wait_outcome(strand);
 		if (deadline_ns != SC_NEVER)
 			sc_alarm_disarm(&sc_card(strand)->alarm);
-		sc_unregister(s);
+		sc_unregister(place);
 		if (stop_watching(s))
 			return 0; /* completion wins ties (C6) */
 		if (outcome == SC_WAIT_TIMEOUT)
@@ -554,11 +574,28 @@ int scope_wait_until(struct scope *public, int64_t deadline_ns)
 			rc = -ECANCELED;
 	}
 	if (rc == -ECANCELED) {
-		/* The canceller may not have moved the epoch yet: look again next time. */
-		worker = sc_self();
-		worker->strand->epoch--;
-		sc_poke(worker);
-		sc_hit(s);
+		sc_look_again(sc_self());
+		sc_hit(place);
 	}
+	return rc;
+}
+
+int scope_wait_until(struct scope *public, int64_t deadline_ns)
+{
+	struct sc_scope *s = sc_view(public);
+	int rc;
+
+	sc_check_close("scope_wait_until of", s);
+	rc = sc_owner_check(sc_self(), s);
+	sc_check_relation("scope_wait_until of", s, rc);
+	if (rc < 0)
+		return rc;
+	if (!sc_is_object(s))
+		return wait_until(s, deadline_ns);
+	rc = sc_object_enter(s);
+	if (rc < 0)
+		return rc;
+	rc = wait_until(s, deadline_ns);
+	sc_object_leave(s);
 	return rc;
 }

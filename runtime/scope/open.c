@@ -1,4 +1,5 @@
 /* runtime/scope/open.c: opening with options, cancel, shield, and the questions to a scope. */
+#include "scope/child.h"
 #include "scope/extra.h"
 #include "scope/fast.h"
 #include <errno.h>
@@ -42,37 +43,72 @@ static int not_opened(struct sc_scope *s, int error)
 	return error;
 }
 
-int scope_open_with(struct scope *public, const struct scope_options *options)
+/* What the options ask of a scope that nobody sees yet. */
+SC_INLINE int prepare(struct sc_worker *worker, struct sc_scope *s,
+		   const struct scope_options *options)
 {
-	struct sc_worker *worker = sc_self();
-	struct sc_scope *s = sc_view(public);
-
-	if (worker->cur == 0)
-		return -ENOTCONN;
-	if (options && !options_valid(options))
-		return not_opened(s, -EINVAL);
 	s->state = 0;
-	if (options && needs_extra(options) && open_extra(s, options) < 0)
-		return not_opened(s, -ENOMEM);
-	{
-		uint32_t state = s->state;
-
-		sc_open_at(worker, s, __builtin_return_address(0));
-		s->state = state;
-	}
 	if (!options)
 		return 0;
-	if (options->shield) {
+	if (!options_valid(options))
+		return not_opened(s, -EINVAL);
+	if (needs_extra(options) && open_extra(s, options) < 0)
+		return not_opened(s, -ENOMEM);
+	if (options->shield)
 		s->state |= SC_SHIELD;
-		/* In a cancelled place code under the shield is not: look again. */
-		if (worker->strand->cancelled)
-			sc_poke(worker);
-	}
 	if (options->on_timeout == SCOPE_MOVE_ON)
 		s->state |= SC_MOVE_ON;
 	if (options->deadline_ns && options->deadline_ns != SC_NEVER)
 		sc_open_deadline(worker, s, options->deadline_ns);
 	return 0;
+}
+
+int scope_open_with(struct scope *public, const struct scope_options *options)
+{
+	struct sc_worker *worker = sc_self();
+	struct sc_scope *s = sc_view(public);
+	uint32_t state;
+	int rc;
+
+	if (worker->cur == 0)
+		return -ENOTCONN;
+	rc = prepare(worker, s, options);
+	if (rc < 0)
+		return rc;
+	state = s->state;
+	sc_open_at(worker, s, __builtin_return_address(0));
+	s->state = state;
+	/* In a cancelled place code under a shield is not: look again. */
+	if ((state & SC_SHIELD) && worker->strand->cancelled)
+		sc_poke(worker);
+	return 0;
+}
+
+static int open_in(struct sc_scope *s, struct sc_scope *parent, const struct scope_options *options,
+		   const void *site)
+{
+	struct sc_worker *worker = sc_self();
+	int rc;
+
+	if (worker->cur == 0)
+		return -ENOTCONN;
+	sc_check_open("scope_open_in below", parent);
+	if (sc_state(parent) & SC_CLOSED)
+		return not_opened(s, -ESTALE);
+	rc = prepare(worker, s, options);
+	if (rc == 0)
+		sc_hang(worker, s, parent, sc_task_of(worker->cur), site);
+	return rc;
+}
+
+int scope_open_in(struct scope *s, struct scope *parent)
+{
+	return open_in(sc_view(s), sc_view(parent), NULL, __builtin_return_address(0));
+}
+
+int scope_open_in_with(struct scope *s, struct scope *parent, const struct scope_options *options)
+{
+	return open_in(sc_view(s), sc_view(parent), options, __builtin_return_address(0));
 }
 
 void scope_cancel(struct scope *s)

@@ -93,6 +93,7 @@ static size_t put_name(char *out, size_t size, const void *fn, const char *name)
 
 SC_RACY void sc_path(uintptr_t place, char *out, size_t size)
 {
+	int held = sc_lineage_hold();
 	uintptr_t tasks[MOST_NAMES];
 	unsigned count = 0, from;
 	size_t used = 0;
@@ -118,6 +119,7 @@ SC_RACY void sc_path(uintptr_t place, char *out, size_t size)
 		if (used + 2 < size)
 			used += put_name(out + used, size - used, fn, name);
 	}
+	sc_lineage_drop(held);
 }
 
 /* Where the task at `place` was spawned; that of an inlined one is in the scope it runs for. */
@@ -304,7 +306,7 @@ SC_RACY static void report_closer(struct sc_scope *s)
 	sc_describe_scope(s, scope, sizeof scope);
 	snprintf(state, sizeof state, "in close of %s, which has %lld task%s left", scope,
 		 (long long)left, left == 1 ? "" : "s");
-	report_task((uintptr_t)s, state);
+	report_task((uintptr_t)sc_untag(s->waiter->place), state);
 }
 
 SC_RACY static void report_waiter(struct sc_scope *s)

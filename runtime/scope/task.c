@@ -146,7 +146,7 @@ struct sc_strand *sc_run_task(struct sc_strand *strand)
 	if (SC_UNLIKELY(strand->task != task))
 		free_task(strand->task); /* it left scopes open: see sc_task_entry */
 	strand->task = NULL;
-	return sc_units_end(s, units);
+	return sc_state(s) & SC_COUNTED ? sc_counted_ended(s, rc) : sc_units_end(s, units);
 }
 
 struct sc_strand *sc_refuse_task(struct sc_slot *slot, struct sc_task *task)
@@ -165,7 +165,7 @@ struct sc_strand *sc_refuse_task(struct sc_slot *slot, struct sc_task *task)
 	if (record != task)
 		free_task(record);
 	free_task(task);
-	return sc_units_end(s, 1);
+	return sc_state(s) & SC_COUNTED ? sc_counted_ended(s, -ENOMEM) : sc_units_end(s, 1);
 }
 
 /* ---- spawning with a record -------------------------------------------------------------- */

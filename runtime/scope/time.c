@@ -52,9 +52,7 @@ int scope_sleep_until(int64_t deadline_ns)
 		sc_unregister(place);
 		return 0;
 	}
-	/* A cancel that is alone in its scope moved no epoch: look again next time. */
-	strand->epoch--;
-	sc_poke(sc_self());
+	sc_look_again(sc_self());
 	sc_hit(place);
 	return -ECANCELED;
 }
@@ -107,19 +105,11 @@ static void look_soon(struct sc_worker *worker)
 /* One at a time: an alarm is off all locks between being taken out and put in. */
 static struct sc_lock moving;
 
-int scope_set_deadline(struct scope *public, int64_t deadline_ns)
+/* s stays open meanwhile. */
+static int set_deadline(struct sc_worker *worker, struct sc_scope *s, int64_t deadline_ns)
 {
-	struct sc_worker *worker = sc_self();
-	struct sc_scope *s = sc_view(public);
 	int rc = 0;
 
-	if (worker->cur == 0)
-		return -ENOTCONN;
-	if (deadline_ns < 0)
-		return -EINVAL;
-	sc_check_open("scope_set_deadline of", s);
-	if (sc_state(s) & SC_CLOSED)
-		return -ESTALE;
 	sc_lock_take(&moving);
 	sc_scope_lock(s);
 	if (sc_state(s) & SC_ARMED) {
@@ -137,6 +127,30 @@ int scope_set_deadline(struct scope *public, int64_t deadline_ns)
 	sc_lock_drop(&moving);
 	if (rc == 0)
 		look_soon(worker);
+	return rc;
+}
+
+int scope_set_deadline(struct scope *public, int64_t deadline_ns)
+{
+	struct sc_worker *worker = sc_self();
+	struct sc_scope *s = sc_view(public);
+	int rc;
+
+	if (worker->cur == 0)
+		return -ENOTCONN;
+	if (deadline_ns < 0)
+		return -EINVAL;
+	sc_check_open("scope_set_deadline of", s);
+	if (sc_state(s) & SC_CLOSED)
+		return -ESTALE;
+	/* A member keeps it open, and so does whoever waits for the caller. */
+	if (!sc_is_object(s) || !sc_owns(worker, s))
+		return set_deadline(worker, s, deadline_ns);
+	rc = sc_object_enter(s);
+	if (rc < 0)
+		return rc;
+	rc = set_deadline(worker, s, deadline_ns);
+	sc_object_leave(s);
 	return rc;
 }
 

@@ -13,13 +13,28 @@
  *   flush.  So all have ended when count == -units and top == base.
  *     FLUSHED set   units valid, and so for every scope above on the strand; base valid only
  *                   in the innermost flushed one, set again when the one below it closes
- *   A waiting close adds units + SC_WAITING: count == SC_WAITING means all ended.  Whoever
- *   takes it there, a finisher or the owner itself, alone continues the owner.
+ *   A waiting close adds units + SC_WAITING.  Whoever would take the count to SC_WAITING, a
+ *   finisher or the owner itself, takes it to 0 instead and alone continues the owner, which
+ *   looks again: what hangs below a scope may have come by new units meanwhile.
+ *
+ * Counted scopes (SC_COUNTED).  Every task of such a scope is a unit of `count`, goes through
+ *   the queues as a record (sc_accept) and is never inlined.  So it is never a place: the fast
+ *   paths compare `cur` with the scope, fail, and leave through sc_spawn_slow and
+ *   sc_close_slow.  There are three kinds, and sc_is_object tells the last two from the first:
+ *     with a body    opened by a task that works in it (sc_open_counted): its place is `body`, a
+ *                    barrier below the scope; sc_owns: `cur` is `body`
+ *     in an object   (H0) has an owner, no body: sc_owns compares the running task.  It hangs
+ *                    below its parent from open to close: object.c
+ *     in between     (C9) the runtime's own, of one task and without owner: child.h
+ *   To see each task of a scope: open it by sc_open_counted; sc_accept is where one begins and
+ *   sc_counted_ended where it ends, in the finishing task.  Fields that other scopes use for
+ *   inlined children hold the owner and the body.
  *
  * Linking.  A scope is in its parent's list (LINKED) only once a task parked cancellably
  *   below it.  A linked scope has OUTER == effective(parent) whenever no lock on its path is
  *   held.  An unlinked one is brought up to date by the strand that owns it when the cancel
- *   epoch moved (attend.c).  Linked scopes have their deadline armed.
+ *   epoch moved (attend.c).  Linked scopes have their deadline armed.  What is no place is
+ *   linked from open to close, and so is all above it.
  *   Locks are taken downward.  effective = OWN or (OUTER and not SHIELD).
  *
  * Memory order
@@ -61,10 +76,15 @@ enum sc_state {
 	SC_WAITER = 1 << 17,   /* waiter is parked cancellably here */
 	SC_TAINT = 1 << 18,    /* children left error records with the strand */
 	SC_CLOSED = 1 << 19,
-	SC_BARRIER = 1 << 20,  /* a thief's share: errors go to the scope above */
+	SC_BARRIER = 1 << 20,  /* a thief's share, a body: errors go to the scope above */
 	SC_ASIDE = SC_BARRIER | SC_SHIELD, /* both: the place of a call made for the scope above */
 	SC_BINDING = SC_BARRIER | SC_MOVE_ON, /* both: a binding, see locals.h */
-	SC_CAUSE_SHIFT = 24
+	SC_COUNTED = 1 << 23,  /* all its tasks are units of `count`; never a place */
+	SC_OBJECTS = 1 << 24,  /* counted scopes without a body hang or hung below it */
+	SC_OWNER_IN = 1 << 25, /* sc_lineage: its owner closes it or waits for it */
+	SC_PARENT_IN = 1 << 26, /* sc_lineage: its parent closes it, or waits for its owner */
+	SC_BETWEEN = 1 << 27,  /* const: in between, see child.h */
+	SC_CAUSE_SHIFT = 28
 };
 
 /* Limits of the count word: far beyond any number of tasks. */
@@ -80,13 +100,23 @@ struct sc_running {
 #define SC_RUNNING_ERROR (UINT64_C(1) << 62) /* the strand keeps an error record of it */
 #define SC_RUNNING_MARKS (UINT64_C(3) << 62)
 
+/* What a counted scope has instead. */
+struct sc_holder {
+	uintptr_t owner;       /* sc_lineage: sc_task_of who may close it; 0: it closes itself */
+	struct sc_scope *body; /* const: the owner's place; NULL: it has none */
+};
+
 struct sc_extra;
 
 /* The inside of struct scope.  scope_open writes only what its comment says; the rest is
  * valid under the state bit named. */
 struct sc_scope {
-	uintptr_t parent;     /* const while open: place of the opener; scope_open */
-	struct sc_slot *base; /* owner: its slots start here; scope_open */
+	/* const while open: place of the opener; scope_open.  In an object: sc_lineage. */
+	uintptr_t parent;
+	union {
+		struct sc_slot *base;   /* owner: its slots start here; scope_open */
+		struct sc_strand *late; /* in an object, sc_lineage: closed it too late, waits */
+	};
 	SC_WORD(uint32_t) state; /* scope_open */
 	int32_t code;           /* lock; FAILED: the first error */
 	SC_WORD(struct sc_strand *) waiter; /* WAITER: lock.  Closing, watching: the owner */
@@ -95,7 +125,10 @@ struct sc_scope {
 	SC_PLAIN(struct sc_scope *) *link; /* lock of the parent; LINKED */
 	/* The node of a task ends here. */
 	SC_WORD(int64_t) count; /* scope_open */
-	struct sc_running running; /* owner: while it closes */
+	union {
+		struct sc_running running; /* owner: while it closes */
+		struct sc_holder holder;   /* COUNTED */
+	};
 	const void *site;          /* const: return address of scope_open; scope_open */
 	const void *frame;         /* const: frame pointer of the opener; scope_open */
 	int64_t units;        /* owner; FLUSHED */
@@ -154,6 +187,12 @@ SC_INLINE uint32_t sc_state(struct sc_scope *s)
 	return at_load_rlx(&s->state);
 }
 
+/* Counted and no task's own: it can hang below any open scope. */
+SC_INLINE int sc_is_object(struct sc_scope *s)
+{
+	return (sc_state(s) & SC_COUNTED) && !s->holder.body;
+}
+
 /* ---- cancel.c ---- */
 
 extern SC_WORD(uint64_t) sc_epoch; /* cancels and unshieldings so far */
@@ -168,6 +207,8 @@ void sc_set_shield(struct sc_scope *s, int on);
 /* Links s and all above it; arms their deadlines. */
 void sc_link(struct sc_worker *worker, struct sc_scope *s);
 void sc_unlink(struct sc_scope *s);
+/* Hangs a linked s below `to` instead, which is above its parent. */
+void sc_relink(struct sc_scope *s, struct sc_scope *to);
 /* Registers a parked strand at its place: false if the place is cancelled. */
 int sc_register(struct sc_worker *worker, struct sc_strand *strand, struct sc_scope *place);
 void sc_unregister(struct sc_scope *place);
@@ -192,6 +233,14 @@ SC_INLINE void sc_defer_tick(struct sc_worker *worker)
 	sc_poke(worker);
 }
 
+/* A cancel reached the running strand, and who cancelled may not have moved the epoch yet, or
+ * need not: see it from now on. */
+SC_INLINE void sc_look_again(struct sc_worker *worker)
+{
+	worker->strand->epoch--;
+	sc_poke(worker);
+}
+
 /* Everything that an attention may ask of the running strand.  True: it is due to give way. */
 int sc_attend(struct sc_worker *worker);
 /* 0 or -ECANCELED, marking the hit; looks closely only if attention was called for. */
@@ -212,7 +261,22 @@ struct sc_strand *sc_units_end(struct sc_scope *s, uint32_t units);
 /* Something was unusual on top of the deque or in the worker; see fast.c. */
 SC_NOINLINE void sc_close_step(struct sc_scope *s);
 SC_NOINLINE int sc_close_finish(struct sc_scope *s);
-SC_NOINLINE int sc_close_misused(struct sc_scope *s);
+/* s is not the place: it is counted, or the call is misuse. */
+SC_NOINLINE int sc_close_slow(struct sc_scope *s);
+int sc_all_ended(struct sc_scope *s);
+/* Owner, or who claimed s: parks until all that has to end before s is closed has ended. */
+void sc_join(struct sc_scope *s);
+/* All members have ended: takes s off the wheel and out of the tree; its last state. */
+uint32_t sc_detach(struct sc_scope *s);
+/* What its close returns: the table of rule C12. */
+int sc_result(struct sc_scope *s, uint32_t state);
+
+/* The last thing that is done to a scope, whose last state that was. */
+SC_INLINE void sc_set_closed(struct sc_scope *s, uint32_t state)
+{
+	state &= ~(uint32_t)(SC_LOCKED | SC_LINKED | SC_ARMED | SC_FLUSHED | SC_EXTRA);
+	at_store_rlx(&s->state, state | SC_CLOSED);
+}
 /* The result of an inlined child of s. */
 SC_NOINLINE void sc_child_ended(struct sc_scope *s, int rc);
 /* The same, rc may be 0, of one that had left scopes open. */
@@ -220,7 +284,7 @@ SC_NOINLINE void sc_leaver_ended(struct sc_scope *s, int rc);
 /* On the worker's own stack: cancels and joins what a task left open (S11). */
 void sc_leak_begin(struct sc_worker *worker, struct sc_strand *strand);
 SC_NOINLINE int sc_leaks_joined(void);
-/* 0 if s is the running task's place and it owns s; -EBUSY: it owns s, which is not its place;
+/* 0 if the running task owns s and s is its place, or s is counted and it may act for it; -EBUSY: it owns s, which is not its place;
  * -ENOTCONN, -ESTALE, -EDEADLK: a member; -EPERM: neither. */
 int sc_owner_check(struct sc_worker *worker, struct sc_scope *s);
 /* Whether this is the place of a call that the runtime makes for a scope (SC_ASIDE). */
@@ -232,6 +296,36 @@ SC_INLINE int sc_is_aside(struct sc_scope *s)
 int sc_push(struct sc_worker *worker, const struct sc_slot *slot);
 /* Queues a slot as a task of its own if the deque is full. */
 int sc_push_slow(struct sc_worker *worker, const struct sc_slot *slot);
+
+/* ---- object.c ---- */
+
+/* Taken to read or change who owns a scope in an object, what it hangs below and who closes it.
+ * Nothing above such a scope is closed meanwhile.  Before all locks of scopes. */
+extern struct sc_lock sc_lineage;
+
+/* The same for a walk upwards from s, an open scope; needed only if there are such scopes. */
+int sc_lineage_hold(void);
+void sc_lineage_drop(int held);
+/* s is at the last of its owner's hands, or its parent's: what has to be waited for next, itself
+ * included, before it is closed; NULL: nothing. */
+struct sc_scope *sc_left_to_join(struct sc_scope *s);
+int sc_close_object(struct sc_worker *worker, struct sc_scope *s);
+/* The owner begins and stops to use a scope in an object: its parent waits for that. */
+int sc_object_enter(struct sc_scope *s);
+void sc_object_leave(struct sc_scope *s);
+
+/* ---- counted.c ---- */
+
+/* What s does after its members, by a task that is one more member. */
+void sc_send_stand_in(struct sc_scope *s);
+/* Opens s with a body, which becomes the place: 0 or -ENOMEM, then nothing is changed. */
+int sc_open_counted(struct sc_worker *worker, struct sc_scope *s, const void *site);
+/* The body is the place: ends it and makes s the place. */
+void sc_close_body(struct sc_scope *s);
+/* Whether the running task may act as the owner of a counted scope here and now. */
+int sc_owns(struct sc_worker *worker, struct sc_scope *s);
+/* The last access of a task's end to its scope: a strand to continue or NULL. */
+struct sc_strand *sc_counted_ended(struct sc_scope *s, int rc);
 
 /* ---- task.c ---- */
 
@@ -255,6 +349,8 @@ void sc_add_error(struct sc_scope *s, int code, uintptr_t place, const void *sit
 		  const char *text);
 /* The closed scope's first record becomes the closing task's last error. */
 void sc_keep_error(struct sc_scope *s, int code);
+/* The scope was closed on behalf of `to` with that result, which becomes an error there. */
+void sc_pass_error(struct sc_scope *s, int code, struct sc_scope *to);
 /* The last errors of the tasks on a strand that sc_task_of gives; 0: of all. */
 void sc_drop_errors(struct sc_host *host, uintptr_t task);
 struct scope_error *sc_root_error(void);

@@ -56,6 +56,30 @@ int sc_others_wait(struct sc_worker *)
 {
 	return 0;
 }
+/* There are no counted scopes here. */
+struct sc_scope *sc_left_to_join(struct sc_scope *s)
+{
+	return sc_all_ended(s) ? NULL : s;
+}
+int sc_owns(struct sc_worker *, struct sc_scope *)
+{
+	return 0;
+}
+int sc_close_object(struct sc_worker *, struct sc_scope *)
+{
+	return 0;
+}
+int sc_object_enter(struct sc_scope *)
+{
+	return 0;
+}
+int sc_lineage_hold(void)
+{
+	return 0;
+}
+void sc_object_leave(struct sc_scope *) {}
+void sc_lineage_drop(int) {}
+void sc_close_body(struct sc_scope *) {}
 void sc_arch_switch_aside(struct sc_context *, struct sc_aside *, const struct sc_context *) {}
 void sc_leaver_ended(struct sc_scope *, int) {}
 void sc_land(void) {}

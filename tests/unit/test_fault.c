@@ -502,6 +502,27 @@ static int unnamed(void *arg)
 	return scope_close(&s);
 }
 
+static int unnamed_in_object(void *arg)
+{
+	struct scope_options options = {.name = "lost"};
+	struct scope s, object;
+
+	(void)arg;
+	scope_open(&s);
+	at_store_rlx(&allocs_left, 0);
+	CHECK(scope_open_in_with(&object, &s, &options) == -ENOMEM);
+	CHECK(scope_close(&object) == -ESTALE);
+	CHECK(scope_open_in(&object, &s) == 0);
+	at_store_rlx(&allocs_left, NEVER_FAIL);
+	return scope_close(&s);
+}
+
+Test(fault, H1_open_in_with_a_name_without_memory_enomem)
+{
+	install_faults();
+	cr_assert_eq(run(unnamed_in_object, 1), 0);
+}
+
 Test(fault, S7_open_with_a_name_without_memory_enomem)
 {
 	install_faults();

@@ -1,0 +1,346 @@
+/* runtime/scope/object.c: scopes that live in objects: rules H0 to H4.
+ *
+ * Such a scope hangs below its parent from open to close: cancels and deadlines reach it by the
+ * walks, and the parent's close finds it there.  Its owner closes it (OWNER_IN), or else its
+ * parent's close does (PARENT_IN).  Both bits: the parent's close has found the owner in, has
+ * cancelled the scope and made that use a unit of the parent, which the owner ends.  Without that
+ * unit the owner may not touch the parent once the scope is out of its list.
+ *
+ * The parent is closed when no unit and no scope below is left: a unit may open scopes there, and
+ * the tasks of a scope below may spawn into the parent.
+ */
+#include "scope/child.h"
+#include "scope/extra.h"
+#include <errno.h>
+
+struct sc_lock sc_lineage;
+static SC_WORD(uint32_t) live; /* scopes in objects that are open */
+
+/* An object above an open scope was opened before it, so who walks up knows of it. */
+int sc_lineage_hold(void)
+{
+	if (!at_load_rlx(&live))
+		return 0;
+	sc_lock_take(&sc_lineage);
+	return 1;
+}
+
+void sc_lineage_drop(int held)
+{
+	if (held)
+		sc_lock_drop(&sc_lineage);
+}
+
+/* ---- opening ----------------------------------------------------------------------------- */
+
+void sc_hang(struct sc_worker *worker, struct sc_scope *s, struct sc_scope *parent, uintptr_t owner,
+	     const void *site)
+{
+	s->parent = (uintptr_t)parent;
+	s->late = NULL;
+	s->count = 0;
+	s->holder = (struct sc_holder){owner, NULL};
+	s->site = site;
+	s->frame = NULL;
+	s->state |= SC_COUNTED;
+	sc_seal(s);
+	at_add_rlx(&live, 1);
+	at_or_rlx(&parent->state, SC_OBJECTS | SC_SHARED);
+	sc_link(worker, s);
+}
+
+/* ---- the parent's close (H1) --------------------------------------------------------------- */
+
+/* lock: sc_lineage, s. */
+static void count_use(struct sc_scope *s, struct sc_scope *child)
+{
+	if (at_or_rlx(&child->state, SC_PARENT_IN) & SC_PARENT_IN)
+		return;
+	at_add_rlx(&s->count, 1);
+	sc_cancel(child, SCOPE_CAUSE_PARENT);
+}
+
+enum kind { MEMBER, SERVICE, OBJECT };
+
+/* A member's end is that of a unit of its parent. */
+static enum kind kind_of(struct sc_scope *s)
+{
+	if (!(sc_state(s) & SC_BETWEEN))
+		return OBJECT;
+	return sc_between(s)->service ? SERVICE : MEMBER;
+}
+
+/* lock: sc_lineage, s.  The first scope below s of that kind in which no owner is; those uses
+ * become units. */
+static struct sc_scope *first_below(struct sc_scope *s, enum kind kind, int *out_busy)
+{
+	struct sc_scope *child;
+
+	for (child = s->children; child; child = child->next) {
+		uint32_t state = sc_state(child);
+
+		if (!sc_is_object(child) || kind_of(child) != kind)
+			continue;
+		if (!(state & SC_OWNER_IN))
+			return child;
+		count_use(s, child);
+		*out_busy = 1;
+		if (kind == SERVICE)
+			return NULL; /* they end one after another */
+	}
+	return NULL;
+}
+
+/* The scope below s to be closed next, which is claimed and cancelled.  Services come first, the
+ * youngest of them before the others: who came last is first in the list.  NULL: none; then
+ * *out_busy says whether there are such that end by themselves. */
+static struct sc_scope *claim(struct sc_scope *s, int *out_busy)
+{
+	struct sc_scope *child;
+	int fresh = 0;
+
+	*out_busy = 0;
+	sc_lock_take(&sc_lineage);
+	sc_scope_lock(s);
+	child = first_below(s, SERVICE, out_busy);
+	if (!child && !*out_busy)
+		child = first_below(s, OBJECT, out_busy);
+	if (child && !(sc_state(child) & SC_PARENT_IN)) {
+		at_or_rlx(&child->state, SC_PARENT_IN);
+		fresh = 1;
+	}
+	sc_scope_unlock(s);
+	sc_lock_drop(&sc_lineage);
+	if (fresh)
+		sc_cancel(child, SCOPE_CAUSE_PARENT);
+	return child;
+}
+
+/* Nothing is left in s: what it would return.  A hit from above goes to the parent. */
+static int conclude(struct sc_scope *s)
+{
+	int rc;
+
+	if (sc_state(s) & SC_ARMED)
+		sc_alarm_disarm(&s->alarm);
+	rc = sc_result(s, sc_state(s));
+	if (rc == -ECANCELED && !(sc_state(s) & SC_FAILED))
+		sc_hit(sc_untag(s->parent));
+	return rc;
+}
+
+/* The parent, if it waits for that and hears of it by the end of a unit; else NULL. */
+static struct sc_scope *take_down(struct sc_scope *s)
+{
+	uint32_t both = SC_OWNER_IN | SC_PARENT_IN;
+	struct sc_scope *waits = NULL;
+
+	sc_lock_take(&sc_lineage);
+	if ((sc_state(s) & both) == both)
+		waits = sc_untag(s->parent);
+	sc_unlink(s);
+	sc_lock_drop(&sc_lineage);
+	at_sub_rlx(&live, 1);
+	if (sc_state(s) & SC_EXTRA)
+		sc_drop_extra(s);
+	return waits;
+}
+
+struct sc_scope *sc_pass_up(struct sc_scope *s)
+{
+	int rc = conclude(s);
+
+	if (rc != 0 && (rc != -ECANCELED || (sc_state(s) & SC_FAILED)))
+		sc_pass_error(s, rc, sc_untag(s->parent));
+	return take_down(s);
+}
+
+/* Closed with its parent, which hears of everything (H2).  Its memory may be gone as soon as an
+ * owner who came too late goes on. */
+static void close_below(struct sc_scope *s)
+{
+	struct sc_strand *late;
+
+	sc_pass_up(s);
+	if (sc_state(s) & SC_BETWEEN) {
+		sc_between_free(sc_between(s));
+		return;
+	}
+	sc_lock_take(&sc_lineage);
+	late = s->late;
+	sc_set_closed(s, sc_state(s));
+	sc_lock_drop(&sc_lineage);
+	if (late)
+		sc_ready(late);
+}
+
+struct sc_scope *sc_left_to_join(struct sc_scope *top)
+{
+	struct sc_scope *s = top, *below;
+	int busy;
+
+	for (;;) {
+		if (!sc_all_ended(s))
+			return s;
+		if (sc_state(s) & SC_OBJECTS) {
+			below = claim(s, &busy);
+			if (below) {
+				s = below;
+				continue;
+			}
+			/* Who is in one is a unit of s now, and a task of one may have left units
+			 * behind. */
+			if (busy || !sc_all_ended(s))
+				continue;
+		}
+		/* What it does after its members, another does where its owner may be gone. */
+		if (sc_is_object(s) && (sc_state(s) & SC_EXTRA) && sc_winds_up(s)) {
+			sc_send_stand_in(s);
+			return s;
+		}
+		if (s == top)
+			return NULL;
+		below = s;
+		s = sc_untag(s->parent);
+		close_below(below);
+	}
+}
+
+/* ---- the owner's close --------------------------------------------------------------------- */
+
+int sc_object_enter(struct sc_scope *s)
+{
+	uint32_t state;
+	int rc = 0;
+
+	sc_lock_take(&sc_lineage);
+	state = sc_state(s);
+	if (state & SC_CLOSED)
+		rc = -ESTALE;
+	else if (state & (SC_OWNER_IN | SC_PARENT_IN))
+		rc = -EBUSY;
+	else
+		at_or_rlx(&s->state, SC_OWNER_IN);
+	sc_lock_drop(&sc_lineage);
+	return rc;
+}
+
+/* waits: a parent whose unit the use was, or NULL. */
+static void end_use(struct sc_scope *waits)
+{
+	struct sc_strand *woken = waits ? sc_units_end(waits, 1) : NULL;
+
+	if (woken)
+		sc_ready(woken);
+}
+
+void sc_object_leave(struct sc_scope *s)
+{
+	struct sc_scope *waits = NULL;
+
+	sc_lock_take(&sc_lineage);
+	if (at_and_rlx(&s->state, ~(uint32_t)(SC_OWNER_IN | SC_PARENT_IN)) & SC_PARENT_IN)
+		waits = sc_untag(s->parent);
+	sc_lock_drop(&sc_lineage);
+	end_use(waits);
+}
+
+static void publish_late(struct sc_worker *worker, struct sc_strand *strand)
+{
+	struct sc_scope *s = strand->subject;
+	int closed;
+
+	(void)worker;
+	sc_lock_take(&sc_lineage);
+	closed = (sc_state(s) & SC_CLOSED) != 0;
+	if (!closed)
+		s->late = strand;
+	sc_lock_drop(&sc_lineage);
+	if (closed)
+		sc_ready(strand);
+}
+
+/* Its parent closes it: the owner waits for that, after which it may free the memory. */
+static int close_late(struct sc_worker *worker, struct sc_scope *s)
+{
+	worker->strand->subject = s;
+	sc_park(worker, SC_IN_CLOSE, publish_late);
+	return -ESTALE;
+}
+
+int sc_close_object(struct sc_worker *worker, struct sc_scope *s)
+{
+	struct sc_scope *waits;
+	int rc = sc_object_enter(s);
+
+	/* In it by itself: from a function that it deferred. */
+	if (rc == -EBUSY && !(sc_state(s) & SC_OWNER_IN))
+		return close_late(worker, s);
+	if (rc < 0)
+		return rc;
+	sc_join(s);
+	rc = conclude(s);
+	if (rc != 0)
+		sc_keep_error(s, rc);
+	if (rc == -ECANCELED)
+		sc_look_again(sc_self());
+	waits = take_down(s);
+	sc_set_closed(s, sc_state(s));
+	end_use(waits);
+	return rc;
+}
+
+/* ---- moving (H3) --------------------------------------------------------------------------- */
+
+/* lock: sc_lineage. */
+static int is_above(struct sc_scope *s, struct sc_scope *other)
+{
+	for (s = sc_untag(s->parent); s != &sc_root; s = sc_untag(s->parent))
+		if (s == other)
+			return 1;
+	return 0;
+}
+
+/* lock: sc_lineage.  The task that may close s. */
+static uintptr_t owner_of(struct sc_scope *s)
+{
+	return sc_is_object(s) ? s->holder.owner : sc_task_of(s->parent);
+}
+
+/* lock: sc_lineage. */
+static int move(struct sc_scope *s, struct sc_scope *to)
+{
+	if (sc_state(s) & SC_CLOSED)
+		return -ESTALE;
+	if (sc_state(s) & (SC_OWNER_IN | SC_PARENT_IN))
+		return -EBUSY;
+	if (!is_above(s, to))
+		return -EXDEV;
+	if (to != sc_untag(s->parent)) {
+		at_or_rlx(&to->state, SC_OBJECTS | SC_SHARED);
+		sc_relink(s, to);
+	}
+	s->holder.owner = owner_of(to);
+	return 0;
+}
+
+int scope_move(struct scope *public, struct scope *new_parent)
+{
+	struct sc_worker *worker = sc_self();
+	struct sc_scope *s = sc_view(public);
+	int rc;
+
+	if (worker->cur == 0)
+		return -ENOTCONN;
+	sc_check_open("scope_move of", s);
+	if (sc_state(s) & SC_CLOSED)
+		return -ESTALE;
+	if (!sc_is_object(s))
+		return -EINVAL;
+	if (!sc_owns(worker, s))
+		return -EPERM;
+	sc_lock_take(&sc_lineage);
+	rc = move(s, sc_view(new_parent));
+	sc_lock_drop(&sc_lineage);
+	return rc;
+}
