@@ -6,7 +6,7 @@
 #   tools aarch64 matrix gate stress soak; beyond "make test": aarch64-all valgrind matrix-all
 # Everything that runs prints TAP; a program that dies or hangs fails what it had not reported.
 # Skipped tests count as neither.  Environment: BUILD (build), STRESS_SECONDS (60), SOAK_SECONDS
-# (20), EXAMPLES (all).
+# (20), EXAMPLES (all), PATIENCE (1), by which limits of time are multiplied.
 set -u
 cd "$(dirname "$0")/.." || exit 2
 
@@ -14,6 +14,7 @@ build=${BUILD:-build}
 export BUILD=$build
 log=$build/log
 jobs=$(nproc)
+patience=${PATIENCE:-1}
 passed=0 failed=0
 started=$(date +%s%N)
 
@@ -103,7 +104,7 @@ built() {
 
 # program NAME LIMIT COMMAND...: runs a program that writes TAP to its standard output.
 program() {
-	local name=$1 limit=$2 start status
+	local name=$1 limit=$(($2 * patience)) start status
 	shift 2
 	printf '%-18s' "$name"
 	start=$(date +%s%N)
@@ -114,12 +115,12 @@ program() {
 
 # criterion NAME LIMIT JOBS TARGET: runs a Criterion program, which writes TAP to a file.
 criterion() {
-	local name=$1 limit=$2 start status
+	local name=$1 limit=$(($2 * patience)) start status
 	printf '%-18s' "$name"
 	rm -f "$log/$name.tap"
 	start=$(date +%s%N)
-	timeout -k 10 "$limit" "$4" -j"$3" --timeout "${TEST_SECONDS:-120}" --color=never \
-		--tap="$log/$name.tap" >"$log/$name.log" 2>&1 </dev/null
+	timeout -k 10 "$limit" "$4" -j"$3" --timeout $((${TEST_SECONDS:-120} * patience)) \
+		--color=never --tap="$log/$name.tap" >"$log/$name.log" 2>&1 </dev/null
 	status=$?
 	touch "$log/$name.tap"
 	account "$name" "$status" "$start"
