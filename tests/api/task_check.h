@@ -19,6 +19,12 @@ enum { CHECKED = 1 };
 #else
 enum { CHECKED = 0 };
 #endif
+/* In the simulation a test is run hundreds of times, and each access to shared memory counts. */
+#ifdef SC_SIM
+enum { SIMULATED = 1 };
+#else
+enum { SIMULATED = 0 };
+#endif
 
 /* ---- checks ----------------------------------------------------------------------------- */
 

@@ -701,7 +701,7 @@ static int timeout_blocks(void *arg)
 	(void)arg;
 	CHECK_EQ(scope_sleep_for(1), 0);
 	CHECK_EQ(scope_stats_get(&before), 0);
-	for (i = 0; i < 1000; i++) {
+	for (i = 0; i < (SIMULATED ? 100 : 1000); i++) {
 		start = scope_now();
 		open_with_deadline(&s, SCOPE_MS, SCOPE_FAIL_ON_TIMEOUT);
 		CHECK_EQ(scope_sleep_for(SCOPE_SEC), -ECANCELED);
@@ -1066,7 +1066,7 @@ Test(cancel, C10_cancel_carries_its_cause)
 /* ---- C11: size ----------------------------------------------------------------------- */
 
 /* The shim is for builds that are slow and keep much for each stack. */
-enum { MANY = CHECKED ? 2000 : 100000 };
+enum { MANY = SIMULATED ? 300 : CHECKED ? 2000 : 100000 };
 
 static double cpu_seconds(void)
 {
