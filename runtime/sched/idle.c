@@ -253,23 +253,27 @@ static enum verdict decide(struct sc_worker *worker, uint64_t before)
 				return LOOK_AGAIN;
 			}
 		if (next == SC_NEVER) { /* and nobody is left to give one back */
+			if (sc_outside_waits())
+				return SLEEP;
 			if (!still(before))
 				return LOOK_AGAIN;
 			return refuse_one(worker) ? LOOK_AGAIN : SLEEP;
 		}
 	} else if (next == SC_NEVER) {
-		if (!(sc_sched.flags & SC_SCHED_DETECT))
+		if (!(sc_sched.flags & SC_SCHED_DETECT) || sc_outside_waits())
 			return SLEEP;
 		if (still(before))
 			sc_hooks.deadlock();
 		return LOOK_AGAIN;
 	}
-	if (!(sc_sched.flags & SC_SCHED_VIRTUAL))
+	if (!(sc_sched.flags & SC_SCHED_VIRTUAL) || at_load_rlx(&sc_sched.outside[SC_CALL]))
 		return SLEEP;
 	if (!still(before))
 		return LOOK_AGAIN;
-	if (next > sc_now()) /* a deadline may have been moved into the past */
+	if (next > sc_now()) { /* a deadline may have been moved into the past */
 		at_store_rlx(&sc_sched.virtual_now, next);
+		at_store_rlx(&sc_sched.recent, next);
+	}
 	for (i = 0; i < sc_sched.count; i++)
 		sc_timers_poll(&sc_sched.workers[i].timers, sc_now());
 	return LOOK_AGAIN;
@@ -365,6 +369,7 @@ void sc_idle_sleep(struct sc_worker *worker)
 		at_store_rlx(&worker->parker, SC_AWAKE);
 		at_sub_sc(&sc_sched.idle, SC_SLEEPING); /* [idle.dekker] */
 	}
+	at_store_rlx(&sc_sched.recent, sc_now());
 	at_fence_sc(); /* [monitor.nudge] */
 	if (at_load_rlx(&sc_sched.monitor_asleep))
 		sc_monitor_nudge();

@@ -59,6 +59,7 @@ static void leave(struct sc_worker *worker, struct sc_strand *from,
 
 static void recycle(struct sc_worker *worker, struct sc_strand *strand)
 {
+	strand->reason = SC_FREE;
 	if (strand->own_stack)
 		return;
 	if (!worker->spare)
@@ -81,6 +82,7 @@ void sc_park(struct sc_worker *worker, enum sc_reason reason,
 	     void (*post)(struct sc_worker *worker, struct sc_strand *strand))
 {
 	worker->strand->reason = reason;
+	worker->strand->since = at_load_rlx(&sc_sched.recent);
 	count(&worker->parks);
 	put_aside(worker);
 	leave(worker, worker->strand, post);

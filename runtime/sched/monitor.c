@@ -14,6 +14,13 @@ void sc_monitor_nudge(void)
 	sc_os.wake(&sc_sched.monitor, 1);
 }
 
+void sc_sched_watch(int change)
+{
+	at_add_rlx(&sc_sched.watchers, (uint32_t)change);
+	if (change > 0)
+		sc_monitor_nudge();
+}
+
 static int all_asleep(void)
 {
 	return sc_sleepers(at_load_rlx(&sc_sched.idle)) == sc_sched.count;
@@ -39,6 +46,7 @@ static void tick(void)
 	int64_t now = sc_now();
 	unsigned i;
 
+	at_store_rlx(&sc_sched.recent, now);
 	for (i = 0; i < sc_sched.count; i++)
 		tick_worker(&sc_sched.workers[i]);
 	/* Nobody may decide that all is still while a strand is between wheel and queue. */
@@ -127,9 +135,12 @@ static void monitor(void *unused)
 			break;
 		deliver(&seen);
 		watch_progress(&progress);
+		if (at_load_rlx(&sc_sched.watchers))
+			sc_hooks.look();
 		at_store_rlx(&sc_sched.monitor_asleep, 1);
 		at_fence_sc(); /* [monitor.nudge] */
-		if (all_asleep() && !at_load_rlx(&sc_sched.hard_signal)) {
+		if (all_asleep() && !at_load_rlx(&sc_sched.hard_signal) &&
+		    !at_load_rlx(&sc_sched.watchers)) {
 			sc_os.wait(&sc_sched.monitor, word, SC_NEVER);
 			at_store_rlx(&sc_sched.monitor_asleep, 0);
 		} else {

@@ -55,6 +55,7 @@ struct sc_hooks {
 	void (*deadlock)(void);                     /* nothing will ever run again */
 	void (*signal)(int signal, unsigned count); /* on the monitor's thread */
 	void (*stuck)(int signal);                  /* no progress after a hard cancel */
+	void (*look)(void);                         /* each tick while sc_sched.watchers is not 0 */
 };
 
 struct sc_sched {
@@ -68,12 +69,15 @@ struct sc_sched {
 	SC_WORD(uint32_t) timekeeper;  /* index + 1 of the sleeper that owns the timeout */
 	SC_WORD(int64_t) armed_until;  /* when the timekeeper wakes by itself */
 	SC_WORD(int64_t) virtual_now;  /* the virtual clock */
+	SC_WORD(int64_t) recent;       /* sc_now() a tick ago at most, while anybody runs */
+	SC_WORD(uint32_t) outside[2];  /* see sc_outside */
 	uint64_t seed;                 /* owner (one worker): of the seeded schedule, 0: none */
 	uint64_t trace;                /* likewise: a hash of what was chosen so far */
 	struct sc_inbox inbox;         /* for any worker */
 	struct sc_lock last_lock;      /* who decides when all are idle */
 	SC_WORD(uint32_t) monitor;     /* futex: bumped to wake the monitor */
 	SC_WORD(uint32_t) monitor_asleep;
+	SC_WORD(uint32_t) watchers;    /* who wants hooks.look called */
 	SC_WORD(uint32_t) signals;     /* signals so far << 8 | the last one */
 	int64_t stuck_for;             /* monitor: watched without progress, hard cancel on */
 	int64_t looked_at;             /* monitor: when last, 0: no hard cancel yet */
@@ -165,6 +169,23 @@ SC_INLINE int sc_hungry(void)
 {
 	return at_load_rlx(&sc_sched.idle) != 0;
 }
+
+/* ---- the world outside ---- */
+
+/* What may wake a strand though no worker runs and no timer is armed.  A CALL ends by itself:
+ * while one is under way time does not jump (Z1).  Through a DOOR somebody may come or not: a
+ * reference in other hands, a stream of signals.  While there is either, standing still is no
+ * deadlock (Z3), and no task is refused for want of a stack. */
+enum sc_outside { SC_CALL, SC_DOOR };
+/* One more or, change being -1, one less.  A CALL is begun and ended by running tasks: by who
+ * waits for it.  A door is opened by a running task and shut from anywhere, in time before the
+ * run ends. */
+void sc_outside(enum sc_outside kind, int change);
+int sc_outside_waits(void);
+
+/* One more or, -1, one less who wants the monitor to call sc_hooks.look each 10 ms, by the real
+ * clock, even while all workers sleep. */
+void sc_sched_watch(int change);
 
 /* ---- timers ---- */
 

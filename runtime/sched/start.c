@@ -165,6 +165,9 @@ int sc_sched_run(unsigned workers, struct sc_strand *root)
 	sc_sched.signals = sc_sched.hard_signal = 0;
 	sc_sched.stuck_for = sc_sched.looked_at = 0;
 	sc_sched.monitor_asleep = 0;
+	sc_sched.watchers = 0;
+	sc_sched.recent = sc_now();
+	sc_sched.outside[SC_CALL] = sc_sched.outside[SC_DOOR] = 0;
 	sc_sched.inside = 1;
 	for (ready = 0; ready < workers; ready++)
 		if (init_worker(&sc_sched.workers[ready], ready) < 0)

@@ -69,6 +69,8 @@ struct sc_strand {
 	struct sc_worker *left_worker;
 	struct sc_slot *left_top;
 	uint32_t left_resets;
+	int64_t since;      /* sc_sched.recent when it parked; for reports */
+	const void *object; /* what it waits for, if the reason says so; for reports */
 	struct sc_item *pack[SC_PACK]; /* item.packed of them: strands woken together */
 };
 
@@ -77,7 +79,18 @@ SC_INLINE struct sc_card *sc_card(struct sc_strand *strand)
 	return strand->fiber.card;
 }
 
-enum sc_reason { SC_RUNNING, SC_READY, SC_IN_CLOSE, SC_IN_WAIT, SC_IN_SLEEP };
+/* What a strand does.  `object` of the reasons from SC_IN_OFFLOAD on is said there; who adds one
+ * gives it a text in scope/dump.c. */
+enum sc_reason {
+	SC_FREE, /* no task: in a pool, or about to be */
+	SC_RUNNING,
+	SC_READY,
+	SC_IN_CLOSE,
+	SC_IN_WAIT,
+	SC_IN_SLEEP,
+	SC_IN_OFFLOAD, /* the function that a thread runs */
+	SC_REASONS
+};
 
 /* An unstarted task that does not go through the join deque. */
 struct sc_task {

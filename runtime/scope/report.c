@@ -278,7 +278,9 @@ void sc_report_error(const struct scope_error *error)
 /* Of a strand that waits cancellably; who wakes it leaves its reason as it was. */
 static const char *reason_text(struct sc_strand *strand)
 {
-	static const char *const text[] = {"running", "ready", "in close", "in wait", "asleep"};
+	static const char *const text[] = {
+		"free", "running", "ready", "in close", "in wait", "asleep", "in offload",
+	};
 	int woken = sc_wait_outcome(strand) > SC_WAIT_WAITING;
 
 	return text[woken ? SC_READY : strand->reason];
