@@ -79,9 +79,10 @@ struct scope_config {
 	int *out_signal;         /* set always: the interrupt that was seen, or 0 */
 	scope_report_fn *report; /* NULL: stderr */
 	void *report_arg;
-	int64_t orphan_grace_ns; /* must be 0 in this version */
+	int64_t orphan_grace_ns; /* abandoned calls hold up the end so long at most; 0: 1 s */
 	int64_t watchdog_ns;     /* must be 0 in this version */
-	uint64_t reserved[8];    /* must be 0 */
+	unsigned offload_threads; /* of scope_offload, abandoned calls included; 0: 64 */
+	uint64_t reserved[7];    /* must be 0 */
 };
 
 /**

@@ -106,6 +106,13 @@ void sc_os_interrupt_uninstall(void);
 void sc_os_interrupt_block(int block);
 /* Puts the kept disposition back for good and raises the signal in this process. */
 void sc_os_raise(int signal);
+/* A signal that does nothing but end a system call with EINTR.  The handler is put in place, 0 or
+ * -errno, and taken away; the calling thread blocks the signal or not; it is sent to a thread. */
+int sc_os_eintr_install(void);
+void sc_os_eintr_uninstall(void);
+void sc_os_eintr_block(int block);
+void sc_os_eintr_send(struct sc_thread thread);
+
 /* Ends the process by SIGALRM if it is still there then: for a report that may hang. */
 void sc_os_last_seconds(unsigned seconds);
 

@@ -14,7 +14,8 @@
 #include <unistd.h>
 #include <string.h>
 
-enum { EXPOSE_OFFSET = 3 }; /* SIGRTMIN is known at run time only; the first ones are popular */
+/* SIGRTMIN is known at run time only; the first ones are popular. */
+enum { EXPOSE_OFFSET = 3, EINTR_OFFSET = 4 };
 
 /* A disposition taken over, and the one to put back.  Changed while no handler can run. */
 struct taken {
@@ -233,6 +234,43 @@ void sc_os_raise(int signal)
 	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 	/* To this thread, so that it is delivered before raise returns. */
 	raise(signal);
+}
+
+/* ---- system calls that are cut short ---- */
+
+static struct taken eintr;
+
+static void on_eintr(int signal)
+{
+	(void)signal;
+}
+
+int sc_os_eintr_install(void)
+{
+	struct sigaction action = {.sa_handler = on_eintr}; /* no SA_RESTART */
+
+	sigemptyset(&action.sa_mask);
+	eintr.signal = SIGRTMIN + EINTR_OFFSET;
+	return take(&eintr, &action);
+}
+
+void sc_os_eintr_uninstall(void)
+{
+	put_back(&eintr);
+}
+
+void sc_os_eintr_block(int block)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGRTMIN + EINTR_OFFSET);
+	pthread_sigmask(block ? SIG_BLOCK : SIG_UNBLOCK, &set, NULL);
+}
+
+void sc_os_eintr_send(struct sc_thread thread)
+{
+	pthread_kill((pthread_t)thread.handle, SIGRTMIN + EINTR_OFFSET);
 }
 
 void sc_os_last_seconds(unsigned seconds)

@@ -31,7 +31,7 @@ static int check_config(struct scope_config *config)
 		if (config->reserved[i])
 			return -EINVAL;
 	if ((config->flags & ~(unsigned)KNOWN_FLAGS) || config->grace_ns ||
-	    config->orphan_grace_ns || config->watchdog_ns || config->kill_after_ns < 0 ||
+	    config->orphan_grace_ns < 0 || config->watchdog_ns || config->kill_after_ns < 0 ||
 	    config->workers > SC_MAX_WORKERS)
 		return -EINVAL;
 	if (config->stack_size &&
@@ -51,6 +51,8 @@ static int check_config(struct scope_config *config)
 		config->stack_size = 256 * 1024;
 	if (config->kill_after_ns == 0)
 		config->kill_after_ns = 5 * SCOPE_SEC;
+	if (config->orphan_grace_ns == 0)
+		config->orphan_grace_ns = SCOPE_SEC;
 	return 0;
 }
 
@@ -90,13 +92,29 @@ static void on_deadlock(void)
 	sc_cancel(&sc_root, SCOPE_CAUSE_DEADLOCK);
 }
 
+struct sc_run sc_run;
+
+static void call_if(sc_run_fn *fn)
+{
+	if (fn)
+		fn();
+}
+
 static struct sc_strand *run_and_stop(struct sc_strand *strand)
 {
 	struct sc_strand *to = sc_run_task(strand);
 
-	if (strand->own_stack)
+	if (strand->own_stack) {
+		call_if(at_load_rlx(&sc_run.at_end));
 		sc_sched_stop();
+	}
 	return to;
+}
+
+/* On the monitor's thread. */
+static void look(void)
+{
+	call_if(at_load_rlx(&sc_run.look));
 }
 
 static void on_fault(const void *address, const void *sp)
@@ -127,7 +145,10 @@ static void install(const struct scope_config *config)
 				     .expire = sc_expire,
 				     .deadlock = on_deadlock,
 				     .signal = on_signal,
-				     .stuck = on_stuck};
+				     .stuck = on_stuck,
+				     .look = look};
+	sc_run = (struct sc_run){.offload_threads = config->offload_threads,
+				 .orphan_grace = config->orphan_grace_ns};
 	sc_sched.flags = (config->flags & SCOPE_VIRTUAL_CLOCK ? SC_SCHED_VIRTUAL : 0) |
 			 (config->flags & SCOPE_DETECT_DEADLOCK ? SC_SCHED_DETECT : 0) |
 			 (config->flags & SCOPE_NO_SIGNALS ? 0 : SC_SCHED_SIGNALS) |

@@ -107,6 +107,7 @@ struct sc_holder {
 };
 
 struct sc_extra;
+typedef void sc_run_fn(void);
 
 /* The inside of struct scope.  scope_open writes only what its comment says; the rest is
  * valid under the state bit named. */
@@ -362,6 +363,18 @@ void sc_mark_printed(const struct scope_error *error);
 
 /* Its name, or NULL; for reports. */
 const char *sc_name(struct sc_scope *s);
+
+/* ---- run.c: what layers above need of a run ---- */
+
+struct sc_run {
+	/* const in a run */
+	unsigned offload_threads;
+	int64_t orphan_grace;
+	/* Set by tasks at the first use of what needs them in a run. */
+	SC_WORD(sc_run_fn *) at_end; /* by the root task's worker when all tasks have ended */
+	SC_WORD(sc_run_fn *) look;   /* by the monitor, see sc_sched_watch */
+};
+extern struct sc_run sc_run;
 
 /* ---- check.c: nothing unless compiled with SC_DEBUG ---- */
 

@@ -81,12 +81,12 @@ Test(run, S2_bad_configuration_einval)
 		{.stack_size = 1000},
 		{.stack_size = SIZE_MAX / 2},
 		{.grace_ns = 1},
-		{.orphan_grace_ns = 1},
+		{.orphan_grace_ns = -1},
 		{.watchdog_ns = 1},
 		{.kill_after_ns = -1},
 		{.seed = 1, .workers = 2},
 		{.reserved = {1}},
-		{.reserved = {[7] = 1}},
+		{.reserved = {[6] = 1}},
 	};
 	int signal = 99;
 	size_t i;

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include <scope_offload.h>
 #include <scope_parallel.h>
 
 #define TEXT_(x) #x
@@ -417,6 +418,44 @@ static int leaks(void *arg)
 	return rc;
 }
 
+/* ---- calls on threads ---------------------------------------------------------------------- */
+
+static void offload_counts(const struct scope_offload_options *options)
+{
+	char byte = 0;
+	int rc = scope_offload(counts, &byte, options);
+
+	if (rc == -EAGAIN)
+		at_store_rlx(&fault_notes.refused, 1);
+	else
+		accept(rc, 1);
+}
+
+static int offloads_one(void *arg)
+{
+	ran();
+	offload_counts(arg);
+	return 0;
+}
+
+static int offloads(void *arg)
+{
+	const struct scope_offload_options copies = {.mode = SCOPE_OFFLOAD_ABANDON,
+						     .copy_size = 1},
+					   signals = {.mode = SCOPE_OFFLOAD_INTERRUPT};
+	struct scope s;
+	int i;
+
+	does_nothing(arg);
+	offload_counts(NULL);
+	offload_counts(&copies);
+	offload_counts(&signals);
+	scope_open(&s);
+	for (i = 0; i < 6; i++)
+		accept(scope_spawn(&s, offloads_one, NULL), 1);
+	return may_refuse(scope_close(&s));
+}
+
 const struct fault_program fault_programs[] = {
 	{.name = "nothing", .main = does_nothing},
 	{.name = "defaults", .main = does_nothing, .by_default = 1},
@@ -431,5 +470,6 @@ const struct fault_program fault_programs[] = {
 	{.name = "divides", .main = divides},
 	{.name = "full_deque", .main = fills_deque, .small_deques = 1},
 	{.name = "leaks", .main = leaks, .result = -EPROTO},
+	{.name = "offloads", .main = offloads},
 };
 const unsigned fault_program_count = sizeof fault_programs / sizeof *fault_programs;
