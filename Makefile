@@ -62,8 +62,8 @@ FLAGS_shared = $(CFLAGS) -fPIC
 # linker, so these two files stay out.
 CC_lto = $(CC)
 FAT ?= -ffat-lto-objects
-FLAGS_lto = $(CFLAGS) -DSC_PROGRAM $(if $(filter %/errno.c %/fast_leak.c,$<),-fno-lto,-flto \
-	$(FAT))
+FLAGS_lto = $(CFLAGS) -DSC_PROGRAM -DSC_LTO \
+	$(if $(filter %/errno.c %/fast_leak.c,$<),-fno-lto,-flto $(FAT))
 CC_asan = $(CC)
 FLAGS_asan = -O1 -g -fno-optimize-sibling-calls -fsanitize=address,undefined \
 	-fno-sanitize-recover=all -DSC_TEST_SHIM
@@ -242,6 +242,9 @@ $(BUILD)/model/rt/%.o: runtime/%.c Makefile
 $(BUILD)/model/runtime.o: MODEL_FLAGS += -DMODEL_RUNTIME -DSC_SIM
 $(BUILD)/model/runtime: $(MODEL_RUNTIME) $(filter $(BUILD)/sim/runtime/arch/switch_%,$(OBJECTS_sim))
 
+# Debug information of two kinds beside the ordinary one.
+FLAGS_tests/unit/dwarf4.c := -gdwarf-4
+FLAGS_tests/unit/dwarf0.c := -g0
 # Its large frames are to be as rude as any.
 FLAGS_tests/crash/test_overflow.c := -fno-stack-clash-protection
 

@@ -119,8 +119,14 @@ void sc_os_last_seconds(unsigned seconds);
 /* ---- names (os/symbol.c) ---- */
 
 /* Writes "function" or "function+0x1f" (with_offset) for an address of the program or of a
- * loaded library into out, "0x55…" if there is no symbol.  Reads the ELF symbol table of
- * the file, so static functions are found too.  Never fails; not signal-safe. */
+ * loaded library into out, "file+0x1157" without a symbol, "0x55…" if it lies in no file.  Reads
+ * the ELF symbol table of the file, so static functions are found too.  Never fails; not
+ * signal-safe. */
 void sc_os_symbol(const void *address, int with_offset, char *out, size_t size);
+
+/* The same for the return address of a call, "function (file.c:41)" where the file has the lines
+ * of its code. */
+enum { SC_SITE_SIZE = 320 };
+void sc_os_site(const void *site, char *out, size_t size);
 
 #endif

@@ -1,4 +1,4 @@
-/* runtime/os/symbol.c: names of functions, read from the ELF files they came from.
+/* runtime/os/symbol.c: names of functions and sites, read from the ELF files they came from.
  *
  * dladdr knows dynamic symbols only; the functions that a program gives to tasks are
  * mostly static, and those are in .symtab.  A file is read once and its functions stay in
@@ -6,11 +6,11 @@
  */
 #define _GNU_SOURCE
 #include "base/lock.h"
+#include "os/elf.h"
 #include "os/os.h"
 
-#include <elf.h>
+#include <errno.h>
 #include <fcntl.h>
-#include <link.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,8 +30,7 @@ struct object {
 	uintptr_t base;
 	struct function *functions; /* sorted by start */
 	size_t count;
-	const char *image; /* the mapped file, which holds the names */
-	size_t image_size;
+	struct sc_elf elf; /* holds the names */
 	char path[];       /* as the dynamic linker calls it; "" is the program */
 };
 
@@ -61,37 +60,39 @@ static void map_file(struct object *object, const char *path)
 	if (fstat(fd, &status) == 0 && (size_t)status.st_size > sizeof(ElfW(Ehdr))) {
 		image = mmap(NULL, (size_t)status.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
 		if (image != MAP_FAILED) {
-			object->image = image;
-			object->image_size = (size_t)status.st_size;
+			object->elf.image = image;
+			object->elf.size = (size_t)status.st_size;
 		}
 	}
 	close(fd);
 }
 
-static int lies_inside(const struct object *object, uint64_t offset, uint64_t size)
+const ElfW(Shdr) *sc_elf_sections(const struct sc_elf *elf, size_t *out_count)
 {
-	return offset <= object->image_size && size <= object->image_size - offset;
-}
-
-/* The section of a type, whose bytes and whose linked strings lie inside the file. */
-static const ElfW(Shdr) *find_section(const struct object *object, unsigned type)
-{
-	const ElfW(Ehdr) *header = (const void *)object->image;
-	const ElfW(Shdr) *sections;
-	size_t i;
+	const ElfW(Ehdr) *header = (const void *)elf->image;
 
 	if (memcmp(header->e_ident, ELFMAG, SELFMAG) != 0 ||
 	    header->e_shentsize != sizeof(ElfW(Shdr)) ||
-	    !lies_inside(object, header->e_shoff, (uint64_t)header->e_shnum * sizeof(ElfW(Shdr))))
+	    !sc_elf_inside(elf, header->e_shoff, (uint64_t)header->e_shnum * sizeof(ElfW(Shdr))))
 		return NULL;
-	sections = (const void *)(object->image + header->e_shoff);
-	for (i = 0; i < header->e_shnum; i++) {
+	*out_count = header->e_shnum;
+	return (const void *)(elf->image + header->e_shoff);
+}
+
+/* The section of a type, whose bytes and whose linked strings lie inside the file. */
+static const ElfW(Shdr) *find_section(const struct sc_elf *elf, unsigned type)
+{
+	const ElfW(Shdr) *sections;
+	size_t count, i;
+
+	sections = sc_elf_sections(elf, &count);
+	for (i = 0; sections && i < count; i++) {
 		const ElfW(Shdr) *section = &sections[i];
 
-		if (section->sh_type == type && section->sh_link < header->e_shnum &&
-		    lies_inside(object, section->sh_offset, section->sh_size) &&
-		    lies_inside(object, sections[section->sh_link].sh_offset,
-				sections[section->sh_link].sh_size))
+		if (section->sh_type == type && section->sh_link < count &&
+		    sc_elf_inside(elf, section->sh_offset, section->sh_size) &&
+		    sc_elf_inside(elf, sections[section->sh_link].sh_offset,
+				  sections[section->sh_link].sh_size))
 			return section;
 	}
 	return NULL;
@@ -99,17 +100,17 @@ static const ElfW(Shdr) *find_section(const struct object *object, unsigned type
 
 static void read_functions(struct object *object)
 {
-	const ElfW(Shdr) *table = find_section(object, SHT_SYMTAB), *strings;
+	const ElfW(Shdr) *table = find_section(&object->elf, SHT_SYMTAB), *strings;
 	const ElfW(Sym) *symbols;
 	size_t i, total;
 
 	if (!table)
-		table = find_section(object, SHT_DYNSYM);
+		table = find_section(&object->elf, SHT_DYNSYM);
 	if (!table)
 		return;
-	strings = (const ElfW(Shdr) *)(const void *)(object->image +
-		((const ElfW(Ehdr) *)(const void *)object->image)->e_shoff) + table->sh_link;
-	symbols = (const void *)(object->image + table->sh_offset);
+	strings = (const ElfW(Shdr) *)(const void *)(object->elf.image +
+		((const ElfW(Ehdr) *)(const void *)object->elf.image)->e_shoff) + table->sh_link;
+	symbols = (const void *)(object->elf.image + table->sh_offset);
 	total = table->sh_size / sizeof(*symbols);
 	object->functions = sc_os.alloc((total ? total : 1) * sizeof(struct function));
 	if (!object->functions)
@@ -120,7 +121,7 @@ static void read_functions(struct object *object)
 			continue;
 		object->functions[object->count++] = (struct function){
 			symbols[i].st_value, symbols[i].st_size,
-			object->image + strings->sh_offset + symbols[i].st_name};
+			object->elf.image + strings->sh_offset + symbols[i].st_name};
 	}
 	qsort(object->functions, object->count, sizeof(struct function), by_start);
 }
@@ -168,12 +169,12 @@ static struct object *object_of(const struct search *search)
 	object->base = search->base;
 	memcpy(object->path, search->path, length);
 	map_file(object, *search->path ? search->path : "/proc/self/exe");
-	if (object->image)
+	if (object->elf.image)
 		read_functions(object);
 	if (!object->functions) {
 		/* For want of memory or descriptors, perhaps: the next report may have them. */
-		if (object->image)
-			munmap((void *)object->image, object->image_size);
+		if (object->elf.image)
+			munmap((void *)object->elf.image, object->elf.size);
 		sc_os.free(object);
 		return NULL;
 	}
@@ -204,32 +205,121 @@ static const struct function *function_at(const struct object *object, uintptr_t
 	return &object->functions[low];
 }
 
-void sc_os_symbol(const void *address, int with_offset, char *out, size_t size)
-{
-	struct search search = {.address = (uintptr_t)address};
-	const struct function *function = NULL;
+/* What is known of an address: the file that it lies in, and of that more or less. */
+struct finding {
+	struct search search;
 	struct object *object;
-	uintptr_t offset;
-	int length;
+	const struct function *function;
+};
 
-	if (dl_iterate_phdr(covers, &search)) {
-		sc_lock_take(&guard);
-		object = object_of(&search);
-		if (object)
-			function = function_at(object, search.address - search.base);
-		sc_lock_drop(&guard);
-	}
-	if (!function) {
+static struct finding find(const void *address)
+{
+	struct finding finding = {.search.address = (uintptr_t)address};
+
+	if (!dl_iterate_phdr(covers, &finding.search))
+		return finding;
+	sc_lock_take(&guard);
+	finding.object = object_of(&finding.search);
+	if (finding.object)
+		finding.function = function_at(finding.object,
+					       finding.search.address - finding.search.base);
+	sc_lock_drop(&guard);
+	return finding;
+}
+
+/* Without a symbol: the file, and where in it, which tools that have its symbols understand. */
+static void put_file(const struct finding *finding, const void *address, char *out, size_t size)
+{
+	const char *path = finding->search.path, *slash;
+
+	if (!path) {
 		snprintf(out, size, "%p", address);
 		return;
 	}
-	offset = search.address - search.base - function->start;
-	/* A compiler's clones ("name.part.0", "name.lto_priv.3") go by the name in the source. */
-	length = (int)strcspn(function->name, ".");
-	if (length == 0)
-		length = (int)strlen(function->name);
+	if (!*path)
+		path = program_invocation_short_name;
+	slash = strrchr(path, '/');
+	snprintf(out, size, "%s+0x%zx", slash ? slash + 1 : path,
+		 (size_t)((uintptr_t)address - finding->search.base));
+}
+
+/* A compiler's clones ("name.part.0", "name.lto_priv.3") go by the name in the source. */
+static int name_length(const struct function *function)
+{
+	size_t length = strcspn(function->name, ".");
+
+	return (int)(length ? length : strlen(function->name));
+}
+
+static void put_function(const struct finding *finding, const void *address, int with_offset,
+			 char *out, size_t size)
+{
+	const struct function *function = finding->function;
+	size_t offset = (uintptr_t)address - finding->search.base - function->start;
+
 	if (with_offset && offset)
-		snprintf(out, size, "%.*s+0x%zx", length, function->name, (size_t)offset);
+		snprintf(out, size, "%.*s+0x%zx", name_length(function), function->name, offset);
 	else
-		snprintf(out, size, "%.*s", length, function->name);
+		snprintf(out, size, "%.*s", name_length(function), function->name);
+}
+
+void sc_os_symbol(const void *address, int with_offset, char *out, size_t size)
+{
+	struct finding finding = find(address);
+
+	if (finding.function)
+		put_function(&finding, address, with_offset, out, size);
+	else
+		put_file(&finding, address, out, size);
+}
+
+/* The lines that were asked for last: a tree of errors names few sites, often. */
+enum { LINES_KEPT = 32 };
+
+static struct kept_line {
+	const void *site; /* NULL: none */
+	int found;
+	struct sc_source source;
+} kept_lines[LINES_KEPT]; /* lock: guard */
+static unsigned next_kept; /* lock: guard */
+
+static int line_of(const struct finding *finding, const void *site, struct sc_source *out)
+{
+	struct kept_line *kept = kept_lines, line = {.site = site};
+
+	sc_lock_take(&guard);
+	while (kept < kept_lines + LINES_KEPT && kept->site != site)
+		kept++;
+	if (kept == kept_lines + LINES_KEPT) {
+		kept = &kept_lines[next_kept++ % LINES_KEPT];
+		line.found = sc_elf_line(&finding->object->elf,
+					 finding->search.address - finding->search.base,
+					 &line.source);
+		*kept = line;
+	}
+	line = *kept;
+	sc_lock_drop(&guard);
+	*out = line.source;
+	return line.found;
+}
+
+void sc_os_site(const void *site, char *out, size_t size)
+{
+	/* Of the call, not of what comes after it. */
+	struct finding finding = find((const char *)site - 1);
+	struct sc_source source;
+	int absolute;
+
+	if (!finding.function) {
+		put_file(&finding, site, out, size);
+		return;
+	}
+	if (!line_of(&finding, site, &source)) {
+		put_function(&finding, site, 1, out, size);
+		return;
+	}
+	absolute = !*source.directory || *source.name == '/';
+	snprintf(out, size, "%.*s (%s%s%s:%u)", name_length(finding.function),
+		 finding.function->name, absolute ? "" : source.directory, absolute ? "" : "/",
+		 source.name, source.line);
 }

@@ -46,19 +46,18 @@ static int in_child(int (*fn)(void))
 	return WEXITSTATUS(status);
 }
 
-/* A function has its name, or none; 2: the call did not come. */
+/* A function has its name, or a place in its file; 2: the call did not come. */
 static int name_of_function(void)
 {
-	char name[64], address[64];
+	char name[64];
 	int hidden;
 
 	fault_install();
 	fault_arm(kind_now, nth_now, 0);
-	snprintf(address, sizeof address, "%p", (void *)(uintptr_t)nothing);
 	sc_os_symbol((const void *)(uintptr_t)nothing, 0, name, sizeof name);
 	if (!fault_disarm())
 		return strcmp(name, "nothing") == 0 ? 2 : 1;
-	hidden = strcmp(name, address) == 0;
+	hidden = strncmp(name, "fault+0x", 8) == 0;
 	fault_outcome(hidden);
 	if (!hidden)
 		return 1;
@@ -67,7 +66,7 @@ static int name_of_function(void)
 	return strcmp(name, "nothing") != 0;
 }
 
-Test(fault, a_name_that_can_not_be_read_is_an_address_until_it_can)
+Test(fault, a_name_that_can_not_be_read_is_a_place_in_the_file_until_it_can)
 {
 	static const enum fault_kind kinds[] = {FAULT_ALLOC, FAULT_OPEN, FAULT_FSTAT, FAULT_MMAP};
 	size_t i;

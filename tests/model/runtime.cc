@@ -223,6 +223,11 @@ void sc_os_symbol(const void *, int, char *out, size_t size)
 	snprintf(out, size, "?");
 }
 
+void sc_os_site(const void *, char *out, size_t size)
+{
+	snprintf(out, size, "?");
+}
+
 int sc_os_interrupt_install(void (*)(int signal))
 {
 	return 0;

@@ -354,10 +354,22 @@ static char image[8 << 20]; /* a library that nobody asked about before, to be d
 static size_t image_size;
 static void *in_library;
 
+/* What is said of in_library when its name is not known. */
+static int says_where(const char *text)
+{
+	Dl_info info;
+	char place[64];
+
+	dladdr(in_library, &info);
+	snprintf(place, sizeof(place), "libm.so.6+0x%zx",
+		 (size_t)((char *)in_library - (char *)info.dli_fbase));
+	return strcmp(text, place) == 0;
+}
+
 /* A function of a library whose file reads as `image`. */
 static int names(const char *expected)
 {
-	char file[] = "/tmp/elf-XXXXXX", text[64], number[64];
+	char file[] = "/tmp/elf-XXXXXX", text[64];
 	int fd = mkstemp(file);
 
 	if (fd < 0 || write(fd, image, image_size) != (ssize_t)image_size)
@@ -366,8 +378,7 @@ static int names(const char *expected)
 	other_file = file;
 	sc_os_symbol(in_library, 0, text, sizeof(text));
 	unlink(file);
-	snprintf(number, sizeof(number), "%p", in_library);
-	return strcmp(text, expected ? expected : number) != 0;
+	return expected ? strcmp(text, expected) != 0 : !says_where(text);
 }
 
 static void load(void)
@@ -454,13 +465,12 @@ static int reads_whole_file(void)
 
 static int reads_no_file(void)
 {
-	char text[64], number[64];
+	char text[64];
 
 	load();
 	other_file = "/no/such/file";
 	sc_os_symbol(in_library, 0, text, sizeof(text));
-	snprintf(number, sizeof(number), "%p", in_library);
-	return strcmp(text, number) != 0;
+	return !says_where(text);
 }
 
 static void *no_alloc(size_t size)

@@ -4,6 +4,7 @@
 
 #include "base/atomic.h"
 #include "fiber/sanitizer.h"
+#include "lines.h"
 #include "os/os.h"
 
 #include <errno.h>
@@ -443,6 +444,76 @@ Test(os, symbol_of_data_is_an_address)
 	cr_assert_str_eq(text, number);
 	sc_os_symbol((void *)hidden_in_symtab, 1, text, 7);
 	cr_assert_str_eq(text, "hidden");
+}
+
+/* ---- source lines ---- */
+
+static SC_NOINLINE const void *where_it_returns(void)
+{
+	return __builtin_return_address(0);
+}
+
+static SC_NOINLINE const void *calls_from_a_line(int *out_line)
+{
+	const void *site;
+
+	*out_line = __LINE__ + 1;
+	site = where_it_returns();
+	__asm__ volatile("" : "+r"(site));
+	return site;
+}
+
+static void check_site(const void *site, const char *function, const char *file, int line)
+{
+	char text[SC_SITE_SIZE], expected[SC_SITE_SIZE];
+
+	snprintf(expected, sizeof(expected), "%s (%s:%d)", function, file, line);
+	sc_os_site(site, text, sizeof(text));
+	cr_expect_str_eq(text, expected);
+	/* From the second time on it is known. */
+	sc_os_site(site, text, sizeof(text));
+	cr_expect_str_eq(text, expected);
+}
+
+Test(os, E4_a_site_is_a_function_and_a_line)
+{
+	const void *site;
+	int line;
+
+	site = calls_from_a_line(&line);
+	check_site(site, "calls_from_a_line", "tests/unit/test_os.c", line);
+}
+
+#ifndef SC_LTO /* which has one version, and lines for all */
+Test(os, E4_lines_of_dwarf_4_are_found)
+{
+	const void *site;
+	int line;
+
+	site = dwarf4_site(&line);
+	check_site(site, "dwarf4_site", "tests/unit/dwarf4.c", line);
+}
+
+Test(os, E4_a_site_without_lines_is_a_function_and_an_offset)
+{
+	char text[SC_SITE_SIZE], expected[SC_SITE_SIZE];
+	const void *site = dwarf0_site();
+
+	sc_os_site(site, text, sizeof(text));
+	snprintf(expected, sizeof(expected), "dwarf0_site+0x%zx",
+		 (size_t)((const char *)site - (const char *)(uintptr_t)dwarf0_site));
+	cr_expect_str_eq(text, expected);
+}
+#endif
+
+Test(os, E4_a_site_in_no_file_is_an_address)
+{
+	char text[SC_SITE_SIZE], number[64];
+	char local[2];
+
+	snprintf(number, sizeof(number), "%p", (void *)&local[1]);
+	sc_os_site(&local[1], text, sizeof(text));
+	cr_expect_str_eq(text, number);
 }
 
 /* ---- processors and limits ---- */
