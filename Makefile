@@ -50,6 +50,8 @@ JEMALLOC := -Wl,--no-as-needed -ljemalloc
 # The spawn path reads the stack pointer itself and is shorter without frame pointers.
 FLAGS_runtime/scope/fast.c := -fomit-frame-pointer -falign-loops=1
 FLAGS_runtime/scope/parallel.c := -fomit-frame-pointer
+# A checkpoint that finds nothing calls nobody.
+FLAGS_runtime/scope/attend.c := -momit-leaf-frame-pointer
 FLAGS_runtime/scope/range.c := -fomit-frame-pointer -falign-loops=1
 
 CC_static = $(CC)

@@ -114,15 +114,12 @@ int sc_attend(struct sc_worker *worker)
 	return due;
 }
 
-int sc_check(struct sc_worker *worker)
+/* A checkpoint that was called, or any under a seed. */
+static SC_NOINLINE int look(struct sc_worker *worker)
 {
-	struct sc_scope *place;
-	int due;
+	int due = sc_attend(worker);
+	struct sc_scope *place = sc_untag(worker->cur);
 
-	if (SC_LIKELY(!sc_called(worker)) && !sc_seeded())
-		return 0;
-	due = sc_attend(worker);
-	place = sc_untag(worker->cur);
 	if (worker->strand->cancelled && sc_effective(place)) {
 		sc_hit(place);
 		return -ECANCELED;
@@ -130,6 +127,11 @@ int sc_check(struct sc_worker *worker)
 	if (due || sc_seeded())
 		sc_give_way(worker);
 	return 0;
+}
+
+int sc_check(struct sc_worker *worker)
+{
+	return SC_UNLIKELY(sc_called(worker) || sc_seeded()) ? look(worker) : 0;
 }
 
 /* ---- around a park --------------------------------------------------------------------- */
@@ -193,7 +195,7 @@ void sc_resume(struct sc_worker *worker)
 		sc_poke(worker);
 }
 
-/* ---- the public checkpoints ------------------------------------------------------------- */
+/* ---- the public checkpoints: without a frame where nothing is unusual ------------------- */
 
 int scope_checkpoint(void)
 {
@@ -204,13 +206,10 @@ int scope_checkpoint(void)
 	return sc_check(worker);
 }
 
-bool scope_cancelled(void)
+static SC_NOINLINE bool look_for_cancel(struct sc_worker *worker)
 {
-	struct sc_worker *worker = sc_self();
 	struct sc_scope *place;
 
-	if (worker->cur == 0 || SC_LIKELY(!sc_called(worker)))
-		return false;
 	if (sc_attend(worker))
 		sc_defer_tick(worker);
 	place = sc_untag(worker->cur);
@@ -218,6 +217,15 @@ bool scope_cancelled(void)
 		return false;
 	sc_hit(place);
 	return true;
+}
+
+bool scope_cancelled(void)
+{
+	struct sc_worker *worker = sc_self();
+
+	if (SC_UNLIKELY(worker->cur == 0))
+		return false;
+	return SC_UNLIKELY(sc_called(worker)) ? look_for_cancel(worker) : false;
 }
 
 /* Nothing to put aside: the place is a task that opened no scope, or one whose slots are all
