@@ -44,8 +44,9 @@ int sc_winds_up(struct sc_scope *s)
 static struct sc_task *take_call(struct sc_extra *extra)
 {
 	struct sc_task *call = extra->deferred;
+	struct sc_item *before = call->item.next;
 
-	extra->deferred = (struct sc_task *)call->item.next;
+	extra->deferred = (struct sc_task *)before;
 	return call;
 }
 
