@@ -287,6 +287,35 @@ Test(defer, S9_close_from_a_deferred_function_ebusy)
 	must_run(close_from_inside, NULL);
 }
 
+static int close_outside(void *arg)
+{
+	CHECK_EQ(scope_close(arg), -EBUSY);
+	CHECK_EQ(scope_wait_until(arg, 0), -EBUSY);
+	note('a');
+	return 0;
+}
+
+static int close_outside_from_inside(void *arg)
+{
+	struct scope outer, s;
+
+	(void)arg;
+	scope_open(&outer);
+	scope_open(&s);
+	CHECK_EQ(scope_defer(&s, close_outside, &outer), 0);
+	CHECK_EQ(scope_close(&s), 0);
+	CHECK_EQ(scope_close(&outer), 0);
+	CHECK_EQ(strcmp(done.text, "a"), 0);
+	return 0;
+}
+
+/* It runs in the owner, which has the younger scope open still. */
+Test(defer, S10_close_of_a_scope_outside_from_a_deferred_function_ebusy)
+{
+	forget();
+	must_run(close_outside_from_inside, NULL);
+}
+
 static int defers_for_others(void *arg)
 {
 	CHECK_EQ(scope_defer(arg, never_called, NULL), -EPERM);
