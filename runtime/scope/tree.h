@@ -286,7 +286,8 @@ SC_NOINLINE void sc_leaver_ended(struct sc_scope *s, int rc);
 void sc_leak_begin(struct sc_worker *worker, struct sc_strand *strand);
 SC_NOINLINE int sc_leaks_joined(void);
 /* 0 if the running task owns s and s is its place, or s is counted and it may act for it;
- * -EBUSY: it owns s, which is not its place; -ENOTCONN, -ESTALE, -EDEADLK: a member; -EPERM: neither. */
+ * -EBUSY: it owns s, which is not its place; -ENOTCONN, -ESTALE, -EDEADLK: a member; -EPERM:
+ * neither. */
 int sc_owner_check(struct sc_worker *worker, struct sc_scope *s);
 /* Whether this is the place of a call that the runtime makes for a scope (SC_ASIDE). */
 SC_INLINE int sc_is_aside(struct sc_scope *s)
