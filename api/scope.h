@@ -128,9 +128,30 @@ struct scope {
 };
 
 enum scope_policy {
-	SCOPE_ALL = 0,      /* the first error cancels the rest */
-	SCOPE_AWAIT_ALL = 1 /* an error cancels nothing; the first is returned, all are listed */
+	SCOPE_ALL = 0,       /* the first error cancels the rest */
+	SCOPE_AWAIT_ALL = 1, /* an error cancels nothing; the first is returned, all are listed */
+	SCOPE_ANY = 2,       /* the first success cancels the rest */
+	SCOPE_RACE = 3,      /* the first end, success or error, cancels the rest */
+	SCOPE_CUSTOM = 4     /* on_exit decides at each end */
 };
+
+/* How a task ended.  What it found is where `arg` points: a task has no other result. */
+struct scope_result {
+	void *arg;        /* that it was spawned with */
+	int rc;           /* what it returned */
+	const char *name; /* from its spawn options, or NULL */
+};
+
+enum scope_exit {
+	SCOPE_EXIT_CONTINUE = 0, /* the others go on */
+	SCOPE_EXIT_CANCEL = 1,   /* the others are cancelled */
+	SCOPE_EXIT_RESTART = 2   /* the task runs again with the same arg, unless cancelled */
+};
+
+/* Answers for SCOPE_CUSTOM, enum scope_exit.  `result->rc` may be changed: 0 says that the error
+ * was dealt with, and what is nonzero afterwards is an error of the scope.  Called in the task
+ * that ended, one call at a time for a scope, in a place that no cancel reaches. */
+typedef int scope_exit_fn(struct scope_result *result, void *arg);
 
 enum scope_timeout_policy {
 	SCOPE_FAIL_ON_TIMEOUT = 0, /* close returns -ETIMEDOUT if the deadline hit */
@@ -142,8 +163,15 @@ struct scope_options {
 	int64_t deadline_ns;  /* absolute: scope_now() and how long; 0: none */
 	unsigned on_timeout;  /* enum scope_timeout_policy */
 	bool shield;          /* hide cancels from outside */
+	bool results;         /* keep how each task ended, for scope_next */
 	unsigned policy;      /* enum scope_policy */
-	uint64_t reserved[7]; /* must be 0 */
+	unsigned max_tasks;   /* so many at once, a spawn waits for room; 0: no limit */
+	scope_exit_fn *on_exit; /* SCOPE_CUSTOM, and only then */
+	void *on_exit_arg;
+	void (*drop)(void *arg); /* for a task's arg if it succeeded and nobody will see that */
+	void **out_winner;    /* SCOPE_ANY, SCOPE_RACE: set by close, before it returns, to the arg
+			       * of the task that won if it returns 0, else to NULL */
+	uint64_t reserved[3]; /* must be 0 */
 };
 
 /**
@@ -160,12 +188,22 @@ SCOPE_API void scope_open(struct scope *s);
 /**
  * scope_open with options.  A scope with a deadline and no tasks is a timeout block.
  *
+ * SCOPE_ANY is for several ways to one end: scope_close returns 0 when a task succeeded,
+ * whatever else happened to the tasks, and else the first of their errors, or -ENOENT if no task
+ * ended with one.  With SCOPE_RACE the first end decides, an error too.  What a task does that
+ * succeeds when the race is decided has to be undone: `drop` is called with its arg, once, in that
+ * task or in close, in a place that no cancel reaches.  A winner is dropped too if close returns
+ * an error of the body.
+ *
+ * With max_tasks, results or one of these policies no task runs on the owner's stack.
+ *
  * options  NULL: as scope_open; read only during the call, the name until close
- * Cost: no system call; allocates only for a name or a policy.
+ * Cost: no system call; allocates only for a name, a policy, results, a limit.
  * Returns 0, else the scope is not open and later calls on it say so (-ESTALE):
  *   -ENOTCONN  not called from a task
- *   -EINVAL    negative deadline, unknown on_timeout or policy, or a reserved field is set
- *   -ENOMEM    no memory to keep the name or policy
+ *   -EINVAL    negative deadline, unknown on_timeout or policy, a reserved field is set, or one
+ *              that does not go with the policy
+ *   -ENOMEM    no memory to keep what the scope has no room for
  */
 SCOPE_API int scope_open_with(struct scope *s, const struct scope_options *options);
 
@@ -173,15 +211,18 @@ SCOPE_API int scope_open_with(struct scope *s, const struct scope_options *optio
  * Adds a task that will run `fn(arg)`.  May be called by the owner, a member, or any
  * task that was handed the scope, until the scope is closed.  Accepted means that `fn`
  * runs exactly once, even when a cancel comes before its start.  `arg` must live until
- * the task ended, so until scope_close at the latest.  Never parks, never a checkpoint.
+ * the task ended, so until scope_close at the latest.  Never parks, never a checkpoint, but for a
+ * scope with max_tasks that is full: there it waits for room, in the order of asking.
  * While the scope is open the result may be ignored: what is refused for want of memory is
  * an error of the scope, what is refused with -ECANCELED makes close see the cancel.
  *
  * Thread safety: any task of the run.
  * Cost: a few stores by the owner; an allocation and a few atomic operations by others.
+ * Cancellation point only if it waits for room.
  * Returns 0, else `fn` does not run and the argument stays with the caller:
  *   -ENOTCONN   not called from a task
- *   -ECANCELED  `s` is a cancelled place
+ *   -ECANCELED  `s` is a cancelled place, or that of the caller is and `s` is full
+ *   -EAGAIN     `s` is full and the caller is a member, who would wait for itself
  *   -ENOMEM     no memory, which the owner needs only when its worker's queue is full; also
  *               an error of the scope
  *   -ESTALE     the scope is closed
@@ -191,6 +232,7 @@ SCOPE_API int scope_spawn(struct scope *s, scope_task_fn *fn, void *arg);
 enum scope_spawn_flags {
 	SCOPE_CONCURRENT = 1u << 0, /* must progress though the parent never parks: never inlined */
 	SCOPE_PINNED = 1u << 1,     /* stays on the worker that spawned it; never inlined */
+	SCOPE_NOWAIT = 1u << 3,     /* -EAGAIN instead of waiting for room in the scope */
 	SCOPE_COPY_LOCALS = 1u << 4 /* scope_local.h: it sees the bindings that the caller sees */
 };
 
@@ -212,7 +254,8 @@ struct scope_spawn_options {
  * Returns 0, else `fn` does not run and the argument stays with the caller:
  *   -ENOTCONN   not called from a task
  *   -EINVAL     unknown flag, or a reserved field is set; the scope is unchanged
- *   -ECANCELED  `s` is a cancelled place
+ *   -ECANCELED  `s` is a cancelled place, or that of the caller is and `s` is full
+ *   -EAGAIN     `s` is full, and with SCOPE_NOWAIT or for a member it is not waited for
  *   -ENOMEM     no memory; also an error of the scope
  *   -ESTALE     the scope is closed
  */
@@ -227,7 +270,8 @@ SCOPE_API int scope_spawn_with(struct scope *s, scope_task_fn *fn, void *arg,
  * Cost: one allocation.
  * Returns 0, else `fn` does not run:
  *   -ENOTCONN   not called from a task
- *   -ECANCELED  `s` is a cancelled place
+ *   -ECANCELED  `s` is a cancelled place, or that of the caller is and `s` is full
+ *   -EAGAIN     `s` is full and the caller is a member
  *   -ENOMEM     no memory; also an error of the scope
  *   -ESTALE     the scope is closed
  */
@@ -236,14 +280,17 @@ SCOPE_API int scope_spawn_copy(struct scope *s, scope_task_fn *fn, const void *v
 /**
  * Spawns `count` tasks fn(base + i * stride), i = 0 .. count - 1, as one descriptor that
  * is halved when another worker takes a share.  Accepted or refused as a whole; accepted
- * children all run.  stride 0 hands each the same pointer.
+ * children all run.  stride 0 hands each the same pointer.  A scope with max_tasks has to have
+ * room for all of them at once.
  *
  * Thread safety: any task of the run.
- * Cost: one allocation a call, 1 to 2 ns a child, O(log count) memory.
+ * Cost: one allocation a call, 1 to 2 ns a child, O(log count) memory; one for each child where
+ * results, a limit or a policy look at each.
  * Returns 0, else no child runs:
  *   -ENOTCONN   not called from a task
- *   -EINVAL     count * stride overflows
- *   -ECANCELED  `s` is a cancelled place
+ *   -EINVAL     count * stride overflows, or count is more than max_tasks
+ *   -ECANCELED  `s` is a cancelled place, or that of the caller is and `s` is full
+ *   -EAGAIN     `s` is full and the caller is a member
  *   -ENOMEM     no memory; also an error of the scope
  *   -ESTALE     the scope is closed
  */
@@ -260,6 +307,7 @@ SCOPE_API int scope_spawn_n(struct scope *s, scope_task_fn *fn, void *base, size
  * Returns the first error recorded, by scope_fail or by a task; without one
  *   -ECANCELED  a cancel from above was felt inside (a hit); the scope is closed
  *   -ETIMEDOUT  its own deadline was felt inside and on_timeout is the default; closed
+ *   -ENOENT     SCOPE_ANY, SCOPE_RACE: no task won, and none failed; closed
  * or 0, after a scope_cancel of its own too.  Nothing is changed by
  *   -ENOTCONN   not called from a task
  *   -EBUSY      the caller has a younger scope open, or is a function deferred by this one
@@ -343,6 +391,38 @@ SCOPE_API int scope_set_shield(struct scope *s, bool on);
  *   -EBUSY     the parent of a scope in an object is closing it
  */
 SCOPE_API int scope_set_deadline(struct scope *s, int64_t deadline_ns);
+
+/**
+ * Takes the result of a task that has ended, in the order of their ends; waits for the next one
+ * if all were taken.  For scopes with `results`.  Errors are errors of the scope all the same.
+ * What is not taken until scope_close is handed to `drop` if the task succeeded.
+ *
+ * out_result  its arg, if that is a copy that was made for the task, lives until the next call
+ * Cancellation point: -ECANCELED takes nothing, and loses nothing.
+ * Thread safety: the owner only.
+ * Returns 0, else nothing was taken:
+ *   -ENOTCONN   not called from a task
+ *   -ENOENT     no task is left whose result was not taken
+ *   -ECANCELED  the place is cancelled
+ *   -EINVAL     the scope does not keep results
+ *   -EBUSY      the caller has a younger scope open, or is a function deferred by this one
+ *   -EDEADLK    the caller is a member
+ *   -EPERM      the caller is neither owner nor member
+ *   -ESTALE     the scope is closed
+ */
+SCOPE_API int scope_next(struct scope *s, struct scope_result *out_result);
+
+/**
+ * scope_next that waits no longer than until `deadline_ns`.
+ *
+ * deadline_ns  absolute, monotonic; already past: polls
+ * Cancellation point: -ECANCELED takes nothing, and loses nothing.
+ * Thread safety: the owner only.
+ * Returns what scope_next does, and
+ *   -ETIMEDOUT  no result came until deadline_ns
+ */
+SCOPE_API int scope_next_until(struct scope *s, int64_t deadline_ns,
+			       struct scope_result *out_result);
 
 /**
  * Has `fn(arg)` called when the scope is closed, after every task in it has ended: for what
@@ -513,10 +593,10 @@ enum scope_cause {
 	SCOPE_CAUSE_EXPLICIT,  /* scope_cancel */
 	SCOPE_CAUSE_DEADLINE,  /* the scope's deadline */
 	SCOPE_CAUSE_ERROR,     /* a sibling's error */
-	SCOPE_CAUSE_PARENT,    /* the scope above was closed; not set: SHUTDOWN, JOINER */
+	SCOPE_CAUSE_PARENT,    /* the scope above was closed; not set: SHUTDOWN */
 	SCOPE_CAUSE_INTERRUPT, /* SIGINT or SIGTERM */
 	SCOPE_CAUSE_SHUTDOWN,
-	SCOPE_CAUSE_JOINER,
+	SCOPE_CAUSE_JOINER,    /* its policy: a task won, on_exit answered */
 	SCOPE_CAUSE_DEADLOCK, /* SCOPE_DETECT_DEADLOCK */
 	SCOPE_CAUSE_RUNTIME   /* a rule was broken: see the report */
 };

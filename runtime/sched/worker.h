@@ -89,6 +89,9 @@ enum sc_reason {
 	SC_IN_WAIT,
 	SC_IN_SLEEP,
 	SC_IN_OFFLOAD, /* the function that a thread runs */
+	SC_IN_SPAWN, /* the full scope */
+	SC_IN_NEXT,  /* the scope whose results are waited for */
+	SC_IN_EXIT,  /* the scope whose on_exit another task is in */
 	SC_REASONS
 };
 
@@ -101,6 +104,7 @@ struct sc_task {
 	const char *name;
 	const struct sc_locals *locals; /* const: bindings that it was given, or NULL */
 	uint32_t owns_record; /* freed when the task ended */
+	int32_t result;       /* of a task that has ended, where the scope keeps it */
 };
 
 /* The wheel of a worker and its lock. */

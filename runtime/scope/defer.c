@@ -1,6 +1,6 @@
 /* runtime/scope/defer.c: what a scope does after its members: deferred calls, memory (S17). */
-#include "scope/extra.h"
 #include "scope/fast.h"
+#include "scope/joiner.h"
 #include <errno.h>
 
 /* A piece of scope_alloc; what the caller gets follows, aligned for any type. */
@@ -38,7 +38,7 @@ int sc_run_shielded(scope_task_fn *fn, void *arg, const void *site)
 
 int sc_winds_up(struct sc_scope *s)
 {
-	return s->extra->deferred != NULL;
+	return s->extra->deferred || (sc_is_joined(s) && sc_joiner_settles(s));
 }
 
 static struct sc_task *take_call(struct sc_extra *extra)
@@ -52,17 +52,28 @@ static struct sc_task *take_call(struct sc_extra *extra)
 
 void sc_wind_up(struct sc_scope *s)
 {
-	struct sc_task *call = take_call(s->extra);
-	int rc = sc_run_shielded(call->slot.fn, call->slot.arg, call->slot.site);
+	struct sc_task *call;
+	int rc;
 
+	if (!s->extra->deferred) {
+		sc_joiner_settle(s);
+		return;
+	}
+	call = take_call(s->extra);
+	rc = sc_run_shielded(call->slot.fn, call->slot.arg, call->slot.site);
 	if (rc != 0)
 		sc_add_error(s, rc, sc_self()->cur, call->slot.site, NULL);
 	sc_os.free(call);
 }
 
-void sc_skip_winding_up(void *s)
+void sc_skip_winding_up(void *arg)
 {
-	sc_os.free(take_call(((struct sc_scope *)s)->extra));
+	struct sc_scope *s = arg;
+
+	if (s->extra->deferred)
+		sc_os.free(take_call(s->extra));
+	else
+		sc_joiner(s)->settled = 1;
 }
 
 void sc_drop_memory(struct sc_extra *extra)

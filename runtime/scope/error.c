@@ -4,7 +4,7 @@
  * errors are records in `extra`, kept as memory allows.  A record is counted: by the scope
  * that lists it and by the task whose last close returned it.
  */
-#include "scope/extra.h"
+#include "scope/joiner.h"
 #include <errno.h>
 #include <stdarg.h>
 #include <string.h>
@@ -248,15 +248,20 @@ static struct record *record_for(int code, struct sc_scope *s, uintptr_t place, 
 	return record;
 }
 
-/* An error of s and its record, which is taken over; NULL: there was no memory for one. */
-static void add_record(struct sc_scope *s, int code, const void *site, struct record *record)
+/* An error of s and its record, which is taken over; NULL: there was no memory for one.  True if
+ * the others are to be cancelled for it.  `alone`: the policy has them go on. */
+static int add_record(struct sc_scope *s, int code, const void *site, struct record *record,
+		      int alone)
 {
 	struct sc_extra *extra;
-	int first, others_go_on;
+	int first;
 
 	sc_scope_lock(s);
 	first = !(sc_state(s) & SC_FAILED);
-	others_go_on = (sc_state(s) & SC_EXTRA) && s->extra->policy == SCOPE_AWAIT_ALL;
+	if (sc_state(s) & SC_EXTRA) {
+		s->extra->failed |= !alone;
+		alone |= s->extra->policy == SCOPE_AWAIT_ALL;
+	}
 	extra = record ? sc_extra(s) : NULL;
 	if (first) {
 		s->code = code;
@@ -273,13 +278,31 @@ static void add_record(struct sc_scope *s, int code, const void *site, struct re
 	sc_scope_unlock(s);
 	if (record && !(first && extra))
 		put_record(record);
-	if (first && !others_go_on)
-		sc_cancel(s, SCOPE_CAUSE_ERROR);
+	return !alone && (first || sc_is_joined(s));
 }
 
 void sc_add_error(struct sc_scope *s, int code, uintptr_t place, const void *site, const char *text)
 {
-	add_record(s, code, site, record_for(code, s, place, site, text));
+	if (add_record(s, code, site, record_for(code, s, place, site, text), 0))
+		sc_cancel(s, SCOPE_CAUSE_ERROR);
+}
+
+void sc_list_error(struct sc_scope *s, int code, uintptr_t place, const void *site,
+		   const char *text)
+{
+	if (code == -ECANCELED && sc_effective(s))
+		sc_hit(s);
+	else
+		add_record(s, code, site, record_for(code, s, place, site, text), 1);
+}
+
+void sc_forget_errors(struct sc_scope *s)
+{
+	sc_scope_lock(s);
+	sc_drop_records(s->extra);
+	s->extra->first = NULL;
+	at_and_rlx(&s->state, ~(uint32_t)SC_FAILED);
+	sc_scope_unlock(s);
 }
 
 void sc_failed(struct sc_scope *s, int code, uintptr_t place, const void *site, const char *text)
@@ -319,7 +342,9 @@ void sc_pass_error(struct sc_scope *s, int code, struct sc_scope *to)
 	const void *site = sc_state(s) & SC_FAILED ? s->error_site : s->site;
 	struct record *record = take_record(s, code, (uintptr_t)to);
 
-	add_record(sc_counted(to), code, site, record);
+	to = sc_counted(to);
+	if (add_record(to, code, site, record, 0))
+		sc_cancel(to, SCOPE_CAUSE_ERROR);
 }
 
 void sc_keep_error(struct sc_scope *s, int code)

@@ -1,5 +1,5 @@
 /* runtime/scope/extra.c: makes and frees what a scope has beyond struct sc_scope. */
-#include "scope/extra.h"
+#include "scope/joiner.h"
 
 struct sc_extra *sc_extra(struct sc_scope *s)
 {
@@ -20,6 +20,8 @@ void sc_drop_extra(struct sc_scope *s)
 {
 	sc_drop_records(s->extra);
 	sc_drop_memory(s->extra);
+	if (s->extra->joiner)
+		sc_joiner_free(s->extra->joiner);
 	sc_os.free(s->extra);
 }
 

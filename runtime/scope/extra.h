@@ -10,6 +10,7 @@
 #include "scope/tree.h"
 
 struct record;
+struct sc_joiner;
 struct sc_memory;
 
 /* Fields without a mark belong to the owner, or to its stand-in (join.c). */
@@ -17,6 +18,9 @@ struct sc_extra {
 	const char *name;     /* const after open */
 	struct record *first; /* lock: the scope; the list of its errors, error.c */
 	uint32_t policy;      /* const after open: enum scope_policy */
+	uint32_t abandoned;   /* its owner left it open: nobody sees its result */
+	uint32_t failed;      /* lock: an error was not left alone by its policy */
+	struct sc_joiner *joiner; /* const after open; JOINED */
 	struct sc_task *deferred; /* item.next: the call before */
 	struct sc_memory *memory; /* of scope_alloc, the last piece first */
 	struct sc_task stand_in;  /* closes the scope if its owner left it open */
@@ -40,7 +44,14 @@ void sc_drop_memory(struct sc_extra *extra);
 /* Calls fn(arg) in the running task, in a place that no cancel reaches. */
 int sc_run_shielded(scope_task_fn *fn, void *arg, const void *site);
 
-/* error.c: drops the errors that are still listed. */
+/* ---- error.c ---- */
+
+/* Drops the errors that are still listed. */
 void sc_drop_records(struct sc_extra *extra);
+/* An error by which the policy of s has the others go on; as sc_failed. */
+void sc_list_error(struct sc_scope *s, int code, uintptr_t place, const void *site,
+		   const char *text);
+/* As if there had been none. */
+void sc_forget_errors(struct sc_scope *s);
 
 #endif

@@ -4,8 +4,8 @@
  * its end does to the scope; errors and hits come before that (K2: they are the finisher's
  * work, for the parent's frame may be buried).
  */
-#include "scope/extra.h"
 #include "scope/fast.h"
+#include "scope/joiner.h"
 #include <errno.h>
 
 /* ---- misuse (S9, S10) ------------------------------------------------------------------ */
@@ -111,6 +111,8 @@ static int queue_slot(const struct sc_slot *slot)
 		sc_failed(slot->scope, -ENOMEM, 0, slot->site, "no memory to queue a task");
 		return -ENOMEM;
 	}
+	if (sc_is_joined(slot->scope))
+		return sc_joiner_spawn(task, 0);
 	sc_accept(task);
 	return 0;
 }
@@ -421,8 +423,12 @@ static int is_callers(uintptr_t place)
 	return (place & 1) || (sc_state(s) & SC_TASK) || sc_is_aside(s);
 }
 
-static int stand_in(void *s)
+static int stand_in(void *arg)
 {
+	struct sc_scope *s = arg;
+
+	/* Of one in an object the owner may be waiting for this. */
+	s->extra->abandoned = !(sc_state(s) & SC_OWNER_IN);
 	sc_wind_up(s);
 	return 0;
 }

@@ -1,40 +1,50 @@
 /* runtime/scope/open.c: opening with options, cancel, shield, and the questions to a scope. */
 #include "scope/child.h"
-#include "scope/extra.h"
 #include "scope/fast.h"
+#include "scope/joiner.h"
 #include <errno.h>
 
-static int options_valid(const struct scope_options *options)
+/* Nothing that there is no room for in the scope itself: one test for all. */
+SC_INLINE int is_plain(const struct scope_options *options)
 {
+	uint64_t any = (uintptr_t)options->name | options->results | options->policy |
+		       options->max_tasks | (uintptr_t)options->on_exit |
+		       (uintptr_t)options->drop | (uintptr_t)options->out_winner;
+	size_t i;
+
+	for (i = 0; i < sizeof options->reserved / sizeof options->reserved[0]; i++)
+		any |= options->reserved[i];
+	return any == 0;
+}
+
+/* 0, -EINVAL, -ENOMEM. */
+static SC_NOINLINE int open_extra(struct sc_scope *s, const struct scope_options *options)
+{
+	struct sc_extra *extra;
 	size_t i;
 
 	for (i = 0; i < sizeof options->reserved / sizeof options->reserved[0]; i++)
 		if (options->reserved[i])
-			return 0;
-	/* Both are 0 or 1. */
-	return options->deadline_ns >= 0 && (options->on_timeout | options->policy) <= 1;
-}
-
-/* What there is no room for in the scope itself. */
-static int needs_extra(const struct scope_options *options)
-{
-	return options->name || options->policy != SCOPE_ALL;
-}
-
-static int open_extra(struct sc_scope *s, const struct scope_options *options)
-{
-	struct sc_extra *extra = sc_extra(s);
-
+			return -EINVAL;
+	if (!sc_joiner_valid(options))
+		return -EINVAL;
+	extra = sc_extra(s);
 	if (!extra)
 		return -ENOMEM;
 	extra->name = options->name;
 	extra->policy = options->policy;
-	return 0;
+	if (!sc_joiner_wanted(options))
+		return 0;
+	extra->joiner = sc_joiner_new(options);
+	s->state |= SC_JOINED;
+	return extra->joiner ? 0 : -ENOMEM;
 }
 
 /* Later calls find a closed scope, whatever the memory held before. */
-static int not_opened(struct sc_scope *s, int error)
+static SC_NOINLINE int not_opened(struct sc_scope *s, int error)
 {
+	if (s->state & SC_EXTRA)
+		sc_drop_extra(s);
 	s->parent = 0;
 	s->site = NULL;
 	s->frame = NULL;
@@ -47,13 +57,18 @@ static int not_opened(struct sc_scope *s, int error)
 SC_INLINE int prepare(struct sc_worker *worker, struct sc_scope *s,
 		   const struct scope_options *options)
 {
+	int rc;
+
 	s->state = 0;
 	if (!options)
 		return 0;
-	if (!options_valid(options))
+	if (options->deadline_ns < 0 || options->on_timeout > SCOPE_MOVE_ON)
 		return not_opened(s, -EINVAL);
-	if (needs_extra(options) && open_extra(s, options) < 0)
-		return not_opened(s, -ENOMEM);
+	if (!is_plain(options)) {
+		rc = open_extra(s, options);
+		if (rc < 0)
+			return not_opened(s, rc);
+	}
 	if (options->shield)
 		s->state |= SC_SHIELD;
 	if (options->on_timeout == SCOPE_MOVE_ON)
@@ -76,8 +91,12 @@ int scope_open_with(struct scope *public, const struct scope_options *options)
 	if (rc < 0)
 		return rc;
 	state = s->state;
-	sc_open_at(worker, s, __builtin_return_address(0));
-	s->state = state;
+	if (SC_LIKELY(!(state & SC_COUNTED))) {
+		sc_open_at(worker, s, __builtin_return_address(0));
+		s->state = state;
+	} else if (sc_open_counted(worker, s, __builtin_return_address(0)) < 0) {
+		return not_opened(s, -ENOMEM);
+	}
 	/* In a cancelled place code under a shield is not: look again. */
 	if ((state & SC_SHIELD) && worker->strand->cancelled)
 		sc_poke(worker);
@@ -93,6 +112,7 @@ static int open_in(struct sc_scope *s, struct sc_scope *parent, const struct sco
 	if (worker->cur == 0)
 		return -ENOTCONN;
 	sc_check_open("scope_open_in below", parent);
+	s->state = 0;
 	if (sc_state(parent) & SC_CLOSED)
 		return not_opened(s, -ESTALE);
 	rc = prepare(worker, s, options);

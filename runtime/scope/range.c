@@ -1,6 +1,7 @@
 /* runtime/scope/range.c: ranges on the join deque, and scope_spawn_n; see range.h. */
 #include "scope/range.h"
 #include "scope/fast.h"
+#include "scope/joiner.h"
 #include <errno.h>
 
 /* A part should take about this long: long against its overhead, short against a wait. */
@@ -345,6 +346,41 @@ static int queue_tasks(struct sc_scope *s, struct sc_range *tasks, const void *s
 	return 0;
 }
 
+static void free_list(struct sc_task *tasks)
+{
+	while (tasks) {
+		struct sc_task *task = tasks;
+
+		tasks = (struct sc_task *)task->item.next;
+		sc_os.free(task);
+	}
+}
+
+/* Into a scope that looks at each: a record for each. */
+static int spawn_each(struct sc_scope *s, scope_task_fn *fn, void *base, size_t stride,
+		      size_t count, const void *site)
+{
+	uint32_t most = sc_joiner(s)->max_tasks;
+	struct sc_task *tasks = NULL, *task;
+	size_t i;
+
+	if (count > (most ? most : UINT32_MAX))
+		return -EINVAL;
+	for (i = count; i-- > 0; tasks = task) {
+		task = sc_os.alloc(sizeof *task);
+		if (!task) {
+			free_list(tasks);
+			sc_failed(s, -ENOMEM, 0, site, "no memory to spawn tasks");
+			return -ENOMEM;
+		}
+		*task = (struct sc_task){0};
+		task->slot = (struct sc_slot){fn, site, (char *)base + i * stride, s};
+		task->owns_record = 1;
+		task->item.next = (struct sc_item *)tasks;
+	}
+	return sc_joiner_spawn_all(s, tasks, count);
+}
+
 int scope_spawn_n(struct scope *public, scope_task_fn *fn, void *base, size_t stride, size_t count)
 {
 	struct sc_worker *worker = sc_self();
@@ -361,6 +397,8 @@ int scope_spawn_n(struct scope *public, scope_task_fn *fn, void *base, size_t st
 	rc = sc_refused(worker, s);
 	if (rc < 0 || count == 0)
 		return rc;
+	if (sc_is_joined(s))
+		return spawn_each(s, fn, base, stride, count, site);
 	tasks = new_tasks(fn, base, stride, count);
 	if (tasks) {
 		int own = sc_untag(worker->cur) == s;

@@ -279,7 +279,8 @@ void sc_report_error(const struct scope_error *error)
 static const char *reason_text(struct sc_strand *strand)
 {
 	static const char *const text[] = {
-		"free", "running", "ready", "in close", "in wait", "asleep", "in offload",
+		"free",   "running",    "ready",    "in close", "in wait",
+		"asleep", "in offload", "in spawn", "in next",  "in on_exit",
 	};
 	int woken = sc_wait_outcome(strand) > SC_WAIT_WAITING;
 

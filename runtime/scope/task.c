@@ -1,5 +1,6 @@
 /* runtime/scope/task.c: tasks with a record, and tasks on a strand of their own. */
 #include "scope/fast.h"
+#include "scope/joiner.h"
 #include "scope/locals.h"
 #include <errno.h>
 #include <string.h>
@@ -20,7 +21,7 @@ static int call(const struct sc_task *task)
 	return SC_UNLIKELY(task->locals) ? sc_locals_run(task) : task->slot.fn(task->slot.arg);
 }
 
-static void free_task(struct sc_task *task)
+void sc_free_task(struct sc_task *task)
 {
 	if (task && task->owns_record)
 		sc_os.free(task);
@@ -52,7 +53,7 @@ int sc_task_entry(void *arg)
 		sc_failed(task->slot.scope, rc, worker->cur, task->slot.site, NULL);
 	if (!(worker->cur & 1))
 		worker->strand->task = NULL;
-	free_task(task);
+	sc_free_task(task);
 	return 0;
 }
 
@@ -61,7 +62,7 @@ void sc_leaver_ended(struct sc_scope *s, int rc)
 	if (rc != 0)
 		sc_child_ended(s, rc);
 	if (s->running.site & SC_RUNNING_NAMED)
-		free_task((struct sc_task *)(uintptr_t)s->running.what);
+		sc_free_task((struct sc_task *)(uintptr_t)s->running.what);
 }
 
 /* ---- on a strand of its own -------------------------------------------------------------- */
@@ -119,6 +120,24 @@ static SC_NOINLINE void run_batch(struct sc_worker *worker, struct sc_strand *st
 	scope_close((struct scope *)&share);
 }
 
+/* The same in a scope that looks at each end, and may keep the record. */
+static struct sc_strand *end_joined(struct sc_host *host, struct sc_scope *s, int rc)
+{
+	struct sc_task *task = host->strand.task;
+	enum sc_heard heard = sc_joiner_hear(s, task, rc, (uintptr_t)sc_node(&host->strand));
+
+	end(host, s, 0);
+	host->strand.task = NULL;
+	if (heard == SC_HEARD_AGAIN) {
+		sc_submit(task);
+		return NULL;
+	}
+	if (heard == SC_HEARD)
+		sc_free_task(task);
+	sc_joiner_leave(s);
+	return sc_counted_ended(s, rc);
+}
+
 struct sc_strand *sc_run_task(struct sc_strand *strand)
 {
 	struct sc_host *host = sc_host(strand);
@@ -141,10 +160,12 @@ struct sc_strand *sc_run_task(struct sc_strand *strand)
 		sc_join_leaks(worker);
 		rc = sc_leaks_joined();
 	}
+	if (sc_joiner_hears(s, task))
+		return end_joined(host, s, rc);
 	end(host, s, rc);
-	free_task(task);
+	sc_free_task(task);
 	if (SC_UNLIKELY(strand->task != task))
-		free_task(strand->task); /* it left scopes open: see sc_task_entry */
+		sc_free_task(strand->task); /* it left scopes open: see sc_task_entry */
 	strand->task = NULL;
 	return sc_state(s) & SC_COUNTED ? sc_counted_ended(s, rc) : sc_units_end(s, units);
 }
@@ -163,14 +184,16 @@ struct sc_strand *sc_refuse_task(struct sc_slot *slot, struct sc_task *task)
 	if (record && record->drop)
 		record->drop(record->slot.arg);
 	if (record != task)
-		free_task(record);
-	free_task(task);
+		sc_free_task(record);
+	if (sc_joiner_hears(s, task))
+		sc_joiner_missed(s);
+	sc_free_task(task);
 	return sc_state(s) & SC_COUNTED ? sc_counted_ended(s, -ENOMEM) : sc_units_end(s, 1);
 }
 
 /* ---- spawning with a record -------------------------------------------------------------- */
 
-enum { KNOWN_FLAGS = SCOPE_CONCURRENT | SCOPE_PINNED | SCOPE_COPY_LOCALS };
+enum { KNOWN_FLAGS = SCOPE_CONCURRENT | SCOPE_PINNED | SCOPE_NOWAIT | SCOPE_COPY_LOCALS };
 
 static int reserved_set(const uint64_t *words, size_t count)
 {
@@ -184,22 +207,26 @@ static int spawn_record(struct sc_worker *worker, struct sc_scope *s, struct sc_
 			unsigned flags)
 {
 	struct sc_slot slot = {sc_task_entry, task->slot.site, task, s};
-	int rc;
+	int joined = sc_is_joined(s), rc = 0;
 
 	if (flags & SCOPE_PINNED)
 		task->pinned = worker;
-	if ((flags & (SCOPE_PINNED | SCOPE_CONCURRENT)) || sc_untag(worker->cur) != s) {
-		sc_accept(task);
-		if ((flags & SCOPE_CONCURRENT) && !sc_hungry()) {
+	if (joined || (flags & (SCOPE_PINNED | SCOPE_CONCURRENT)) || sc_untag(worker->cur) != s) {
+		if (joined)
+			rc = sc_joiner_spawn(task, flags);
+		else
+			sc_accept(task);
+		worker = sc_self();
+		if (rc == 0 && (flags & SCOPE_CONCURRENT) && !sc_hungry()) {
 			/* Nobody to take it: the next checkpoint here gives way (P9). */
 			at_store_rlx(&worker->tick, 1);
 			sc_poke(worker);
 		}
-		return 0;
+		return rc;
 	}
 	rc = sc_push(worker, &slot);
 	if (rc < 0)
-		free_task(task);
+		sc_free_task(task);
 	return rc;
 }
 

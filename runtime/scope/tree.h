@@ -80,6 +80,7 @@ enum sc_state {
 	SC_ASIDE = SC_BARRIER | SC_SHIELD, /* both: the place of a call made for the scope above */
 	SC_BINDING = SC_BARRIER | SC_MOVE_ON, /* both: a binding, see locals.h */
 	SC_COUNTED = 1 << 23,  /* all its tasks are units of `count`; never a place */
+	SC_JOINED = SC_COUNTED | SC_TAINT, /* both, const: it has a joiner, see joiner.h */
 	SC_OBJECTS = 1 << 24,  /* counted scopes without a body hang or hung below it */
 	SC_OWNER_IN = 1 << 25, /* sc_lineage: its owner closes it or waits for it */
 	SC_PARENT_IN = 1 << 26, /* sc_lineage: its parent closes it, or waits for its owner */
@@ -331,6 +332,7 @@ struct sc_strand *sc_counted_ended(struct sc_scope *s, int rc);
 
 /* ---- task.c ---- */
 
+void sc_free_task(struct sc_task *task);
 int sc_task_entry(void *arg); /* slot function of a spawn with a record: arg is the task */
 struct sc_strand *sc_run_task(struct sc_strand *strand);
 struct sc_strand *sc_refuse_task(struct sc_slot *slot, struct sc_task *task);

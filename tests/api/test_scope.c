@@ -1066,7 +1066,7 @@ Test(scope, S13_a_chain_through_the_queue_ends)
 static int bad_options(void *arg)
 {
 	struct scope_options late = {.deadline_ns = -1}, policy = {.on_timeout = 7};
-	struct scope_options reserved = {.reserved = {[6] = 1}};
+	struct scope_options reserved = {.reserved = {[0] = 1}};
 	struct scope_spawn_options flags = {.flags = 1u << 30}, more = {.reserved = {[3] = 1}};
 	struct scope s, t;
 

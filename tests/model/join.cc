@@ -88,6 +88,10 @@ void sc_resume(struct sc_worker *) {}
 void sc_failed(struct sc_scope *, int, uintptr_t, const void *, const char *) {}
 void sc_keep_error(struct sc_scope *, int) {}
 void sc_drop_extra(struct sc_scope *) {}
+int sc_joiner_spawn(struct sc_task *, unsigned)
+{
+	return 0;
+}
 int sc_winds_up(struct sc_scope *)
 {
 	return 0;

@@ -20,6 +20,8 @@
 {"block", "S11_a_block_left_under_a_younger_scope_eproto", FRAMES},
 {"defer", "S11_a_deferred_function_leaks_eproto", FRAMES},
 {"defer", "S11_what_a_leaked_scope_deferred_is_called", FRAMES},
+{"joiner", "S11_a_task_of_a_race_leaks_eproto", FRAMES},
+{"joiner", "S11_the_winner_of_a_leaked_scope_is_dropped_eproto", FRAMES},
 {"local", "S11_a_task_that_ends_with_something_bound_eproto", FRAMES},
 {"local", "S11_a_task_with_copies_leaks_eproto", FRAMES},
 {"inline", "K1_spawn_runs_nothing", TOO_LONG},
