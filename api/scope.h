@@ -11,6 +11,8 @@
  *   place       the innermost scope that the running task opened, else the scope it
  *               was spawned into
  *   cancelled place   a place with a cancelled scope at or above it, no shield between
+ *   stopped place     a place with scope_shutdown called on a scope at or above it; shields
+ *                     don't matter
  */
 #ifndef SCOPE_H
 #define SCOPE_H
@@ -43,8 +45,8 @@ extern "C" {
 SCOPE_API int *scope_errno_location(void);
 
 /* What a task runs.  0 is success; any other value, positive too, is an error of the scope it
- * was spawned into, but for -ECANCELED in a cancelled place.  It returns: neither a C++
- * exception nor longjmp may leave it. */
+ * was spawned into, but for -ECANCELED in a cancelled place and -ESHUTDOWN in a stopped one.  It
+ * returns: neither a C++ exception nor longjmp may leave it. */
 typedef int scope_task_fn(void *arg);
 
 #define SCOPE_NEVER INT64_MAX
@@ -154,6 +156,7 @@ enum scope_exit {
 typedef int scope_exit_fn(struct scope_result *result, void *arg);
 
 enum scope_timeout_policy {
+	/* The deadline is the earlier one of deadline_ns and the end of a grace period. */
 	SCOPE_FAIL_ON_TIMEOUT = 0, /* close returns -ETIMEDOUT if the deadline hit */
 	SCOPE_MOVE_ON = 1          /* close returns 0; ask scope_timed_out() */
 };
@@ -306,7 +309,8 @@ SCOPE_API int scope_spawn_n(struct scope *s, scope_task_fn *fn, void *base, size
  * Cost: about 3 ns a child that nobody stole; a park if some are still running.
  * Returns the first error recorded, by scope_fail or by a task; without one
  *   -ECANCELED  a cancel from above was felt inside (a hit); the scope is closed
- *   -ETIMEDOUT  its own deadline was felt inside and on_timeout is the default; closed
+ *   -ETIMEDOUT  its own deadline, or the end of its grace period, was felt inside and
+ *               on_timeout is the default; closed
  *   -ENOENT     SCOPE_ANY, SCOPE_RACE: no task won, and none failed; closed
  * or 0, after a scope_cancel of its own too.  Nothing is changed by
  *   -ENOTCONN   not called from a task
@@ -328,6 +332,7 @@ SCOPE_API int scope_close(struct scope *s);
  * Returns 0, else the scope stays as it is:
  *   -ENOTCONN   not called from a task
  *   -ECANCELED  the caller's place is cancelled
+ *   -ESHUTDOWN  it is a stopped place, and the caller in a soft region
  *   -ETIMEDOUT  tasks are left at deadline_ns
  *   -EBUSY      the caller has a younger scope open, or is a function deferred by this one, or
  *               the parent of a scope in an object is closing it
@@ -350,7 +355,7 @@ SCOPE_API void scope_cancel(struct scope *s);
 /**
  * Records the body's own failure as a task's result would be: the first one cancels the
  * scope.  code 0 does nothing and returns 0, so scope_fail(&s, work(), NULL) is safe;
- * -ECANCELED in a cancelled place is no error.
+ * -ECANCELED in a cancelled place is no error, nor is -ESHUTDOWN in a stopped one.
  *
  * format   printf-like text of the report, or NULL
  * Thread safety: the owner only.
@@ -379,14 +384,14 @@ SCOPE_API int scope_set_shield(struct scope *s, bool on);
 
 /**
  * Moves the deadline of a scope, both ways, SCOPE_NEVER takes it off.  A deadline
- * already past cancels at the next checkpoint.
+ * already past cancels at the next checkpoint.  The end of a grace period stays where it is.
  *
  * deadline_ns  absolute, monotonic
  * Thread safety: any task that holds the scope while it is open.
  * Returns 0, else nothing is changed:
  *   -ENOTCONN  not called from a task
  *   -EINVAL    negative deadline
- *   -EALREADY  the deadline fired
+ *   -EALREADY  the deadline fired, or the grace period of a shutdown is over
  *   -ESTALE    the scope is closed
  *   -EBUSY     the parent of a scope in an object is closing it
  */
@@ -454,12 +459,53 @@ SCOPE_API int scope_defer(struct scope *s, scope_task_fn *fn, void *arg);
  */
 SCOPE_API void *scope_alloc(struct scope *s, size_t size);
 
-/** True if the deadline fired before any other cancel and was felt.  Answers after close. */
+/** True if the deadline fired before any other cancel and was felt; so too if that was the end
+ * of the grace period of a shutdown.  Answers after close. */
 SCOPE_API bool scope_timed_out(const struct scope *s);
 
 /** True if the scope itself was cancelled, by a call, an error or its deadline.  Answers
  * after close. */
 SCOPE_API bool scope_cancel_called(const struct scope *s);
+
+/**
+ * Shuts the scope down gracefully: until the grace period is over, only tasks in a soft region
+ * (scope_soft_begin) and calls that are soft by themselves hear of it, in the scope and
+ * everywhere below, behind shields too; they return -ESHUTDOWN.  Then what is left is cancelled
+ * with the cause SCOPE_CAUSE_SHUTDOWN, which shields hide as they hide every cancel from
+ * outside.  The scope stays open, and spawns into it are accepted until the cancel.  A later
+ * call only shortens the grace period; of those of scopes that lie in each other the shortest
+ * counts.  Close returns -ETIMEDOUT if the end of the period was felt inside, as for a deadline,
+ * else 0; SCOPE_MOVE_ON makes that 0 and scope_timed_out() true.  Does not wait, allocates
+ * nothing; does nothing outside scope_run and to a closed scope.
+ *
+ * grace_ns  relative; 0 and less: cancels at once; SCOPE_NEVER: never cancels
+ * Thread safety: any task that holds the scope while it is open.
+ * Cost: linear in the parked tasks below, and two stores to each worker.
+ */
+SCOPE_API void scope_shutdown(struct scope *s, int64_t grace_ns);
+
+/**
+ * Begins a soft region of the running task: where it waits for new work and may stop.  In a
+ * stopped place every checkpoint of the task itself returns -ESHUTDOWN until scope_soft_end, and
+ * does nothing else; one that is parked wakes.  Elsewhere, and in the tasks that it spawns,
+ * nothing changes.  A cancel goes first: -ECANCELED.  Regions nest; what is left open ends with
+ * the task.
+ *
+ * Cost: a few nanoseconds.
+ * Returns 0, else there is no new region:
+ *   -ENOTCONN   not called from a task
+ *   -EOVERFLOW  31 regions of this task are open
+ */
+SCOPE_API int scope_soft_begin(void);
+
+/**
+ * Ends the innermost soft region of the running task.
+ *
+ * Returns 0, else nothing is changed:
+ *   -ENOTCONN  not called from a task
+ *   -EPERM     no region of this task is open
+ */
+SCOPE_API int scope_soft_end(void);
 
 /**
  * Runs fn(arg) in the calling task under a deadline: open, scope_fail(&s, fn(arg), NULL),
@@ -544,6 +590,7 @@ SCOPE_API int scope_move(struct scope *s, struct scope *new_parent);
  * Returns 0, else
  *   -ENOTCONN   not called from a task
  *   -ECANCELED  the place is cancelled; every later checkpoint there says so again
+ *   -ESHUTDOWN  it is a stopped place, in a soft region; likewise
  */
 SCOPE_API int scope_checkpoint(void);
 
@@ -558,6 +605,7 @@ SCOPE_API bool scope_cancelled(void);
  * Returns 0, else
  *   -ENOTCONN   not called from a task
  *   -ECANCELED  the place is cancelled; the task did not give way
+ *   -ESHUTDOWN  it is a stopped place, in a soft region; likewise
  */
 SCOPE_API int scope_yield(void);
 
@@ -571,6 +619,7 @@ SCOPE_API int64_t scope_now(void);
  * Returns 0, else
  *   -ENOTCONN   not called from a task
  *   -ECANCELED  the place is or was cancelled; the rest of the time was not slept
+ *   -ESHUTDOWN  it is a stopped place, in a soft region; likewise
  */
 SCOPE_API int scope_sleep_for(int64_t duration_ns);
 
@@ -583,6 +632,7 @@ SCOPE_API int scope_sleep_for(int64_t duration_ns);
  * Returns 0, else
  *   -ENOTCONN   not called from a task
  *   -ECANCELED  the place is or was cancelled; the rest of the time was not slept
+ *   -ESHUTDOWN  it is a stopped place, in a soft region; likewise
  */
 SCOPE_API int scope_sleep_until(int64_t deadline_ns);
 
@@ -593,9 +643,9 @@ enum scope_cause {
 	SCOPE_CAUSE_EXPLICIT,  /* scope_cancel */
 	SCOPE_CAUSE_DEADLINE,  /* the scope's deadline */
 	SCOPE_CAUSE_ERROR,     /* a sibling's error */
-	SCOPE_CAUSE_PARENT,    /* the scope above was closed; not set: SHUTDOWN */
+	SCOPE_CAUSE_PARENT,    /* the scope above was closed */
 	SCOPE_CAUSE_INTERRUPT, /* SIGINT or SIGTERM */
-	SCOPE_CAUSE_SHUTDOWN,
+	SCOPE_CAUSE_SHUTDOWN,  /* the end of a grace period */
 	SCOPE_CAUSE_JOINER,    /* its policy: a task won, on_exit answered */
 	SCOPE_CAUSE_DEADLOCK, /* SCOPE_DETECT_DEADLOCK */
 	SCOPE_CAUSE_RUNTIME   /* a rule was broken: see the report */

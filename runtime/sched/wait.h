@@ -2,7 +2,7 @@
  *
  *   PREPARING --commit--> WAITING
  *       |                    |
- *       +------ claim -------+----> EVENT | CANCEL | TIMEOUT
+ *       +------ claim -------+----> EVENT | CANCEL | TIMEOUT | SHUTDOWN
  *
  * The strand's waiter is published (in a scope, in a wheel) while the word is PREPARING, on
  * the next stack, after the strand's context was saved.  Any number of parties may try to
@@ -21,7 +21,10 @@
 
 SC_INLINE void sc_wait_prepare(struct sc_strand *strand)
 {
-	at_store_rlx(&sc_card(strand)->wait, SC_WAIT_PREPARING);
+	struct sc_card *card = sc_card(strand);
+
+	card->waits_softly = 0;
+	at_store_rlx(&card->wait, SC_WAIT_PREPARING);
 }
 
 /* On the next stack: true if the strand is parked, false if it was claimed already and the

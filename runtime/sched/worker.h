@@ -32,13 +32,15 @@ enum sc_wait {
 	SC_WAIT_WAITING,
 	SC_WAIT_EVENT,
 	SC_WAIT_CANCEL,
-	SC_WAIT_TIMEOUT
+	SC_WAIT_TIMEOUT,
+	SC_WAIT_SHUTDOWN
 };
 
 /* What others touch of a parked strand, in its fiber's card: a cancel or a wheel that goes
  * over a million of them has their cards in the cache and never their stacks. */
 struct sc_card {
 	SC_WORD(uint32_t) wait;   /* enum sc_wait, see sched/wait.h */
+	uint32_t waits_softly;    /* a soft stop ends the wait; const while it has a waiter */
 	struct sc_strand *strand; /* const while a task runs on it */
 	struct sc_alarm alarm;    /* of a timed wait */
 };
@@ -53,7 +55,9 @@ struct sc_strand {
 	uint32_t own_stack;  /* const: not from the pool (the root task) */
 	uintptr_t place;     /* the worker's `cur` while the strand is suspended */
 	uint64_t epoch;      /* cancel epoch that its scopes are up to date with */
-	uint32_t cancelled;  /* one of its scopes is cancelled: spawns and checkpoints look */
+	uint8_t cancelled;   /* one of its scopes is cancelled: spawns and checkpoints look */
+	uint8_t soft;        /* ... is softly stopped: checkpoints look */
+	uint8_t regions;     /* soft regions that the task at its root is in */
 	uint32_t reason;     /* enum sc_reason: why it is parked, for reports */
 	struct sc_worker *pinned; /* the only worker that may continue it, or NULL */
 	/* Set: the scheduler calls this on its own stack instead of continuing the strand. */

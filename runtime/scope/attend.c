@@ -23,18 +23,21 @@ static void assign(struct sc_scope *from, struct sc_scope *end, int outer)
 
 /* Brings OUTER of the strand's own unlinked scopes up to date: on the way up, a scope with
  * OWN or SHIELD, the first linked one, or the strand's node decides for those below it that
- * are still open.  Notes whether any scope of the chain is cancelled. */
+ * are still open.  Notes whether any scope of the chain is cancelled, and
+ * whether any is softly stopped: then the epoch is left behind, so that each checkpoint looks
+ * and spawns and closes do not. */
 static void refresh(struct sc_worker *worker)
 {
 	struct sc_strand *strand = worker->strand;
 	struct sc_scope *open = sc_untag(worker->cur), *s = open;
-	int any = 0, linked = 0;
+	int any = 0, soft = 0, linked = 0;
 
 	strand->epoch = at_load_acq(&sc_epoch); /* [cancel.epoch] */
 	for (;; s = sc_untag(s->parent)) {
 		uint32_t state = at_load_acq(&s->state); /* [scope.linked] */
 
 		any |= (state & (SC_OWN | SC_OUTER)) != 0;
+		soft |= (state & (SC_SOFT | SC_SOFT_OUTER)) != 0;
 		if (!linked && (state & (SC_OWN | SC_SHIELD))) {
 			assign(open, s, (state & SC_OWN) != 0);
 			any |= (state & SC_OWN) != 0;
@@ -53,8 +56,12 @@ static void refresh(struct sc_worker *worker)
 
 		assign(open, sc_untag(s->parent), outer);
 		any |= outer;
+		soft |= sc_stopped(sc_untag(s->parent));
 	}
-	strand->cancelled = (uint32_t)any;
+	strand->cancelled = (uint8_t)any;
+	strand->soft = (uint8_t)soft;
+	if (soft)
+		strand->epoch--;
 }
 
 /* The strand's own deadlines that are not armed.  Those above its node belong to strands that
@@ -73,10 +80,8 @@ static void look_at_deadlines(struct sc_worker *worker)
 			continue;
 		if (now == 0)
 			now = sc_now();
-		if (at_load_rlx(&s->alarm.timer.when) <= now) {
-			at_or_rlx(&s->state, SC_FIRED);
-			sc_cancel(s, SCOPE_CAUSE_DEADLINE);
-		}
+		if (at_load_rlx(&s->alarm.timer.when) <= now)
+			sc_overdue(s);
 	}
 }
 
@@ -115,7 +120,7 @@ int sc_attend(struct sc_worker *worker)
 }
 
 /* A checkpoint that was called, or any under a seed. */
-static SC_NOINLINE int look(struct sc_worker *worker)
+static SC_NOINLINE int look(struct sc_worker *worker, int soft)
 {
 	int due = sc_attend(worker);
 	struct sc_scope *place = sc_untag(worker->cur);
@@ -124,6 +129,8 @@ static SC_NOINLINE int look(struct sc_worker *worker)
 		sc_hit(place);
 		return -ECANCELED;
 	}
+	if (soft && worker->strand->soft && sc_in_region(worker) && sc_stopped(place))
+		return -ESHUTDOWN;
 	if (due || sc_seeded())
 		sc_give_way(worker);
 	return 0;
@@ -131,7 +138,12 @@ static SC_NOINLINE int look(struct sc_worker *worker)
 
 int sc_check(struct sc_worker *worker)
 {
-	return SC_UNLIKELY(sc_called(worker) || sc_seeded()) ? look(worker) : 0;
+	return SC_UNLIKELY(sc_called(worker) || sc_seeded()) ? look(worker, 1) : 0;
+}
+
+int sc_check_cancel(struct sc_worker *worker)
+{
+	return SC_UNLIKELY(sc_called(worker) || sc_seeded()) ? look(worker, 0) : 0;
 }
 
 /* ---- around a park --------------------------------------------------------------------- */
@@ -193,6 +205,30 @@ void sc_resume(struct sc_worker *worker)
 	}
 	if (strand->cancelled || at_load_acq(&sc_epoch) != strand->epoch) /* [cancel.epoch] */
 		sc_poke(worker);
+}
+
+/* ---- around a cancellable wait ------------------------------------------------------------- */
+
+void sc_wait_begin(struct sc_worker *worker)
+{
+	sc_wait_prepare(worker->strand);
+	sc_card(worker->strand)->waits_softly = (uint32_t)sc_in_region(worker);
+}
+
+int sc_wait_end(struct sc_scope *place)
+{
+	struct sc_worker *worker = sc_self();
+	enum sc_wait outcome = sc_wait_outcome(worker->strand);
+
+	if (outcome == SC_WAIT_EVENT || outcome == SC_WAIT_TIMEOUT) {
+		sc_unregister(place);
+		return outcome == SC_WAIT_EVENT ? 0 : -ETIMEDOUT;
+	}
+	sc_look_again(worker);
+	if (outcome == SC_WAIT_SHUTDOWN)
+		return -ESHUTDOWN;
+	sc_hit(place);
+	return -ECANCELED;
 }
 
 /* ---- the public checkpoints: without a frame where nothing is unusual ------------------- */

@@ -1,4 +1,4 @@
-/* runtime/scope/cancel.c: locks of the tree, lazy links, the walk of a cancel.
+/* runtime/scope/cancel.c: locks of the tree, lazy links, the walk of a cancel or a soft stop.
  *
  * A walk holds the locks of its whole path, from the scope where it began down to where it
  * is; unlinking needs the parent's lock.  So nothing that a walk can reach is freed.
@@ -28,6 +28,17 @@ static int effective(uint32_t state)
 	return (state & SC_OWN) || (state & (SC_OUTER | SC_SHIELD)) == SC_OUTER;
 }
 
+static int stopped(uint32_t state)
+{
+	return (state & (SC_SOFT | SC_SOFT_OUTER)) != 0;
+}
+
+/* Whether the scopes below one in that state have `edge`, OUTER or SOFT_OUTER. */
+static int passes(uint32_t state, uint32_t edge)
+{
+	return edge == SC_OUTER ? effective(state) : stopped(state);
+}
+
 int sc_effective(struct sc_scope *s)
 {
 	for (;; s = sc_untag(s->parent)) {
@@ -39,6 +50,18 @@ int sc_effective(struct sc_scope *s)
 			return 0;
 		if (state & SC_LINKED)
 			return (state & SC_OUTER) != 0;
+	}
+}
+
+int sc_stopped(struct sc_scope *s)
+{
+	for (;; s = sc_untag(s->parent)) {
+		uint32_t state = at_load_acq(&s->state); /* [scope.linked] */
+
+		if (stopped(state))
+			return 1;
+		if (state & SC_LINKED)
+			return 0;
 	}
 }
 
@@ -83,6 +106,8 @@ static void link_one(struct sc_worker *worker, struct sc_scope *s)
 			at_or_rlx(&s->state, SC_OUTER);
 		else
 			at_and_rlx(&s->state, ~(uint32_t)SC_OUTER);
+		if (stopped(sc_state(parent)))
+			at_or_rlx(&s->state, SC_SOFT_OUTER);
 		s->children = NULL;
 		insert(s, parent);
 		at_or_rel(&s->state, SC_LINKED); /* [scope.linked] */
@@ -139,17 +164,22 @@ void sc_unlink(struct sc_scope *s)
 
 int sc_register(struct sc_worker *worker, struct sc_strand *strand, struct sc_scope *place)
 {
-	int cancelled;
+	enum sc_wait over = SC_WAIT_NONE;
 
 	sc_link(worker, place);
 	sc_scope_lock(place);
-	cancelled = effective(sc_state(place));
-	if (!cancelled) {
+	if (effective(sc_state(place))) {
+		over = SC_WAIT_CANCEL;
+	} else if (sc_card(strand)->waits_softly && stopped(sc_state(place))) {
+		over = SC_WAIT_SHUTDOWN;
+	} else {
 		place->waiter = strand;
 		at_or_rlx(&place->state, SC_WAITER);
 	}
 	sc_scope_unlock(place);
-	return !cancelled;
+	if (over != SC_WAIT_NONE)
+		sc_wait_claim(strand, over);
+	return over == SC_WAIT_NONE;
 }
 
 void sc_unregister(struct sc_scope *place)
@@ -163,9 +193,9 @@ void sc_unregister(struct sc_scope *place)
 
 /* ---- the walk -------------------------------------------------------------------------- */
 
-/* lock: s.  Its effective state has changed to true.  True if there was a waiter and the
- * cancel is what ended its wait. */
-static int claim_waiter(struct sc_scope *s, struct sc_batch *woken)
+/* lock: s.  It passes `edge` since now.  True if there was a waiter and this is what ended its
+ * wait; a soft stop leaves those alone that do not wait for one. */
+static int claim_waiter(struct sc_scope *s, uint32_t edge, struct sc_batch *woken)
 {
 	uint32_t state = sc_state(s);
 	struct sc_card *card;
@@ -175,9 +205,11 @@ static int claim_waiter(struct sc_scope *s, struct sc_batch *woken)
 		return 0;
 	/* A task's own node lies beside its card: the strand is not touched. */
 	card = state & SC_TASK ? sc_card_of(s) : sc_card(s->waiter);
+	if (edge == SC_SOFT_OUTER && !card->waits_softly)
+		return 0;
 	/* Claim first: while WAITER is set a waiter that was woken otherwise stops at the lock
 	 * in sc_unregister, and can't be in another wait yet. */
-	won = sc_card_claim(card, SC_WAIT_CANCEL);
+	won = sc_card_claim(card, edge == SC_OUTER ? SC_WAIT_CANCEL : SC_WAIT_SHUTDOWN);
 	at_and_rel(&s->state, ~(uint32_t)SC_WAITER); /* [scope.waiter] */
 	if (won)
 		sc_batch_pack(woken, card->strand);
@@ -186,38 +218,36 @@ static int claim_waiter(struct sc_scope *s, struct sc_batch *woken)
 
 /* lock: the parent of s; takes that of s.  True, and the lock kept, if what is below s has
  * to be visited. */
-static int enter(struct sc_scope *s, int outer, struct sc_batch *woken)
+static int enter(struct sc_scope *s, uint32_t edge, int on, struct sc_batch *woken)
 {
-	uint32_t state;
 	int before;
 
 	sc_scope_lock(s);
-	state = sc_state(s);
-	before = effective(state);
-	if (outer)
-		at_or_rlx(&s->state, SC_OUTER);
+	before = passes(sc_state(s), edge);
+	if (on)
+		at_or_rlx(&s->state, edge);
 	else
-		at_and_rlx(&s->state, ~(uint32_t)SC_OUTER);
-	if (effective(sc_state(s)) == before) {
+		at_and_rlx(&s->state, ~edge);
+	if (passes(sc_state(s), edge) == before) {
 		sc_scope_unlock(s);
 		return 0;
 	}
 	if (!before)
-		claim_waiter(s, woken);
+		claim_waiter(s, edge, woken);
 	return 1;
 }
 
-/* lock: top, whose effective state has changed. */
-static void walk(struct sc_scope *top, struct sc_batch *woken)
+/* lock: top.  Whether it passes `edge` has changed. */
+static void walk(struct sc_scope *top, uint32_t edge, struct sc_batch *woken)
 {
 	struct sc_scope *s = top, *child;
-	int cancelled = effective(sc_state(top));
+	int on = passes(sc_state(top), edge);
 
 	if (!(at_load_acq(&top->state) & SC_LINKED)) /* [scope.linked] */
 		return;
 	child = top->children;
 	for (;;) {
-		while (child && !enter(child, cancelled, woken))
+		while (child && !enter(child, edge, on, woken))
 			child = child->next;
 		if (child) {
 			s = child;
@@ -236,8 +266,7 @@ static void walk(struct sc_scope *top, struct sc_batch *woken)
 	}
 }
 
-/* The reason is in the tree: strands whose scopes are not linked have to look. */
-static void announce(void)
+void sc_announce(void)
 {
 	at_add_sc(&sc_epoch, 1); /* [cancel.epoch] [attend.dekker] */
 	sc_poke_all();
@@ -262,18 +291,18 @@ void sc_cancel(struct sc_scope *s, enum scope_cause cause)
 	if (!(state & SC_OWN)) {
 		uint32_t mark = SC_OWN | (uint32_t)cause << SC_CAUSE_SHIFT;
 
-		if (cause == SCOPE_CAUSE_DEADLINE)
+		if (cause == SCOPE_CAUSE_DEADLINE || cause == SCOPE_CAUSE_SHUTDOWN)
 			mark |= SC_TIMED_OUT;
 		at_or_rlx(&s->state, mark);
 		if (!effective(state)) {
 			/* Who was woken by something else at that instant has to look. */
-			quiet = claim_waiter(s, &woken) && alone(s);
-			walk(s, &woken);
+			quiet = claim_waiter(s, SC_OUTER, &woken) && alone(s);
+			walk(s, SC_OUTER, &woken);
 		}
 	}
 	sc_scope_unlock(s);
 	if (!(state & SC_OWN) && !quiet)
-		announce();
+		sc_announce();
 	sc_ready_batch(&woken);
 }
 
@@ -291,12 +320,22 @@ void sc_set_shield(struct sc_scope *s, int on)
 	after = effective(sc_state(s));
 	if (before != after) {
 		if (after)
-			claim_waiter(s, &woken);
-		walk(s, &woken);
+			claim_waiter(s, SC_OUTER, &woken);
+		walk(s, SC_OUTER, &woken);
 	}
 	sc_scope_unlock(s);
-	announce();
+	sc_announce();
 	sc_ready_batch(&woken);
+}
+
+/* lock: to, its parent now. */
+static int pass_on(struct sc_scope *s, uint32_t edge, struct sc_scope *to, struct sc_batch *woken)
+{
+	if (!enter(s, edge, passes(sc_state(to), edge), woken))
+		return 0;
+	walk(s, edge, woken);
+	sc_scope_unlock(s);
+	return 1;
 }
 
 /* Both parents are locked, top-down, so a cancel either has passed by s in the one list or finds
@@ -314,16 +353,20 @@ void sc_relink(struct sc_scope *s, struct sc_scope *to)
 	insert(s, to);
 	s->parent = (uintptr_t)to;
 	sc_scope_unlock(s);
-	changed = enter(s, effective(sc_state(to)), &woken);
-	if (changed) {
-		walk(s, &woken);
-		sc_scope_unlock(s);
-	}
+	changed = pass_on(s, SC_OUTER, to, &woken) | pass_on(s, SC_SOFT_OUTER, to, &woken);
 	sc_scope_unlock(from);
 	sc_scope_unlock(to);
 	if (changed)
-		announce();
+		sc_announce();
 	sc_ready_batch(&woken);
+}
+
+void sc_stop_softly(struct sc_scope *s, struct sc_batch *woken)
+{
+	if (stopped(at_or_rlx(&s->state, SC_SOFT)))
+		return;
+	claim_waiter(s, SC_SOFT_OUTER, woken);
+	walk(s, SC_SOFT_OUTER, woken);
 }
 
 /* ---- hits ------------------------------------------------------------------------------ */

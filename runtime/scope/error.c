@@ -310,7 +310,7 @@ void sc_failed(struct sc_scope *s, int code, uintptr_t place, const void *site, 
 	s = sc_counted(s);
 	if (code == -ECANCELED && sc_effective(s))
 		sc_hit(s);
-	else
+	else if (code != -ESHUTDOWN || !sc_stopped(s)) /* it would cancel who uses his grace */
 		sc_add_error(s, code, place, site, text);
 }
 
@@ -318,6 +318,7 @@ void sc_failed(struct sc_scope *s, int code, uintptr_t place, const void *site, 
  * one with the path of `place`.  A cancel has none. */
 static struct record *take_record(struct sc_scope *s, int code, uintptr_t place)
 {
+	enum scope_cause cause = (enum scope_cause)(sc_state(s) >> SC_CAUSE_SHIFT);
 	int timeout = !(sc_state(s) & SC_FAILED);
 	char path[PATH_SIZE], text[200] = "";
 	struct record *record;
@@ -332,8 +333,9 @@ static struct record *take_record(struct sc_scope *s, int code, uintptr_t place)
 		return NULL;
 	sc_path(place, path, sizeof path);
 	if (timeout && sc_name(s))
-		snprintf(text, sizeof text, "deadline of scope \"%s\"", sc_name(s));
-	return new_record(code, timeout ? SCOPE_CAUSE_DEADLINE : SCOPE_CAUSE_NONE,
+		snprintf(text, sizeof text, "%s of scope \"%s\"",
+			 cause == SCOPE_CAUSE_SHUTDOWN ? "grace period" : "deadline", sc_name(s));
+	return new_record(code, timeout ? cause : SCOPE_CAUSE_NONE,
 			  timeout ? s->site : s->error_site, text, path);
 }
 

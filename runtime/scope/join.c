@@ -517,19 +517,19 @@ static void publish_watch(struct sc_worker *worker, struct sc_strand *strand)
 {
 	struct sc_scope *s = strand->subject;
 	int64_t units = flushed_units(s);
-	int ended, cancelled;
+	int ended;
 
 	s->units = 0;
 	at_or_rlx(&s->state, SC_SHARED); /* they are in `count` from here on */
 	at_store_rlx(&s->waiter, strand);
-	cancelled = !sc_register(worker, strand, sc_untag(strand->place));
+	sc_register(worker, strand, sc_untag(strand->place));
 	if (watch_deadline(strand) != SC_NEVER) {
 		sc_card(strand)->alarm.kind = SC_ALARM_WAKE;
 		sc_alarm_arm(worker, &sc_card(strand)->alarm, watch_deadline(strand));
 	}
 	ended = at_add_acqrel(&s->count, units + SC_WATCHING) + units == 0; /* [scope.count] */
-	if (ended || cancelled)
-		sc_wait_claim(strand, ended ? SC_WAIT_EVENT : SC_WAIT_CANCEL);
+	if (ended)
+		sc_wait_claim(strand, SC_WAIT_EVENT);
 	if (!sc_wait_commit(strand))
 		sc_ready(strand);
 }
@@ -554,7 +554,6 @@ static int wait_until(struct sc_scope *s, int64_t deadline_ns)
 	while (rc == 0) {
 		struct sc_worker *worker = sc_self();
 		struct sc_strand *strand = worker->strand;
-		enum sc_wait outcome;
 
 		/* Never run here, so let others have them; what was taken counts only then. */
 		if (place == s && worker->bottom.top != s->base)
@@ -564,24 +563,16 @@ static int wait_until(struct sc_scope *s, int64_t deadline_ns)
 		if (deadline_ns != SC_NEVER && deadline_ns <= sc_now())
 			return -ETIMEDOUT;
 		strand->subject = s;
-		sc_wait_prepare(strand);
+		sc_wait_begin(worker);
 		sc_card(strand)->alarm.timer.when = deadline_ns;
 		sc_card(strand)->alarm.timer.link = NULL;
 		sc_park(worker, SC_IN_WAIT, publish_watch);
-		outcome = sc_wait_outcome(strand);
 		if (deadline_ns != SC_NEVER)
 			sc_alarm_disarm(&sc_card(strand)->alarm);
 		sc_unregister(place);
 		if (stop_watching(s))
 			return 0; /* completion wins ties (C6) */
-		if (outcome == SC_WAIT_TIMEOUT)
-			rc = -ETIMEDOUT;
-		else if (outcome == SC_WAIT_CANCEL)
-			rc = -ECANCELED;
-	}
-	if (rc == -ECANCELED) {
-		sc_look_again(sc_self());
-		sc_hit(place);
+		rc = sc_wait_end(place);
 	}
 	return rc;
 }

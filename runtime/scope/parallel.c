@@ -18,7 +18,7 @@ static SC_NOINLINE int both_slow(scope_task_fn *f, void *f_arg, scope_task_fn *g
 
 	if (worker->cur == 0)
 		return -ENOTCONN;
-	rc = sc_check(worker);
+	rc = sc_check_cancel(worker);
 	if (rc < 0)
 		return rc;
 	sc_open_at(sc_self(), s, site);
@@ -100,7 +100,7 @@ static struct sc_range *split_loop(struct sc_range *range, size_t low, size_t hi
 static int join_range(struct sc_worker *worker, struct sc_range *range, const void *site)
 {
 	struct sc_scope s;
-	int rc = sc_check(worker);
+	int rc = sc_check_cancel(worker);
 
 	if (rc < 0)
 		return rc;
@@ -139,7 +139,7 @@ int scope_for(size_t begin, size_t end, size_t grain, scope_for_fn *body, void *
 	if (begin > end)
 		return -EINVAL;
 	if (begin == end)
-		return sc_check(worker);
+		return sc_check_cancel(worker);
 	rc = join_range(worker, &loop.range, __builtin_return_address(0));
 	free_records(loop.range.next);
 	return rc;
@@ -207,7 +207,7 @@ int scope_reduce(size_t begin, size_t end, size_t grain, const struct scope_redu
 		return -EINVAL;
 	first.range.what = (const void *)reducer->body;
 	reducer->init(accumulator, reducer->arg);
-	rc = begin == end ? sc_check(worker)
+	rc = begin == end ? sc_check_cancel(worker)
 			  : join_range(worker, &first.range, __builtin_return_address(0));
 	for (right = first.range.next; right && rc == 0; right = right->next)
 		reducer->combine(accumulator, ((struct fold *)right)->accumulator, reducer->arg);

@@ -143,7 +143,8 @@ SC_INLINE void look_at_result(struct sc_scope *s, int rc)
  *
  * As soon as the slot is back on the deque a thief may use the record up: nothing in it is
  * read until the slot is off again.  `plain` is a state of s in which nobody has flushed it:
- * then the runner never parked and is still on this worker. */
+ * then the runner never parked and is still on this worker; and in which no child has left
+ * marks in `running`, which are taken off before each. */
 static SC_NOINLINE int run_quiet(struct runner *runner, struct sc_range *range)
 {
 	struct sc_worker *worker = runner->worker;
@@ -152,7 +153,7 @@ static SC_NOINLINE int run_quiet(struct runner *runner, struct sc_range *range)
 	scope_task_fn *fn = range->fn;
 	size_t low = range->low, last = range->high - 1, stride = range->stride;
 	char *arg = range->base + low * stride;
-	uint32_t plain = sc_state(s) & ~(uint32_t)SC_FLUSHED;
+	uint32_t plain = sc_state(s) & ~(uint32_t)(SC_FLUSHED | SC_TAINT);
 
 	for (; low != last; arg += stride) {
 		int rc;

@@ -14,9 +14,7 @@ static void publish_sleep(struct sc_worker *worker, struct sc_strand *strand)
 {
 	int64_t when = sc_card(strand)->alarm.timer.when;
 
-	if (!sc_register(worker, strand, sc_untag(strand->place))) {
-		sc_wait_claim(strand, SC_WAIT_CANCEL);
-	} else if (when != SC_NEVER) {
+	if (sc_register(worker, strand, sc_untag(strand->place)) && when != SC_NEVER) {
 		sc_card(strand)->alarm.kind = SC_ALARM_WAKE;
 		sc_alarm_arm(worker, &sc_card(strand)->alarm, when);
 	}
@@ -29,7 +27,6 @@ int scope_sleep_until(int64_t deadline_ns)
 	struct sc_worker *worker = sc_self();
 	struct sc_strand *strand;
 	struct sc_scope *place;
-	enum sc_wait outcome;
 	int rc;
 
 	if (worker->cur == 0)
@@ -40,21 +37,15 @@ int scope_sleep_until(int64_t deadline_ns)
 	worker = sc_self();
 	strand = worker->strand;
 	place = sc_untag(worker->cur);
-	sc_wait_prepare(strand);
+	sc_wait_begin(worker);
 	sc_card(strand)->alarm.timer.when = deadline_ns;
 	sc_card(strand)->alarm.timer.link = NULL;
 	sc_card(strand)->alarm.wheel = worker->index;
 	sc_park(worker, SC_IN_SLEEP, publish_sleep);
-	outcome = sc_wait_outcome(strand);
-	if (deadline_ns != SC_NEVER && outcome != SC_WAIT_TIMEOUT)
+	if (deadline_ns != SC_NEVER && sc_wait_outcome(strand) != SC_WAIT_TIMEOUT)
 		sc_alarm_disarm(&sc_card(strand)->alarm);
-	if (outcome == SC_WAIT_TIMEOUT) {
-		sc_unregister(place);
-		return 0;
-	}
-	sc_look_again(sc_self());
-	sc_hit(place);
-	return -ECANCELED;
+	rc = sc_wait_end(place);
+	return rc == -ETIMEDOUT ? 0 : rc;
 }
 
 int scope_sleep_for(int64_t duration_ns)
@@ -70,19 +61,44 @@ int scope_sleep_for(int64_t duration_ns)
 
 /* ---- deadlines ------------------------------------------------------------------------------- */
 
+void sc_overdue(struct sc_scope *s)
+{
+	uint32_t state = at_or_rlx(&s->state, SC_FIRED);
+	int64_t when = at_load_rlx(&s->alarm.timer.when);
+
+	if ((state & SC_SOFT) && at_load_rlx(&s->stop_by) <= when)
+		sc_cancel(s, SCOPE_CAUSE_SHUTDOWN);
+	else
+		sc_cancel(s, SCOPE_CAUSE_DEADLINE);
+}
+
 /* The hook of an alarm that is due. */
 void sc_expire(struct sc_alarm *alarm)
 {
-	struct sc_scope *s = SC_CONTAINER(alarm, struct sc_scope, alarm);
-
-	at_or_rlx(&s->state, SC_FIRED);
-	sc_cancel(s, SCOPE_CAUSE_DEADLINE);
+	sc_overdue(SC_CONTAINER(alarm, struct sc_scope, alarm));
 }
 
-/* lock: s, not armed.  Where somebody is parked below, or the owner was put aside: arm now;
- * else the first park does it, and until then the monitor's tick has it looked at.
- * One already past is seen at the next checkpoint. */
-static void store_deadline(struct sc_worker *worker, struct sc_scope *s, int64_t when)
+void sc_take_deadline(struct sc_scope *s)
+{
+	/* One at a time: an alarm is off all locks between being taken out and put in. */
+	static struct sc_lock moving;
+
+	sc_lock_take(&moving);
+	sc_scope_lock(s);
+	if (sc_state(s) & SC_ARMED) {
+		/* Firing needs the lock that is held here: take the alarm off without it. */
+		sc_scope_unlock(s);
+		sc_alarm_disarm(&s->alarm);
+		sc_scope_lock(s);
+		at_and_rlx(&s->state, ~(uint32_t)SC_ARMED);
+	}
+	sc_lock_drop(&moving);
+}
+
+/* Where somebody is parked below, or the owner was put aside, it is armed now; else the first
+ * park does it, and until then the monitor's tick has it looked at.  One already past is seen
+ * at the next checkpoint. */
+void sc_put_deadline(struct sc_worker *worker, struct sc_scope *s, int64_t when)
 {
 	if (when == SC_NEVER) {
 		at_and_rlx(&s->state, ~(uint32_t)SC_DEADLINE);
@@ -95,38 +111,27 @@ static void store_deadline(struct sc_worker *worker, struct sc_scope *s, int64_t
 		sc_arm_deadline(worker, s);
 }
 
-/* Has the next checkpoint compare deadlines with the clock. */
-static void look_soon(struct sc_worker *worker)
+void sc_look_soon(struct sc_worker *worker)
 {
 	at_store_rlx(&worker->tick, 1);
 	sc_poke(worker);
 }
-
-/* One at a time: an alarm is off all locks between being taken out and put in. */
-static struct sc_lock moving;
 
 /* s stays open meanwhile. */
 static int set_deadline(struct sc_worker *worker, struct sc_scope *s, int64_t deadline_ns)
 {
 	int rc = 0;
 
-	sc_lock_take(&moving);
-	sc_scope_lock(s);
-	if (sc_state(s) & SC_ARMED) {
-		/* Firing needs the lock that is held here: take the alarm off without it. */
-		sc_scope_unlock(s);
-		sc_alarm_disarm(&s->alarm);
-		sc_scope_lock(s);
-		at_and_rlx(&s->state, ~(uint32_t)SC_ARMED);
-	}
+	sc_take_deadline(s);
+	if ((sc_state(s) & SC_SOFT) && at_load_rlx(&s->stop_by) < deadline_ns)
+		deadline_ns = at_load_rlx(&s->stop_by); /* G1: the smaller of the two */
 	if (sc_state(s) & SC_FIRED)
 		rc = -EALREADY;
 	else
-		store_deadline(worker, s, deadline_ns);
+		sc_put_deadline(worker, s, deadline_ns);
 	sc_scope_unlock(s);
-	sc_lock_drop(&moving);
 	if (rc == 0)
-		look_soon(worker);
+		sc_look_soon(worker);
 	return rc;
 }
 
@@ -160,7 +165,7 @@ void sc_open_deadline(struct sc_worker *worker, struct sc_scope *s, int64_t when
 	at_store_rlx(&s->alarm.timer.when, when);
 	s->alarm.timer.link = NULL;
 	at_store_rlx(&s->state, sc_state(s) | SC_DEADLINE);
-	look_soon(worker);
+	sc_look_soon(worker);
 }
 
 int scope_within(int64_t timeout_ns, scope_task_fn *fn, void *arg)

@@ -36,6 +36,11 @@
  *   epoch moved (attend.c).  Linked scopes have their deadline armed.  What is no place is
  *   linked from open to close, and so is all above it.
  *   Locks are taken downward.  effective = OWN or (OUTER and not SHIELD).
+ *   A soft stop goes the same way: a linked scope has SOFT_OUTER == stopped(parent), where
+ *   stopped = SOFT or SOFT_OUTER; who asks about an unlinked one walks up (cancel.c).
+ *
+ * Deadlines.  alarm.timer.when is the earlier one of the scope's deadline and, under SOFT, of
+ *   stop_by, the end of its grace period.  stop_by only ever shrinks.
  *
  * Memory order
  *   [scope.lock]   or_acq(state, LOCKED) -> and_rel(state, ~LOCKED)
@@ -74,11 +79,13 @@ enum sc_state {
 	SC_EXTRA = 1 << 15,    /* extra is valid */
 	SC_TASK = 1 << 16,     /* the node of a task, not a scope */
 	SC_WAITER = 1 << 17,   /* waiter is parked cancellably here */
-	SC_TAINT = 1 << 18,    /* children left error records with the strand */
+	SC_TAINT = 1 << 18,    /* children left error records with the strand, or marks */
 	SC_CLOSED = 1 << 19,
 	SC_BARRIER = 1 << 20,  /* a thief's share, a body: errors go to the scope above */
 	SC_ASIDE = SC_BARRIER | SC_SHIELD, /* both: the place of a call made for the scope above */
 	SC_BINDING = SC_BARRIER | SC_MOVE_ON, /* both: a binding, see locals.h */
+	SC_SOFT = 1 << 21,     /* a soft stop of its own; stop_by is valid */
+	SC_SOFT_OUTER = 1 << 22, /* a soft stop from above; passes shields */
 	SC_COUNTED = 1 << 23,  /* all its tasks are units of `count`; never a place */
 	SC_JOINED = SC_COUNTED | SC_TAINT, /* both, const: it has a joiner, see joiner.h */
 	SC_OBJECTS = 1 << 24,  /* counted scopes without a body hang or hung below it */
@@ -92,14 +99,17 @@ enum sc_state {
 #define SC_WAITING  (INT64_C(1) << 62) /* the owner waits in close */
 #define SC_WATCHING (INT64_C(1) << 60) /* the owner waits in scope_wait_until */
 
-/* The child that runs inlined; `site` carries two marks in its top bits. */
+/* The child that runs inlined; `site` carries marks in its top bits, which the next child's
+ * site replaces. */
 struct sc_running {
 	const void *what; /* its function, or its struct sc_task if NAMED */
 	uintptr_t site;
 };
-#define SC_RUNNING_NAMED (UINT64_C(1) << 63)
-#define SC_RUNNING_ERROR (UINT64_C(1) << 62) /* the strand keeps an error record of it */
-#define SC_RUNNING_MARKS (UINT64_C(3) << 62)
+#define SC_RUNNING_NAMED  (UINT64_C(1) << 63)
+#define SC_RUNNING_ERROR  (UINT64_C(1) << 62) /* the strand keeps an error record of it */
+#define SC_RUNNING_REGION (UINT64_C(1) << 57) /* the soft regions that it is in, counted */
+#define SC_RUNNING_REGIONS 31
+#define SC_RUNNING_MARKS  (UINT64_C(127) << 57)
 
 /* What a counted scope has instead. */
 struct sc_holder {
@@ -137,6 +147,7 @@ struct sc_scope {
 	struct sc_alarm alarm;     /* lock; DEADLINE, ARMED */
 	struct sc_extra *extra;    /* lock; EXTRA: extra.h */
 	const void *error_site;    /* lock; FAILED */
+	SC_WORD(int64_t) stop_by;  /* lock; SOFT: when its grace period ends */
 #ifdef SC_DEBUG
 	uint64_t seal;             /* const: of the const fields; check.c */
 #endif
@@ -206,12 +217,19 @@ void sc_scope_unlock(struct sc_scope *s);
 int sc_effective(struct sc_scope *s);
 void sc_cancel(struct sc_scope *s, enum scope_cause cause);
 void sc_set_shield(struct sc_scope *s, int on);
+/* lock: s.  A soft stop of s and of all below; the waiters are collected. */
+void sc_stop_softly(struct sc_scope *s, struct sc_batch *woken);
+/* Whether a soft stop is visible at s: walks up to the first linked scope. */
+int sc_stopped(struct sc_scope *s);
+/* The reason is in the tree: strands whose scopes are not linked have to look. */
+void sc_announce(void);
 /* Links s and all above it; arms their deadlines. */
 void sc_link(struct sc_worker *worker, struct sc_scope *s);
 void sc_unlink(struct sc_scope *s);
 /* Hangs a linked s below `to` instead, which is above its parent. */
 void sc_relink(struct sc_scope *s, struct sc_scope *to);
-/* Registers a parked strand at its place: false if the place is cancelled. */
+/* Registers a parked strand at its place: false, and the wait is claimed, if the place is
+ * cancelled or, for a wait that is soft, softly stopped. */
 int sc_register(struct sc_worker *worker, struct sc_strand *strand, struct sc_scope *place);
 void sc_unregister(struct sc_scope *place);
 /* A cancel was felt with s as the innermost scope: rule C12. */
@@ -245,8 +263,15 @@ SC_INLINE void sc_look_again(struct sc_worker *worker)
 
 /* Everything that an attention may ask of the running strand.  True: it is due to give way. */
 int sc_attend(struct sc_worker *worker);
-/* 0 or -ECANCELED, marking the hit; looks closely only if attention was called for. */
+/* A checkpoint: 0, -ECANCELED, marking the hit, or -ESHUTDOWN; looks closely only if attention
+ * was called for. */
 int sc_check(struct sc_worker *worker);
+/* The same for calls that are no checkpoints and only leave things out: no -ESHUTDOWN. */
+int sc_check_cancel(struct sc_worker *worker);
+/* A wait that a cancel may end, and, for a task in a soft region, a soft stop: before the park
+ * and when it is over.  0: by its event, -ETIMEDOUT, -ECANCELED, marking the hit, -ESHUTDOWN. */
+void sc_wait_begin(struct sc_worker *worker);
+int sc_wait_end(struct sc_scope *place);
 /* The hooks around a park. */
 void sc_suspend(struct sc_worker *worker);
 void sc_resume(struct sc_worker *worker);
@@ -342,7 +367,24 @@ void sc_range_refused(void *range); /* its tasks will not run */
 /* ---- time.c ---- */
 
 void sc_open_deadline(struct sc_worker *worker, struct sc_scope *s, int64_t when);
+/* Locks s with its alarm off, so that its deadlines may be changed. */
+void sc_take_deadline(struct sc_scope *s);
+/* lock: s, alarm off.  Cancels at `when`, SC_NEVER: not; armed at once where somebody waits. */
+void sc_put_deadline(struct sc_worker *worker, struct sc_scope *s, int64_t when);
+/* Has the next checkpoint compare deadlines with the clock. */
+void sc_look_soon(struct sc_worker *worker);
+/* What was put is due. */
+void sc_overdue(struct sc_scope *s);
 void sc_expire(struct sc_alarm *alarm);
+
+/* ---- soft.c ---- */
+
+/* Whether the running task is in a soft region. */
+int sc_in_region(struct sc_worker *worker);
+/* Around the calls that are soft by themselves: as scope_soft_begin and scope_soft_end. */
+int sc_region_begin(struct sc_worker *worker);
+void sc_region_end(struct sc_worker *worker);
+void sc_shutdown(struct sc_worker *worker, struct sc_scope *s, int64_t stop_by);
 
 /* ---- error.c ---- */
 

@@ -84,6 +84,7 @@ template <class T, int threads> struct tree_test : model::test<T, threads> {
 		for (child = s->children; child; child = child->next) {
 			MODEL_CHECK(child->state & SC_LINKED);
 			MODEL_CHECK(!(child->state & SC_OUTER) == !effective(s->state));
+			MODEL_CHECK(!(child->state & SC_SOFT_OUTER) == !stopped(s->state));
 			MODEL_CHECK(*child->link == child);
 			check_links(child);
 		}
@@ -112,6 +113,76 @@ struct park_against_cancel : tree_test<park_against_cancel, 2> {
 };
 static model::bound<park_against_cancel> park_against_cancel(
 	"cancel/who_parks_while_a_cancel_walks_is_found", 2);
+
+static void stop(struct sc_scope *s)
+{
+	struct sc_batch batch = {NULL, NULL, 0};
+
+	sc_scope_lock(s);
+	sc_stop_softly(s, &batch);
+	sc_scope_unlock(s);
+	sc_announce();
+	sc_ready_batch(&batch);
+}
+
+/* The same for a soft stop, which reaches strand 0 and leaves strand 1 where it is. */
+struct park_against_stop : tree_test<park_against_stop, 3> {
+	bool parked[2];
+
+	void set_up()
+	{
+		tree_test<park_against_stop, 3>::set_up();
+		middle.state = SC_SHIELD;
+	}
+	void thread(unsigned index)
+	{
+		if (index == 2) {
+			stop(&top);
+			return;
+		}
+		sc_wait_prepare(&strand[index]);
+		card[index].waits_softly = index == 0;
+		sc_register(&workers[index], &strand[index], &leaf[index]);
+		parked[index] = sc_wait_commit(&strand[index]);
+	}
+	void check()
+	{
+		MODEL_CHECK(card[0].wait == SC_WAIT_SHUTDOWN);
+		MODEL_CHECK(card[1].wait == SC_WAIT_WAITING);
+		MODEL_CHECK(parked[1] && (leaf[1].state & SC_WAITER));
+		MODEL_CHECK(woken == parked[0]);
+		check_links(&sc_root);
+	}
+};
+static model::random<park_against_stop> park_against_stop(
+	"cancel/who_parks_softly_while_a_soft_stop_walks_is_found", 20000);
+
+/* A cancel and a soft stop: one of them ends the wait. */
+struct stop_against_cancel : tree_test<stop_against_cancel, 3> {
+	bool parked;
+
+	void thread(unsigned index)
+	{
+		if (index == 2) {
+			stop(&middle);
+		} else if (index == 1) {
+			sc_cancel(&top, SCOPE_CAUSE_EXPLICIT);
+		} else {
+			sc_wait_prepare(&strand[0]);
+			card[0].waits_softly = 1;
+			sc_register(&workers[0], &strand[0], &leaf[0]);
+			parked = sc_wait_commit(&strand[0]);
+		}
+	}
+	void check()
+	{
+		MODEL_CHECK(card[0].wait == SC_WAIT_SHUTDOWN || card[0].wait == SC_WAIT_CANCEL);
+		MODEL_CHECK(woken == parked);
+		check_links(&sc_root);
+	}
+};
+static model::random<stop_against_cancel> stop_against_cancel(
+	"cancel/a_cancel_and_a_soft_stop_end_a_wait_once", 20000);
 
 /* Two strands link the same scopes from below. */
 struct two_link : tree_test<two_link, 3> {

@@ -48,6 +48,16 @@ int sc_check(struct sc_worker *)
 {
 	return 0;
 }
+void sc_wait_begin(struct sc_worker *worker)
+{
+	sc_wait_prepare(worker->strand);
+}
+int sc_wait_end(struct sc_scope *)
+{
+	enum sc_wait outcome = sc_wait_outcome(sc_self()->strand);
+
+	return outcome == SC_WAIT_EVENT ? 0 : outcome == SC_WAIT_CANCEL ? -ECANCELED : -ETIMEDOUT;
+}
 int sc_give_way(struct sc_worker *)
 {
 	return 0;

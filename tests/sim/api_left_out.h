@@ -62,6 +62,7 @@
 {"parallel", "R0_for_huge_ranges", TOO_LONG},
 {"scope", "S13_tasks_that_are_waited_for_keep_no_memory", TOO_LONG},
 {"time", "T5_move_races_fire", TOO_LONG},
+{"shutdown", "G1_soft_stop_reaches_who_computes", TOO_LONG},
 {"cancel", "C4_cancel_reaches_a_computing_task_while_its_owner_waits", TIMING},
 {"scenario", "s01_last_child_against_the_parent_that_leaves", TOO_LONG},
 {"scenario", "s07_nested_scopes_on_the_smallest_stacks", STACKS},

@@ -1,0 +1,206 @@
+/* tests/sim/scn_shutdown.c: soft stops and grace periods against waits, cancels, ends and moves. */
+#include "scn.h"
+
+/* Shuts its group down, with a grace of `number` ns, 0: without end. */
+static int body_stop(struct job *job)
+{
+	scope_shutdown(&job->group->scope, job->number ? (int64_t)job->number : SCOPE_NEVER);
+	return 0;
+}
+
+/* Sleeps for ever in a soft region, so many scopes deep; what was felt last. */
+static int sleep_softly(uint64_t depth)
+{
+	struct scope_options options = {.shield = depth & 1};
+	struct scope s;
+	int rc, again;
+
+	if (depth > 0) {
+		scope_open_with(&s, &options);
+		rc = sleep_softly(depth - 1);
+		scope_close(&s);
+		return rc;
+	}
+	sim_check(scope_soft_begin() == 0, "no region");
+	rc = scope_sleep_until(SCOPE_NEVER);
+	again = scope_checkpoint();
+	sim_check(again == rc || again == -ECANCELED, "%d went away", rc);
+	sim_check(scope_soft_end() == 0, "the region is gone");
+	return again;
+}
+
+static int body_soft(struct job *job)
+{
+	job->saw = sleep_softly(job->number);
+	sim_check(job->saw == -ESHUTDOWN || job->saw == -ECANCELED, "sleeping gave %d", job->saw);
+	return 0;
+}
+
+/* Wakes in time or not at all. */
+static int body_unmoved(struct job *job)
+{
+	job->saw = scope_yield();
+	sim_check(job->saw == 0, "a soft stop reached who is in no region: %d", job->saw);
+	job->saw = scope_sleep_for((int64_t)job->number);
+	sim_check(job->saw == 0, "a soft stop reached who is in no region: %d", job->saw);
+	return 0;
+}
+
+/* Whoever is first, the other sees it: no task of a region sleeps on in a stopped scope. */
+static int park_against_shutdown(void *arg)
+{
+	struct group g;
+	struct job soft[2], stop = {0}, other = {.number = 100};
+	int i;
+
+	(void)arg;
+	group_open(&g);
+	for (i = 0; i < 2; i++) {
+		soft[i].number = sim_random(3);
+		group_spawn(&g, &soft[i], body_soft);
+	}
+	group_spawn(&g, &other, body_unmoved);
+	group_spawn(&g, &stop, body_stop);
+	if (sim_random(2))
+		scope_yield();
+	sim_check(group_close(&g) == 0, "a soft stop is no error");
+	for (i = 0; i < 2; i++)
+		sim_check(soft[i].saw == -ESHUTDOWN, "a region gave %d", soft[i].saw);
+	return 0;
+}
+
+Test(sim, soft_park_races_shutdown)
+{
+	explore("soft_park_races_shutdown", park_against_shutdown, WITH_TIMERS);
+}
+
+/* Who computes in a region, and parks now and then in scopes of its own. */
+static int body_soft_loop(struct job *job)
+{
+	struct group inner;
+	struct job child = {.number = 1};
+	int rc;
+
+	scope_soft_begin();
+	while ((rc = scope_checkpoint()) == 0) {
+		group_open(&inner);
+		group_spawn(&inner, &child, body_yield);
+		sim_check(group_close(&inner) == 0, "a child felt something");
+		sim_point();
+	}
+	sim_check(rc == -ESHUTDOWN, "a region gave %d", rc);
+	scope_soft_end();
+	job->saw = rc;
+	return rc; /* which is no error there */
+}
+
+static int loop_against_shutdown(void *arg)
+{
+	struct group g;
+	struct job loop[2], stop = {0};
+
+	(void)arg;
+	group_open(&g);
+	group_spawn(&g, &stop, body_stop);
+	group_spawn_with(&g, &loop[0], body_soft_loop, NULL);
+	group_spawn_with(&g, &loop[1], body_soft_loop, NULL);
+	if (sim_random(2))
+		scope_shutdown(&g.scope, SCOPE_NEVER);
+	sim_check(group_close(&g) == 0, "a soft stop is no error");
+	return 0;
+}
+
+Test(sim, soft_checkpoint_races_shutdown)
+{
+	explore("soft_checkpoint_races_shutdown", loop_against_shutdown, 0);
+}
+
+static int shutdown_against_cancel(void *arg)
+{
+	struct group g;
+	struct job soft, plain, stop = {.number = sim_random(2) * sim_random(3000)}, cancel = {0};
+	int rc;
+
+	(void)arg;
+	group_open(&g);
+	soft.number = sim_random(3);
+	group_spawn(&g, &soft, body_soft);
+	group_spawn(&g, &plain, body_for_ever);
+	group_spawn(&g, &stop, body_stop);
+	group_spawn(&g, &cancel, body_cancel);
+	rc = scope_close(&g.scope);
+	sim_check(g.ended == g.accepted, "close returned too early");
+	sim_check(rc == (scope_timed_out(&g.scope) ? -ETIMEDOUT : 0), "close gave %d", rc);
+	sim_check(rc == 0 || stop.number > 0, "a timeout without an end");
+	return 0;
+}
+
+Test(sim, shutdown_races_cancel)
+{
+	explore("shutdown_races_cancel", shutdown_against_cancel, WITH_TIMERS);
+}
+
+/* The end of a grace period may find the scope closed, but never its dead frame. */
+static int shutdown_against_close(void *arg)
+{
+	struct group g;
+	struct job soft, sleeper, stop[2];
+	int round, i;
+
+	(void)arg;
+	for (round = 0; round < 2; round++) {
+		group_open(&g);
+		soft.number = sim_random(2);
+		group_spawn(&g, &soft, body_soft);
+		sleeper.number = sim_random(3000);
+		group_spawn(&g, &sleeper, body_sleep);
+		for (i = 0; i < 2; i++) {
+			stop[i].number = sim_random(3000);
+			group_spawn(&g, &stop[i], body_stop);
+		}
+		i = group_close(&g);
+		sim_check(i == (g.hits || soft.saw == -ECANCELED ? -ETIMEDOUT : 0),
+			  "close gave %d", i);
+	}
+	return 0;
+}
+
+Test(sim, shutdown_races_close)
+{
+	explore("shutdown_races_close", shutdown_against_close, WITH_TIMERS);
+}
+
+static int body_move(struct job *job)
+{
+	int64_t to = job->number ? scope_now() + (int64_t)sim_random(5000) : SCOPE_NEVER;
+	int rc = scope_set_deadline(&job->group->scope, to);
+
+	sim_check(rc == 0 || rc == -EALREADY, "moving a deadline gave %d", rc);
+	return 0;
+}
+
+/* However deadlines move, the grace period ends: a task that sleeps for ever is cancelled. */
+static int shutdown_against_move(void *arg)
+{
+	struct scope_options options = {.deadline_ns = scope_now() + (int64_t)sim_random(5000)};
+	struct group g;
+	struct job sleeper, move[2], stop = {.number = 1 + sim_random(3000)};
+	int rc, i;
+
+	(void)arg;
+	group_open_with(&g, sim_random(2) ? &options : NULL);
+	group_spawn(&g, &sleeper, body_for_ever);
+	for (i = 0; i < 2; i++) {
+		move[i].number = sim_random(2);
+		group_spawn(&g, &move[i], body_move);
+	}
+	group_spawn(&g, &stop, body_stop);
+	rc = group_close(&g);
+	sim_check(rc == -ETIMEDOUT, "close gave %d", rc);
+	return 0;
+}
+
+Test(sim, shutdown_races_a_deadline_that_moves)
+{
+	explore("shutdown_races_a_deadline_that_moves", shutdown_against_move, WITH_TIMERS);
+}
