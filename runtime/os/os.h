@@ -99,8 +99,9 @@ void sc_os_fault_uninstall(void);
 
 /* SIGINT and SIGTERM call `handler(signal)` in signal context, on whatever thread; the old
  * dispositions are kept.  Workers block both.  Uninstall is for a thread that does: one that came
- * and found no thread to take it reaches the handler before the old dispositions are back. */
-int sc_os_interrupt_install(void (*handler)(int signal));
+ * and found no thread to take it reaches the handler before the old dispositions are back.  A
+ * handler that was entered before and answers 0 after it has the signal raised again. */
+int sc_os_interrupt_install(int (*handler)(int signal));
 void sc_os_interrupt_uninstall(void);
 /* Blocks or unblocks SIGINT and SIGTERM in the calling thread. */
 void sc_os_interrupt_block(int block);

@@ -171,17 +171,19 @@ void sc_os_fault_uninstall(void)
 /* ---- interrupts ---- */
 
 static struct taken interrupts[2] = {{.signal = SIGINT}, {.signal = SIGTERM}};
-static void (*interrupt_handler)(int signal); /* const while installed */
+static int (*interrupt_handler)(int signal); /* const while installed */
 
 static void on_interrupt(int signal)
 {
 	int kept = errno;
 
-	interrupt_handler(signal);
+	/* It may be entered on a thread of the program's own and run when it was uninstalled. */
+	if (!interrupt_handler(signal))
+		raise(signal);
 	errno = kept;
 }
 
-int sc_os_interrupt_install(void (*handler)(int signal))
+int sc_os_interrupt_install(int (*handler)(int signal))
 {
 	struct sigaction action = {.sa_handler = on_interrupt, .sa_flags = SA_RESTART | SA_ONSTACK};
 

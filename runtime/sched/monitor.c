@@ -103,20 +103,31 @@ static void deliver(uint32_t *seen)
 	while (*seen >> 8 != signals >> 8) {
 		*seen += 1 << 8;
 		sc_lock_take(&sc_sched.last_lock);
-		sc_hooks.signal((int)(signals & 0xff), *seen >> 8);
+		sc_hooks.signal((int)(signals & SC_SIGNAL_LAST), *seen >> 8);
 		sc_lock_drop(&sc_sched.last_lock);
 	}
 }
 
-/* Signal context, any thread. */
-static void on_signal(int signal)
+/* Signal context, any thread.  False if the run is over. */
+static int on_signal(int signal)
 {
 	uint32_t seen = at_load_rlx(&sc_sched.signals);
 
-	while (!at_cas_acqrel(&sc_sched.signals, &seen, /* [monitor.signal] */
-			      (((seen >> 8) + 1) << 8) | (uint32_t)signal))
-		;
+	do {
+		if (seen & SC_SIGNALS_OVER)
+			return 0;
+	} while (!at_cas_acqrel(&sc_sched.signals, &seen, /* [monitor.signal] */
+				(((seen >> 8) + 1) << 8) | (uint32_t)signal));
 	sc_monitor_nudge();
+	return 1;
+}
+
+/* A handler may have been entered on a thread of the program's own: either it is counted, or it
+ * finds the run over and the signal is left to the old disposition. */
+static void stop_listening(void)
+{
+	sc_os_interrupt_uninstall();
+	at_or_rlx(&sc_sched.signals, SC_SIGNALS_OVER);
 }
 
 static void monitor(void *unused)
@@ -164,7 +175,7 @@ int sc_monitor_start(void)
 	if (rc == 0)
 		rc = sc_os.thread_start(&sc_sched.monitor_thread, monitor, NULL);
 	if (rc < 0 && (sc_sched.flags & SC_SCHED_SIGNALS))
-		sc_os_interrupt_uninstall();
+		stop_listening();
 	return rc;
 }
 
@@ -173,5 +184,5 @@ void sc_monitor_stop(void)
 	sc_monitor_nudge();
 	sc_os.thread_join(&sc_sched.monitor_thread);
 	if (sc_sched.flags & SC_SCHED_SIGNALS)
-		sc_os_interrupt_uninstall();
+		stop_listening();
 }

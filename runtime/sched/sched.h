@@ -78,7 +78,7 @@ struct sc_sched {
 	SC_WORD(uint32_t) monitor;     /* futex: bumped to wake the monitor */
 	SC_WORD(uint32_t) monitor_asleep;
 	SC_WORD(uint32_t) watchers;    /* who wants hooks.look called */
-	SC_WORD(uint32_t) signals;     /* signals so far << 8 | the last one */
+	SC_WORD(uint32_t) signals;     /* signals so far << 8 | OVER | the last one */
 	int64_t stuck_for;             /* monitor: watched without progress, hard cancel on */
 	int64_t looked_at;             /* monitor: when last, 0: no hard cancel yet */
 	SC_WORD(uint32_t) hard_signal; /* a hard cancel by this signal is under way */
@@ -91,6 +91,8 @@ enum sc_sched_flags {
 	SC_SCHED_SIGNALS = 4,
 	SC_SCHED_SEEDED = 8
 };
+
+enum { SC_SIGNALS_OVER = 128, SC_SIGNAL_LAST = 127 };
 
 extern struct sc_sched sc_sched;
 extern struct sc_hooks sc_hooks;

@@ -260,7 +260,7 @@ int scope_run(scope_task_fn *main_task, void *arg, const struct scope_config *gi
 	if (rc == 0)
 		rc = result(config.seed);
 	if (sc_sched.flags & SC_SCHED_SIGNALS)
-		seen = (int)(sc_sched.signals & 0xff);
+		seen = (int)(sc_sched.signals & SC_SIGNAL_LAST);
 	sc_sched.flags = 0; /* whoever asks for the time now means the real clock */
 	at_store_rel(&running, 0); /* [run.one] */
 	if (seen && config.out_signal)

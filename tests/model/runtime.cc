@@ -228,7 +228,7 @@ void sc_os_site(const void *, char *out, size_t size)
 	snprintf(out, size, "?");
 }
 
-int sc_os_interrupt_install(void (*)(int signal))
+int sc_os_interrupt_install(int (*)(int signal))
 {
 	return 0;
 }

@@ -14,7 +14,7 @@
 
 static struct {
 	void (*expose)(void);
-	void (*interrupt)(int signal);
+	int (*interrupt)(int signal);
 	int raised;
 	unsigned processors;
 } host;
@@ -46,8 +46,8 @@ void sim_host_expose(void)
 		host.expose();
 }
 
-int WRAP(sc_os_interrupt_install)(void (*handler)(int signal));
-int WRAP(sc_os_interrupt_install)(void (*handler)(int signal))
+int WRAP(sc_os_interrupt_install)(int (*handler)(int signal));
+int WRAP(sc_os_interrupt_install)(int (*handler)(int signal))
 {
 	host.interrupt = handler;
 	return 0;
@@ -67,10 +67,7 @@ void WRAP(sc_os_interrupt_block)(int block)
 
 bool sim_interrupt(int number)
 {
-	if (!host.interrupt)
-		return false;
-	host.interrupt(number);
-	return true;
+	return host.interrupt && host.interrupt(number);
 }
 
 void WRAP(sc_os_raise)(int number);

@@ -337,10 +337,11 @@ Test(os, fault_handler_gets_the_address_else_the_former_one_runs)
 	sc_os.release(guarded, page);
 }
 
-static void on_interrupt(int signal)
+static int on_interrupt(int signal)
 {
 	errno = EXDEV;
 	seen.interrupted = signal;
+	return 1;
 }
 
 Test(os, interrupts_reach_the_handler_unless_blocked)
@@ -384,6 +385,27 @@ static int raise_interrupt(void)
 	sc_os_interrupt_block(1);
 	sc_os_raise(SIGINT);
 	return 0;
+}
+
+/* As a handler that was entered before the end of a run and goes on after it. */
+static int late_interrupt(int signal)
+{
+	(void)signal;
+	sc_os_interrupt_uninstall();
+	return 0;
+}
+
+static int late_raise(void)
+{
+	signal(SIGINT, SIG_DFL);
+	sc_os_interrupt_install(late_interrupt);
+	raise(SIGINT);
+	return 0;
+}
+
+Test(os, a_late_handler_leaves_the_signal_to_the_old_disposition)
+{
+	cr_assert_eq(in_child(late_raise), -SIGINT);
 }
 
 Test(os, raise_kills_by_the_kept_disposition)
