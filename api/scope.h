@@ -74,8 +74,9 @@ struct scope_config {
 	unsigned workers;        /* at most 1024; 0: 1 with a seed, else SCOPE_WORKERS if that
 				  * is a number, else the processors this process may use */
 	size_t stack_size;       /* usable bytes of a task's stack, 16 KiB to 1 GiB; 0: 256 KiB */
-	int64_t grace_ns;        /* must be 0: the first SIGINT or SIGTERM cancels at once */
-	int64_t kill_after_ns;   /* no progress so long after an interrupt: report, exit; 0: 5 s */
+	int64_t grace_ns;        /* the first SIGINT or SIGTERM shuts the root scope down with
+				  * this grace; 0: cancels it at once */
+	int64_t kill_after_ns;   /* no progress so long after the cancel: report, exit; 0: 5 s */
 	uint64_t seed;           /* orders tasks, on one worker only; 0: SCOPE_SEED or none */
 	unsigned flags;          /* enum scope_run_flags */
 	int *out_signal;         /* set always: the interrupt that was seen, or 0 */
@@ -99,11 +100,13 @@ struct scope_config {
  * seeds finds what goes wrong in one order only; a run that fails says which SCOPE_SEED has
  * that order again, and `trace` of scope_stats_get tells whether it was.
  *
- * Unless SCOPE_NO_SIGNALS is set, the first SIGINT or SIGTERM cancels the root scope.  A
- * second one changes nothing; the third prints the tasks and ends the process with status
- * 128 + signal.  So does the first one when no worker makes progress (continues a task,
- * runs a checkpoint) for kill_after_ns while the run lasts.  Without `out_signal` the
- * signal that was seen is raised again, with its old disposition, before this returns.
+ * Unless SCOPE_NO_SIGNALS is set, the first SIGINT or SIGTERM shuts the root scope down with
+ * grace_ns (scope_shutdown), or without it cancels the scope; the second one cancels it in any
+ * case; the third prints the tasks and ends the process with status 128 + signal.  So does the
+ * cancel, by a signal or at the end of the grace period, when no worker makes progress
+ * (continues a task, runs a checkpoint) for kill_after_ns while the run lasts.  Without
+ * `out_signal` the signal that was seen is raised again, with its old disposition, before this
+ * returns.
  * While it runs the two signals are blocked in the workers, so a task that starts a program
  * unblocks them there.
  *

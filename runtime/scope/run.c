@@ -30,7 +30,7 @@ static int check_config(struct scope_config *config)
 	for (i = 0; i < sizeof config->reserved / sizeof config->reserved[0]; i++)
 		if (config->reserved[i])
 			return -EINVAL;
-	if ((config->flags & ~(unsigned)KNOWN_FLAGS) || config->grace_ns ||
+	if ((config->flags & ~(unsigned)KNOWN_FLAGS) || config->grace_ns < 0 ||
 	    config->orphan_grace_ns < 0 || config->watchdog_ns || config->kill_after_ns < 0 ||
 	    config->workers > SC_MAX_WORKERS)
 		return -EINVAL;
@@ -59,9 +59,18 @@ static int check_config(struct scope_config *config)
 /* ---- hooks ----------------------------------------------------------------------------------- */
 
 static int last_words; /* the exit status while the report of a third interrupt is made */
+static int64_t grace;  /* const while running: that of the first interrupt */
 
+/* Rule I3.  From a hard cancel on, the monitor watches whether anybody makes progress. */
 static void on_signal(int signal, unsigned count)
 {
+	int64_t now = sc_now();
+
+	if (count == 1 && grace) {
+		sc_shutdown(&sc_sched.workers[0], &sc_root,
+			    grace < SC_NEVER - now ? now + grace : SC_NEVER);
+		return;
+	}
 	at_store_rlx(&sc_sched.hard_signal, (uint32_t)signal);
 	if (count == 1 || count == 2) {
 		sc_cancel(&sc_root, SCOPE_CAUSE_INTERRUPT);
@@ -71,6 +80,16 @@ static void on_signal(int signal, unsigned count)
 	sc_report_tree("third interrupt: these tasks did not end; a task that computes has to call "
 		       "scope_checkpoint() or scope_cancelled()");
 	_exit(128 + signal);
+}
+
+/* The root's only alarm is the end of the grace period. */
+static void on_alarm(struct sc_alarm *alarm)
+{
+	sc_expire(alarm);
+	if (alarm != &sc_root.alarm)
+		return;
+	at_store_rlx(&sc_sched.hard_signal, at_load_rlx(&sc_sched.signals) & SC_SIGNAL_LAST);
+	sc_monitor_nudge();
 }
 
 static void on_stuck(int signal)
@@ -142,7 +161,7 @@ static void install(const struct scope_config *config)
 				     .refuse = sc_refuse_task,
 				     .suspend = sc_suspend,
 				     .resume = sc_resume,
-				     .expire = sc_expire,
+				     .expire = on_alarm,
 				     .deadlock = on_deadlock,
 				     .signal = on_signal,
 				     .stuck = on_stuck,
@@ -161,6 +180,7 @@ static void install(const struct scope_config *config)
 	sc_epoch = 0;
 	deadlocked = 0;
 	last_words = 0;
+	grace = config->grace_ns;
 	memset(&sc_root, 0, sizeof sc_root);
 	sc_root.state = SC_LINKED;
 	sc_root.count = 1; /* the root task */

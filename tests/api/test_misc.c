@@ -80,7 +80,7 @@ Test(run, S2_bad_configuration_einval)
 		{.workers = 1000000},
 		{.stack_size = 1000},
 		{.stack_size = SIZE_MAX / 2},
-		{.grace_ns = 1},
+		{.grace_ns = -1},
 		{.orphan_grace_ns = -1},
 		{.watchdog_ns = 1},
 		{.kill_after_ns = -1},

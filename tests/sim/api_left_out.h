@@ -8,6 +8,7 @@
 #define TIMING   "takes for granted that it is not held up for milliseconds"
 #define REAL     "compares with what the system does"
 {"interrupt", "", SIGNALS},
+{"grace", "", SIGNALS},
 {"offload", "B3_a_signal_ends_a_system_call", SIGNALS},
 {"fork", "", SIGNALS},
 {"clock", "Z3_tasks_that_do_not_end_abort", SIGNALS},

@@ -1,6 +1,8 @@
 /* tests/sim/scn_shutdown.c: soft stops and grace periods against waits, cancels, ends and moves. */
 #include "scn.h"
 
+#include <signal.h>
+
 /* Shuts its group down, with a grace of `number` ns, 0: without end. */
 static int body_stop(struct job *job)
 {
@@ -203,4 +205,118 @@ static int shutdown_against_move(void *arg)
 Test(sim, shutdown_races_a_deadline_that_moves)
 {
 	explore("shutdown_races_a_deadline_that_moves", shutdown_against_move, WITH_TIMERS);
+}
+
+/* ---- interrupts ------------------------------------------------------------------- */
+
+static int body_fail_later(struct job *job)
+{
+	uint64_t i;
+
+	for (i = 0; i < job->number; i++)
+		scope_yield(); /* a cancel may come first: it is an error all the same */
+	return -EIO;
+}
+
+static int fail_and_be_interrupted(void *arg)
+{
+	struct group g;
+	struct job soft = {.number = 0}, sleeper = {.number = sim_random(3000)};
+	struct job fail = {.number = sim_random(4)};
+
+	(void)arg;
+	group_open(&g);
+	group_spawn(&g, &soft, body_soft);
+	group_spawn(&g, &sleeper, body_sleep);
+	if (group_spawn(&g, &fail, body_fail_later))
+		scope_fail(&g.scope, -EIO, NULL);
+	return group_close(&g);
+}
+
+static int interrupts; /* that met the run */
+
+static void send_interrupts(void *arg)
+{
+	uint64_t n = 1 + sim_random(2), turn;
+
+	(void)arg;
+	while (n--) {
+		for (turn = sim_random(100); turn > 0; turn--)
+			sc_os.relax(0);
+		interrupts += sim_interrupt(SIGINT);
+	}
+}
+
+static void no_report(const char *text, size_t length, void *arg)
+{
+	(void)text;
+	(void)length;
+	(void)arg;
+}
+
+/* Neither hides the other, with a grace period and without. */
+static void signal_against_error(void *arg)
+{
+	struct scope_config config = {.stack_size = 64 << 10, .report = no_report};
+	struct sc_thread sender;
+	int signal = -1, rc;
+
+	(void)arg;
+	interrupts = 0;
+	config.workers = 1 + (unsigned)sim_random(3);
+	config.grace_ns = (int64_t)(sim_random(2) * (1 + sim_random(3000)));
+	config.out_signal = &signal;
+	sc_os.thread_start(&sender, send_interrupts, NULL);
+	rc = scope_run(fail_and_be_interrupted, NULL, &config);
+	sim_check(rc == -EIO, "the run gave %d", rc);
+	sc_os.thread_join(&sender);
+	sim_check(signal == (interrupts ? SIGINT : 0), "%d interrupts, told %d", interrupts,
+		  signal);
+}
+
+Test(sim, signal_races_error)
+{
+	sim_explore("signal_races_error", signal_against_error, NULL);
+}
+
+/* The end of the grace period ends a run in which nobody stops by himself. */
+static int until_the_grace_is_over(void *arg)
+{
+	struct group g;
+	struct job soft = {.number = sim_random(3)}, plain;
+
+	(void)arg;
+	group_open(&g);
+	group_spawn(&g, &soft, body_soft);
+	group_spawn(&g, &plain, body_for_ever);
+	sim_check(group_close(&g) == -ECANCELED, "no cancel from above");
+	return 0;
+}
+
+static void send_one_interrupt(void *arg)
+{
+	(void)arg;
+	while (!sim_interrupt(SIGINT))
+		sc_os.relax(64);
+}
+
+static void grace_of_the_run(void *arg)
+{
+	struct scope_config config = {.stack_size = 64 << 10, .report = no_report};
+	struct sc_thread sender;
+	int signal = -1, rc;
+
+	(void)arg;
+	config.workers = 1 + (unsigned)sim_random(3);
+	config.grace_ns = (int64_t)(1 + sim_random(3000));
+	config.out_signal = &signal;
+	sc_os.thread_start(&sender, send_one_interrupt, NULL);
+	rc = scope_run(until_the_grace_is_over, NULL, &config);
+	sc_os.thread_join(&sender);
+	sim_check(rc == 0 && signal == SIGINT, "the run gave %d, told %d", rc, signal);
+}
+
+Test(sim, grace_of_the_run_ends_it)
+{
+	sim_explore("grace_of_the_run_ends_it", grace_of_the_run, NULL);
 }
