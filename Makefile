@@ -165,8 +165,8 @@ $(foreach t,unit api stress crash,$(eval $(call \
 	test_program,$(BUILD)/test/$(t),static,$(t),$(BUILD)/libscope.a,,-lcriterion)))
 # Functions of os/ beside its table: tests/sim/host.c has them.
 SIM_WRAPS := expose_install expose_uninstall interrupt_install interrupt_uninstall interrupt_block \
-	raise fault_install fault_uninstall sigstack_install sigstack_uninstall processors \
-	main_stack_size stack_bounds address_limit
+	raise signal_take signal_give_back signal_block fault_install fault_uninstall \
+	sigstack_install sigstack_uninstall processors main_stack_size stack_bounds address_limit
 SIM_LINK := $(addprefix -Xlinker --wrap=,clock_gettime $(addprefix sc_,arch_make draw \
 	$(addprefix os_,$(SIM_WRAPS))))
 $(eval $(call test_program,$(BUILD)/test/sim,sim,sim,$(BUILD)/sim/libscope.a,tests/shim.c \

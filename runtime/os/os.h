@@ -105,6 +105,13 @@ int sc_os_interrupt_install(int (*handler)(int signal));
 void sc_os_interrupt_uninstall(void);
 /* Blocks or unblocks SIGINT and SIGTERM in the calling thread. */
 void sc_os_interrupt_block(int block);
+/* `signal`, 1 .. SC_OS_SIGNALS - 1, calls `handler(signal)`, the same for all of them, as an
+ * interrupt does its own.  0 or -errno: -EINVAL if it is none that a handler can have. */
+enum { SC_OS_SIGNALS = 65 };
+int sc_os_signal_take(int signal, int (*handler)(int signal));
+void sc_os_signal_give_back(int signal);
+/* In the calling thread. */
+void sc_os_signal_block(int signal, int block);
 /* Puts the kept disposition back for good and raises the signal in this process. */
 void sc_os_raise(int signal);
 /* A signal that does nothing but end a system call with EINTR.  The handler is put in place, 0 or

@@ -275,6 +275,58 @@ void sc_os_eintr_send(struct sc_thread thread)
 	pthread_kill((pthread_t)thread.handle, SIGRTMIN + EINTR_OFFSET);
 }
 
+/* ---- streams ---- */
+
+static struct taken streams[SC_OS_SIGNALS];
+static int (*stream_handler)(int signal); /* const: there is one in the library */
+
+static void on_stream(int signal)
+{
+	int kept = errno;
+
+	if (!stream_handler(signal)) /* as above */
+		raise(signal);
+	errno = kept;
+}
+
+/* A fault would come again and again, and a blocked one kills. */
+static int is_ours(int signal)
+{
+	static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGABRT};
+	size_t i;
+
+	for (i = 0; i < sizeof faults / sizeof faults[0]; i++)
+		if (signal == faults[i])
+			return 1;
+	return signal == sc_os_expose_signal() || signal == SIGRTMIN + EINTR_OFFSET;
+}
+
+int sc_os_signal_take(int signal, int (*handler)(int signal))
+{
+	struct sigaction action = {.sa_handler = on_stream, .sa_flags = SA_RESTART | SA_ONSTACK};
+
+	if (is_ours(signal))
+		return -EINVAL;
+	sigemptyset(&action.sa_mask);
+	stream_handler = handler;
+	streams[signal].signal = signal;
+	return take(&streams[signal], &action);
+}
+
+void sc_os_signal_give_back(int signal)
+{
+	put_back(&streams[signal]);
+}
+
+void sc_os_signal_block(int signal, int block)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, signal);
+	pthread_sigmask(block ? SIG_BLOCK : SIG_UNBLOCK, &set, NULL);
+}
+
 void sc_os_last_seconds(unsigned seconds)
 {
 	sigset_t set;

@@ -108,6 +108,16 @@ static void deliver(uint32_t *seen)
 	}
 }
 
+static void deliver_arrivals(uint32_t *seen)
+{
+	uint32_t arrivals = at_load_rlx(&sc_sched.arrivals);
+
+	if (*seen == arrivals)
+		return;
+	*seen = arrivals;
+	sc_hooks.arrived();
+}
+
 /* Signal context, any thread.  False if the run is over. */
 static int on_signal(int signal)
 {
@@ -133,7 +143,7 @@ static void stop_listening(void)
 static void monitor(void *unused)
 {
 	uint64_t progress = 0;
-	uint32_t seen = 0;
+	uint32_t seen = 0, arrivals = 0;
 
 	(void)unused;
 	if (sc_sched.flags & SC_SCHED_SIGNALS)
@@ -145,6 +155,7 @@ static void monitor(void *unused)
 		if (at_load_acq(&sc_sched.stop)) /* [sched.stop] */
 			break;
 		deliver(&seen);
+		deliver_arrivals(&arrivals);
 		watch_progress(&progress);
 		if (at_load_rlx(&sc_sched.watchers))
 			sc_hooks.look();

@@ -163,6 +163,7 @@ int sc_sched_run(unsigned workers, struct sc_strand *root)
 	sc_sched.idle = sc_sched.stop = sc_sched.timekeeper = 0;
 	sc_sched.armed_until = SC_NEVER;
 	sc_sched.signals = sc_sched.hard_signal = 0;
+	sc_sched.arrivals = 0;
 	sc_sched.stuck_for = sc_sched.looked_at = 0;
 	sc_sched.monitor_asleep = 0;
 	sc_sched.watchers = 0;

@@ -96,6 +96,7 @@ enum sc_reason {
 	SC_IN_SPAWN, /* the full scope */
 	SC_IN_NEXT,  /* the scope whose results are waited for */
 	SC_IN_EXIT,  /* the scope whose on_exit another task is in */
+	SC_IN_SIGNAL,  /* the number of the signal */
 	SC_REASONS
 };
 

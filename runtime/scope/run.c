@@ -125,6 +125,7 @@ static struct sc_strand *run_and_stop(struct sc_strand *strand)
 
 	if (strand->own_stack) {
 		call_if(at_load_rlx(&sc_run.at_end));
+		sc_signals_end();
 		sc_sched_stop();
 	}
 	return to;
@@ -165,7 +166,8 @@ static void install(const struct scope_config *config)
 				     .deadlock = on_deadlock,
 				     .signal = on_signal,
 				     .stuck = on_stuck,
-				     .look = look};
+				     .look = look,
+				     .arrived = sc_signals_arrived};
 	sc_run = (struct sc_run){.offload_threads = config->offload_threads,
 				 .orphan_grace = config->orphan_grace_ns};
 	sc_sched.flags = (config->flags & SCOPE_VIRTUAL_CLOCK ? SC_SCHED_VIRTUAL : 0) |

@@ -386,6 +386,11 @@ int sc_region_begin(struct sc_worker *worker);
 void sc_region_end(struct sc_worker *worker);
 void sc_shutdown(struct sc_worker *worker, struct sc_scope *s, int64_t stop_by);
 
+/* ---- signal.c ---- */
+
+void sc_signals_arrived(void); /* on the monitor's thread */
+void sc_signals_end(void);     /* closes the streams that are left at the end of a run */
+
 /* ---- error.c ---- */
 
 /* A task or the body of s failed with code != 0.  place: where it ran, for its path. */

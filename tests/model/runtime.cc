@@ -235,6 +235,15 @@ int sc_os_interrupt_install(int (*)(int signal))
 
 void sc_os_interrupt_uninstall(void) {}
 
+int sc_os_signal_take(int, int (*)(int))
+{
+	return 0;
+}
+
+void sc_os_signal_give_back(int) {}
+
+void sc_os_signal_block(int, int) {}
+
 void sc_os_interrupt_block(int) {}
 
 /* Written in assembly. */

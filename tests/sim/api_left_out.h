@@ -9,6 +9,7 @@
 #define REAL     "compares with what the system does"
 {"interrupt", "", SIGNALS},
 {"grace", "", SIGNALS},
+{"stream", "", SIGNALS},
 {"offload", "B3_a_signal_ends_a_system_call", SIGNALS},
 {"fork", "", SIGNALS},
 {"clock", "Z3_tasks_that_do_not_end_abort", SIGNALS},

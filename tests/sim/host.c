@@ -15,6 +15,7 @@
 static struct {
 	void (*expose)(void);
 	int (*interrupt)(int signal);
+	int (*taken[SC_OS_SIGNALS])(int signal); /* by a stream */
 	int raised;
 	unsigned processors;
 } host;
@@ -65,9 +66,32 @@ void WRAP(sc_os_interrupt_block)(int block)
 	(void)block;
 }
 
+int WRAP(sc_os_signal_take)(int signal, int (*handler)(int signal));
+int WRAP(sc_os_signal_take)(int signal, int (*handler)(int signal))
+{
+	host.taken[signal] = handler;
+	return 0;
+}
+
+void WRAP(sc_os_signal_give_back)(int signal);
+void WRAP(sc_os_signal_give_back)(int signal)
+{
+	host.taken[signal] = NULL;
+}
+
+void WRAP(sc_os_signal_block)(int signal, int block);
+void WRAP(sc_os_signal_block)(int signal, int block)
+{
+	(void)signal;
+	(void)block;
+}
+
 bool sim_interrupt(int number)
 {
-	return host.interrupt && host.interrupt(number);
+	if (host.taken[number])
+		return host.taken[number](number);
+	return host.interrupt && (number == SIGINT || number == SIGTERM) &&
+	       host.interrupt(number);
 }
 
 void WRAP(sc_os_raise)(int number);

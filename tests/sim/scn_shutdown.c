@@ -1,6 +1,7 @@
 /* tests/sim/scn_shutdown.c: soft stops and grace periods against waits, cancels, ends and moves. */
 #include "scn.h"
 
+#include <scope_signal.h>
 #include <signal.h>
 
 /* Shuts its group down, with a grace of `number` ns, 0: without end. */
@@ -319,4 +320,77 @@ static void grace_of_the_run(void *arg)
 Test(sim, grace_of_the_run_ends_it)
 {
 	sim_explore("grace_of_the_run_ends_it", grace_of_the_run, NULL);
+}
+
+/* ---- streams of signals ------------------------------------------------------------ */
+
+static struct scope_signal *stream;
+static unsigned sent, taken;
+
+static void send_signals(void *arg)
+{
+	uint64_t n = 1 + sim_random(3), turn;
+
+	(void)arg;
+	while (n--) {
+		for (turn = sim_random(200); turn > 0; turn--)
+			sc_os.relax(0);
+		sent += sim_interrupt(SIGUSR1);
+	}
+}
+
+/* Reads until it is stopped, and says what it took. */
+static int body_read(struct job *job)
+{
+	int rc;
+
+	while ((rc = scope_signal_next(stream)) == 0)
+		taken++;
+	sim_check(rc == -ESHUTDOWN || rc == -ECANCELED, "next gave %d", rc);
+	job->saw = rc;
+	return 0;
+}
+
+/* One reader, whose wait is ended by signals, a cancel or a soft stop: what it does not take
+ * stays there. */
+static int read_signals(void *arg)
+{
+	struct group g;
+	struct job reader, stop = {0};
+
+	(void)arg;
+	sim_check(scope_signal_open(SIGUSR1, &stream) == 0, "no stream");
+	group_open(&g);
+	group_spawn(&g, &reader, body_read);
+	group_spawn(&g, &stop, sim_random(2) ? body_stop : body_cancel);
+	if (sim_random(2))
+		scope_yield();
+	sim_check(group_close(&g) == 0, "an end of a wait is no error");
+	while (taken < sent && scope_signal_next(stream) == 0)
+		taken++;
+	if (sim_random(2)) /* else the run does */
+		scope_signal_close(stream);
+	return 0;
+}
+
+static void signals_against_ends(void *arg)
+{
+	struct scope_config config = {.stack_size = 64 << 10, .report = no_report};
+	struct sc_thread sender;
+	int signal, rc;
+
+	(void)arg;
+	sent = taken = 0;
+	config.workers = 1 + (unsigned)sim_random(3);
+	config.flags = (unsigned)sim_random(2) * SCOPE_DETECT_DEADLOCK;
+	config.out_signal = &signal;
+	sc_os.thread_start(&sender, send_signals, NULL);
+	rc = scope_run(read_signals, NULL, &config);
+	sim_check(rc == 0 && signal == 0, "the run gave %d, told %d", rc, signal);
+	sc_os.thread_join(&sender);
+}
+
+Test(sim, signals_race_the_end_of_a_wait_for_them)
+{
+	sim_explore("signals_race_the_end_of_a_wait_for_them", signals_against_ends, NULL);
 }

@@ -108,7 +108,7 @@ int64_t sim_now(void);
 bool sim_clock_is_even(void);
 /* Which simulated thread runs, 0: the one that runs the scenario. */
 unsigned sim_thread_id(void);
-/* Runs the handler of SIGINT and SIGTERM on this thread, where the run has one; whether it was
+/* Runs the handler of a signal on this thread, where a run or a stream has one; whether it was
  * taken. */
 bool sim_interrupt(int number);
 /* The signal that the run raised at its end, or 0. */

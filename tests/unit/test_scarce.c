@@ -10,6 +10,8 @@
 #include "os/os.h"
 
 #include <scope_parallel.h>
+#include <scope_signal.h>
+#include <signal.h>
 
 TestSuite(scarce, .timeout = 60);
 
@@ -383,4 +385,25 @@ static int plain_slot_without_a_stack(void *arg)
 Test(scarce, P8_a_plain_task_that_can_have_no_stack_enomem)
 {
 	cr_assert_eq(virtually(plain_slot_without_a_stack, 2), 0);
+}
+
+/* ---- streams of signals ------------------------------------------------------------------- */
+
+static int opens_without_memory(void *arg)
+{
+	struct scope_signal *stream = NULL;
+
+	(void)arg;
+	at_store_rlx(&allocs_left, 0);
+	CHECK_EQ(scope_signal_open(SIGUSR1, &stream), -ENOMEM);
+	CHECK(stream == NULL);
+	at_store_rlx(&allocs_left, PLENTY);
+	CHECK_EQ(scope_signal_open(SIGUSR1, &stream), 0);
+	scope_signal_close(stream);
+	return 0;
+}
+
+Test(scarce, I4_a_stream_that_gets_no_memory_enomem)
+{
+	cr_assert_eq(virtually(opens_without_memory, PLENTY), 0);
 }
