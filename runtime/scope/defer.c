@@ -11,11 +11,13 @@ struct sc_memory {
 /* ---- calls made for a scope ------------------------------------------------------------------ */
 
 /* The place is a scope of its own, whose shield hides even cancels of s; errors pass through it
- * as through a thief's share.  The caller keeps its identity.  If fn leaves scopes open, they
- * are what S11 joins, up to this one, and the scope above fails. */
+ * as through a thief's share.  The caller keeps its identity, but not its soft regions, which a
+ * soft stop would end.  If fn leaves scopes open, they are what S11 joins, up to this one, and
+ * the scope above fails. */
 int sc_run_shielded(scope_task_fn *fn, void *arg, const void *site)
 {
 	struct sc_worker *worker = sc_self();
+	unsigned regions = sc_regions_leave(worker);
 	struct sc_scope aside;
 	int rc;
 
@@ -31,6 +33,7 @@ int sc_run_shielded(scope_task_fn *fn, void *arg, const void *site)
 		rc = sc_leaks_joined();
 	}
 	scope_close((struct scope *)&aside);
+	sc_regions_return(sc_self(), regions);
 	return rc;
 }
 

@@ -52,6 +52,21 @@ void sc_region_end(struct sc_worker *worker)
 	count_region(worker, -1);
 }
 
+unsigned sc_regions_leave(struct sc_worker *worker)
+{
+	unsigned count = regions(worker);
+
+	if (count)
+		count_region(worker, -(int)count);
+	return count;
+}
+
+void sc_regions_return(struct sc_worker *worker, unsigned count)
+{
+	if (count)
+		count_region(worker, (int)count - (int)regions(worker));
+}
+
 int scope_soft_begin(void)
 {
 	struct sc_worker *worker = sc_self();

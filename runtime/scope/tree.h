@@ -384,6 +384,9 @@ int sc_in_region(struct sc_worker *worker);
 /* Around the calls that are soft by themselves: as scope_soft_begin and scope_soft_end. */
 int sc_region_begin(struct sc_worker *worker);
 void sc_region_end(struct sc_worker *worker);
+/* Around a call that is made for a scope and is in none of the task's regions. */
+unsigned sc_regions_leave(struct sc_worker *worker);
+void sc_regions_return(struct sc_worker *worker, unsigned count);
 void sc_shutdown(struct sc_worker *worker, struct sc_scope *s, int64_t stop_by);
 
 /* ---- signal.c ---- */

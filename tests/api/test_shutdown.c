@@ -674,6 +674,48 @@ Test(shutdown, G2_shield_hides_the_cancel_and_not_the_soft_stop)
 	must_run(shielded_region, NULL);
 }
 
+static int clean_up(void *arg)
+{
+	*(int *)arg = scope_sleep_for(SCOPE_MS);
+	CHECK_EQ(scope_soft_begin(), 0); /* and left open */
+	return 0;
+}
+
+static int deferred_in_a_region(void *arg)
+{
+	struct scope s, inner;
+	int result = 1;
+
+	(void)arg;
+	open_stopped(&s);
+	CHECK_EQ(scope_soft_begin(), 0);
+	scope_open(&inner);
+	CHECK_EQ(scope_defer(&inner, clean_up, &result), 0);
+	CHECK_EQ(scope_checkpoint(), -ESHUTDOWN);
+	CHECK_EQ(scope_close(&inner), 0);
+	CHECK_EQ(result, 0);
+	CHECK_EQ(scope_checkpoint(), -ESHUTDOWN);
+	CHECK_EQ(scope_soft_end(), 0);
+	CHECK_EQ(scope_soft_end(), -EPERM);
+	CHECK_EQ(scope_close(&s), 0);
+	return 0;
+}
+
+static int spawn_deferred_in_a_region(void *arg)
+{
+	struct scope s;
+
+	scope_open(&s);
+	CHECK_EQ(scope_spawn(&s, deferred_in_a_region, arg), 0);
+	CHECK_EQ(scope_close(&s), 0);
+	return deferred_in_a_region(arg);
+}
+
+Test(shutdown, G2_deferred_functions_are_in_no_region_of_the_closing_task)
+{
+	must_run(spawn_deferred_in_a_region, NULL);
+}
+
 /* Handing on what ended the loop of a server must not cancel those that use their grace. */
 static int hand_on(void *arg)
 {
