@@ -968,6 +968,7 @@ static int closes_late(void *arg)
 	CHECK_EQ(scope_sleep_for(5 * SCOPE_MS), 0);
 	CHECK_EQ(scope_fail(&object, -EIO, NULL), -EBUSY);
 	CHECK_EQ(scope_set_deadline(&object, SCOPE_NEVER), -EBUSY);
+	scope_shutdown(&object, 0); /* nothing is left to do */
 	CHECK_EQ(scope_wait_until(&object, SCOPE_NEVER), -EBUSY);
 	CHECK_EQ(scope_move(&object, arg), -EBUSY);
 	CHECK_EQ(ran, 0);

@@ -248,6 +248,66 @@ Test(shutdown, G1_closed_scope_is_left_alone)
 	scope_shutdown(&s, 0); /* nor is there anything to do outside a run */
 }
 
+static int object_is_stopped(void *arg)
+{
+	struct scope outer, object;
+	int result[3] = {1, 1, 1};
+
+	(void)arg;
+	scope_open(&outer);
+	CHECK_EQ(scope_open_in(&object, &outer), 0);
+	CHECK_EQ(scope_spawn(&object, wait_softly, &result[0]), 0);
+	CHECK_EQ(scope_spawn(&object, wait_plainly, &result[1]), 0);
+	CHECK_EQ(scope_sleep_for(SCOPE_MS), 0);
+	scope_shutdown(&object, 10 * SCOPE_MS);
+	CHECK_EQ(scope_close(&object), -ETIMEDOUT);
+	CHECK_EQ(result[0], -ESHUTDOWN);
+	CHECK_EQ(result[1], -ECANCELED);
+	CHECK_EQ(scope_open_in(&object, &outer), 0);
+	CHECK_EQ(scope_spawn(&object, wait_softly, &result[2]), 0);
+	CHECK_EQ(scope_sleep_for(SCOPE_MS), 0);
+	scope_shutdown(&outer, SCOPE_NEVER);
+	CHECK_EQ(scope_close(&object), 0);
+	CHECK_EQ(result[2], -ESHUTDOWN);
+	CHECK_EQ(scope_close(&outer), 0);
+	return 0;
+}
+
+Test(shutdown, G1_scope_in_an_object_is_stopped_by_itself_and_from_above)
+{
+	must_run(object_is_stopped, NULL);
+}
+
+static int object_moves_out(void *arg)
+{
+	struct scope outer, inner, object;
+	int result[2] = {1, 1};
+
+	(void)arg;
+	scope_open(&outer);
+	scope_open(&inner);
+	CHECK_EQ(scope_open_in(&object, &inner), 0);
+	CHECK_EQ(scope_spawn(&object, wait_softly, &result[0]), 0);
+	scope_shutdown(&inner, SCOPE_NEVER);
+	CHECK_EQ(scope_sleep_for(SCOPE_MS), 0);
+	CHECK_EQ(result[0], -ESHUTDOWN);
+	CHECK_EQ(scope_move(&object, &outer), 0);
+	CHECK_EQ(scope_spawn(&object, wait_softly, &result[1]), 0);
+	CHECK_EQ(scope_sleep_for(SCOPE_MS), 0);
+	CHECK_EQ(result[1], 1);
+	CHECK_EQ(scope_close(&inner), 0);
+	scope_cancel(&object);
+	CHECK_EQ(scope_close(&object), 0);
+	CHECK_EQ(result[1], -ECANCELED);
+	CHECK_EQ(scope_close(&outer), 0);
+	return 0;
+}
+
+Test(shutdown, H3_scope_that_is_moved_out_of_a_stopped_one_is_stopped_no_more)
+{
+	must_run(object_moves_out, NULL);
+}
+
 /* ---- G1: grace periods --------------------------------------------------------------- */
 
 /* How long a plain sleeper in a scope of its own got, and what its close gave. */
