@@ -190,11 +190,11 @@ static void look_at_all(const struct region *r)
 }
 
 /* Who reserves gets zeroes.  What was written has to be found cheaply: stacks are written
- * downward from their control block, which lies above their top, other memory upward from
- * its start. */
+ * downward from their control block, which lies above their top, their cards and all other
+ * memory upward from the start of the region. */
 static void clean(struct region *r)
 {
-	unsigned i = 0, found = 0;
+	unsigned i = 0;
 
 	if (!r->dirty)
 		return;
@@ -205,14 +205,12 @@ static void clean(struct region *r)
 			i++;
 			continue;
 		}
-		found++;
 		if (page + PAGE < r->dirty && !is_clean(page + PAGE))
 			memset(page + PAGE, 0, PAGE);
 		clean_run(page, r->memory - PAGE, -PAGE);
 		stack_top[i] = stack_top[--stack_tops];
 	}
-	if (!found)
-		clean_run(r->memory, r->dirty, PAGE);
+	clean_run(r->memory, r->dirty, PAGE);
 	if (looks++ % LOOK_EACH == 0)
 		look_at_all(r);
 	r->dirty = NULL;
