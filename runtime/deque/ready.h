@@ -103,7 +103,7 @@ SC_INLINE uint32_t sc_ring_count(struct sc_ring *ring)
 }
 
 void sc_inbox_put(struct sc_inbox *inbox, struct sc_batch *batch);
-/* The oldest items, at most `most`, as long as no more than `room` came with those before. */
+/* The oldest items, at most `most`, as long as less than `room` came with those before. */
 struct sc_batch sc_inbox_get(struct sc_inbox *inbox, size_t most, size_t room);
 
 SC_INLINE uint64_t sc_inbox_count(struct sc_inbox *inbox)

@@ -7,7 +7,14 @@
  */
 #include "sched/sched.h"
 
-enum { INBOX_EVERY = 61, INBOX_MOST = 16, BATCH = 32, STEAL_MOST = 128, LIFO_MOST = 3 };
+enum {
+	INBOX_EVERY = 61,
+	INBOX_MOST = 16,
+	INBOX_ROOM = 256, /* with the packs, into an empty ring */
+	BATCH = 32,
+	STEAL_MOST = 128,
+	LIFO_MOST = 3
+};
 
 /* About 20 us of ticks between two looks at the clock while timers are armed. */
 #define CLOCK_TICKS 50000u
@@ -60,7 +67,7 @@ static uint32_t unpack(struct sc_item *item, struct sc_item **out)
 static struct sc_item *from_inbox(struct sc_worker *worker, struct sc_inbox *inbox)
 {
 	size_t most = inbox == &sc_sched.inbox ? INBOX_MOST : 1;
-	size_t room = sc_ring_count(&worker->ring) ? INBOX_MOST : SC_RING_SIZE / 4;
+	size_t room = sc_ring_count(&worker->ring) ? INBOX_MOST : INBOX_ROOM;
 	struct sc_batch batch = sc_inbox_get(inbox, most, room);
 	struct sc_item *first = batch.first, *item, *rest, *pack[SC_PACK];
 	uint32_t i, count;
