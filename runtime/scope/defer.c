@@ -47,9 +47,8 @@ int sc_winds_up(struct sc_scope *s)
 static struct sc_task *take_call(struct sc_extra *extra)
 {
 	struct sc_task *call = extra->deferred;
-	struct sc_item *before = call->item.next;
 
-	extra->deferred = (struct sc_task *)before;
+	extra->deferred = sc_task_next(call);
 	return call;
 }
 

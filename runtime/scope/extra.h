@@ -26,6 +26,14 @@ struct sc_extra {
 	struct sc_task stand_in;  /* closes the scope if its owner left it open */
 };
 
+/* The next in a list of tasks. */
+SC_INLINE struct sc_task *sc_task_next(const struct sc_task *task)
+{
+	struct sc_item *next = task->item.next;
+
+	return (struct sc_task *)next;
+}
+
 /* The extra of s, made if it has none; lock, or s is not shared yet.  NULL: no memory. */
 struct sc_extra *sc_extra(struct sc_scope *s);
 /* Frees it; s is joined. */

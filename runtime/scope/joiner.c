@@ -24,7 +24,7 @@ void sc_joiner_free(struct sc_joiner *joiner)
 	while (joiner->kept) {
 		struct sc_task *task = joiner->kept;
 
-		joiner->kept = (struct sc_task *)task->item.next;
+		joiner->kept = sc_task_next(task);
 		sc_free_task(task);
 	}
 	sc_free_task(joiner->winner);
@@ -84,7 +84,7 @@ static int spawn(struct sc_scope *s, struct sc_task *tasks, size_t count, int ma
 	else
 		end_units(s, count);
 	for (; tasks; tasks = rest) {
-		rest = (struct sc_task *)tasks->item.next;
+		rest = sc_task_next(tasks);
 		if (rc == 0)
 			sc_submit(tasks);
 		else
@@ -404,6 +404,6 @@ void sc_joiner_settle(struct sc_scope *s)
 	joiner->settled = 1;
 	if (joiner->policy == SCOPE_ANY || joiner->policy == SCOPE_RACE)
 		settle_winner(s);
-	for (task = joiner->kept; task; task = (struct sc_task *)task->item.next)
+	for (task = joiner->kept; task; task = sc_task_next(task))
 		drop_success(joiner, task);
 }

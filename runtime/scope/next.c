@@ -71,7 +71,7 @@ static int take(struct sc_scope *s, struct scope_result *out)
 	sc_scope_lock(s);
 	task = joiner->kept;
 	if (task)
-		joiner->kept = (struct sc_task *)task->item.next;
+		joiner->kept = sc_task_next(task);
 	none = joiner->expected == 0;
 	sc_scope_unlock(s);
 	if (!task)

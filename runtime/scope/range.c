@@ -352,7 +352,7 @@ static void free_list(struct sc_task *tasks)
 	while (tasks) {
 		struct sc_task *task = tasks;
 
-		tasks = (struct sc_task *)task->item.next;
+		tasks = sc_task_next(task);
 		sc_os.free(task);
 	}
 }

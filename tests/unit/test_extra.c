@@ -1,4 +1,4 @@
-/* tests/unit/test_extra.c: what a scope keeps beyond its own memory, without memory: S17. */
+/* tests/unit/test_extra.c: what a scope keeps beyond its own memory, without memory: S17, R1. */
 #include "harness.h"
 
 #include "base/atomic.h"
@@ -34,11 +34,26 @@ static void counted_free(void *memory)
 	sc_os_system.free(memory);
 }
 
+static void no_report(const char *text, size_t length, void *arg)
+{
+	(void)text;
+	(void)length;
+	(void)arg;
+}
+
+static int fails(void *arg)
+{
+	(void)arg;
+	return -EDOM;
+}
+
 static void run_scarce(scope_task_fn *fn)
 {
-	struct scope_config config = {.workers = 1, .flags = SCOPE_NO_SIGNALS};
+	struct scope_config config = {
+		.workers = 1, .flags = SCOPE_NO_SIGNALS, .report = no_report};
 	int rc;
 
+	scope_run(fails, NULL, &config); /* symbols of the program are read once and kept */
 	failure = NULL;
 	called = 0;
 	live = 0;
@@ -102,4 +117,60 @@ static int memory(void *arg)
 Test(extra, S17_memory_of_a_scope_is_refused_and_given_back)
 {
 	run_scarce(memory);
+}
+
+/* A limited scope has an extra, a joiner and a body; each task a record. */
+static int policies(void *arg)
+{
+	struct scope_options options = {.policy = SCOPE_ANY, .max_tasks = 2};
+	struct scope s;
+	int have;
+
+	(void)arg;
+	for (have = 0; have < 4; have++) {
+		allocs_left = have;
+		CHECK(scope_open_with(&s, &options) == (have == 3 ? 0 : -ENOMEM));
+		if (have < 3) {
+			CHECK(scope_spawn(&s, call, NULL) == -ESTALE);
+			continue;
+		}
+		CHECK(scope_spawn(&s, call, NULL) == -ENOMEM);
+		allocs_left = 1;
+		CHECK(scope_spawn_n(&s, call, NULL, 0, 2) == -ENOMEM ||
+		      scope_cancelled());
+		allocs_left = INT32_MAX;
+		CHECK(scope_close(&s) == -ENOMEM);
+	}
+	allocs_left = INT32_MAX;
+	CHECK(called == 0);
+	return 0;
+}
+
+Test(extra, R1_without_memory_there_is_no_policy_enomem)
+{
+	run_scarce(policies);
+}
+
+static int many(void *arg)
+{
+	struct scope_options options = {.max_tasks = 3};
+	struct scope s;
+	int have;
+
+	(void)arg;
+	for (have = 0; have < 4; have++) {
+		CHECK(scope_open_with(&s, &options) == 0);
+		called = 0;
+		allocs_left = have;
+		CHECK(scope_spawn_n(&s, call, NULL, 0, 3) == (have == 3 ? 0 : -ENOMEM));
+		allocs_left = INT32_MAX;
+		CHECK(scope_close(&s) == (have == 3 ? 0 : -ENOMEM));
+		CHECK(called == (have == 3 ? 3 : 0));
+	}
+	return 0;
+}
+
+Test(extra, S15_many_are_spawned_as_a_whole_or_not_at_all_enomem)
+{
+	run_scarce(many);
 }
