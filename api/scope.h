@@ -228,6 +228,7 @@ SCOPE_API int scope_open_with(struct scope *s, const struct scope_options *optio
  * Returns 0, else `fn` does not run and the argument stays with the caller:
  *   -ENOTCONN   not called from a task
  *   -ECANCELED  `s` is a cancelled place, or that of the caller is and `s` is full
+ *   -ESHUTDOWN  `s` is full, and the place of the caller, in a soft region, is stopped
  *   -EAGAIN     `s` is full and the caller is a member, who would wait for itself
  *   -ENOMEM     no memory, which the owner needs only when its worker's queue is full; also
  *               an error of the scope
@@ -261,6 +262,7 @@ struct scope_spawn_options {
  *   -ENOTCONN   not called from a task
  *   -EINVAL     unknown flag, or a reserved field is set; the scope is unchanged
  *   -ECANCELED  `s` is a cancelled place, or that of the caller is and `s` is full
+ *   -ESHUTDOWN  `s` is full, and the place of the caller, in a soft region, is stopped
  *   -EAGAIN     `s` is full, and with SCOPE_NOWAIT or for a member it is not waited for
  *   -ENOMEM     no memory; also an error of the scope
  *   -ESTALE     the scope is closed
@@ -277,6 +279,7 @@ SCOPE_API int scope_spawn_with(struct scope *s, scope_task_fn *fn, void *arg,
  * Returns 0, else `fn` does not run:
  *   -ENOTCONN   not called from a task
  *   -ECANCELED  `s` is a cancelled place, or that of the caller is and `s` is full
+ *   -ESHUTDOWN  `s` is full, and the place of the caller, in a soft region, is stopped
  *   -EAGAIN     `s` is full and the caller is a member
  *   -ENOMEM     no memory; also an error of the scope
  *   -ESTALE     the scope is closed
@@ -296,6 +299,7 @@ SCOPE_API int scope_spawn_copy(struct scope *s, scope_task_fn *fn, const void *v
  *   -ENOTCONN   not called from a task
  *   -EINVAL     count * stride overflows, or count is more than max_tasks
  *   -ECANCELED  `s` is a cancelled place, or that of the caller is and `s` is full
+ *   -ESHUTDOWN  `s` is full, and the place of the caller, in a soft region, is stopped
  *   -EAGAIN     `s` is full and the caller is a member
  *   -ENOMEM     no memory; also an error of the scope
  *   -ESTALE     the scope is closed
@@ -412,6 +416,7 @@ SCOPE_API int scope_set_deadline(struct scope *s, int64_t deadline_ns);
  *   -ENOTCONN   not called from a task
  *   -ENOENT     no task is left whose result was not taken
  *   -ECANCELED  the place is cancelled
+ *   -ESHUTDOWN  it is a stopped place, in a soft region
  *   -EINVAL     the scope does not keep results
  *   -EBUSY      the caller has a younger scope open, or is a function deferred by this one
  *   -EDEADLK    the caller is a member

@@ -287,12 +287,19 @@ void sc_add_error(struct sc_scope *s, int code, uintptr_t place, const void *sit
 		sc_cancel(s, SCOPE_CAUSE_ERROR);
 }
 
+int sc_obeyed(struct sc_scope *s, int code)
+{
+	if (code == -ECANCELED && sc_effective(s)) {
+		sc_hit(s);
+		return 1;
+	}
+	return code == -ESHUTDOWN && sc_stopped(s); /* an error would cancel who uses his grace */
+}
+
 void sc_list_error(struct sc_scope *s, int code, uintptr_t place, const void *site,
 		   const char *text)
 {
-	if (code == -ECANCELED && sc_effective(s))
-		sc_hit(s);
-	else
+	if (!sc_obeyed(s, code))
 		add_record(s, code, site, record_for(code, s, place, site, text), 1);
 }
 
@@ -308,9 +315,7 @@ void sc_forget_errors(struct sc_scope *s)
 void sc_failed(struct sc_scope *s, int code, uintptr_t place, const void *site, const char *text)
 {
 	s = sc_counted(s);
-	if (code == -ECANCELED && sc_effective(s))
-		sc_hit(s);
-	else if (code != -ESHUTDOWN || !sc_stopped(s)) /* it would cancel who uses his grace */
+	if (!sc_obeyed(s, code))
 		sc_add_error(s, code, place, site, text);
 }
 

@@ -233,12 +233,12 @@ static void any_failed(struct sc_scope *s, struct sc_task *task, uintptr_t place
 		sc_list_error(s, task->result, place, task->slot.site, NULL);
 }
 
-/* RACE: to end because of a cancel decides nothing. */
+/* RACE: to end because one was told to decides nothing. */
 static void race_failed(struct sc_scope *s, struct sc_task *task, uintptr_t place)
 {
-	if (task->result == -ECANCELED && sc_effective(s))
-		sc_hit(s);
-	else if (decide(s, NULL))
+	if (sc_obeyed(s, task->result))
+		return;
+	if (decide(s, NULL))
 		sc_add_error(s, task->result, place, task->slot.site, NULL);
 	else if (!sc_joiner(s)->winner)
 		sc_list_error(s, task->result, place, task->slot.site, NULL);

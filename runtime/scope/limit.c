@@ -65,9 +65,7 @@ static void publish_entrant(struct sc_worker *worker, struct sc_strand *strand)
 	struct sc_entrant *entrant = strand->subject;
 	struct sc_joiner *joiner = sc_joiner(entrant->scope);
 
-	if (!sc_register(worker, strand, sc_untag(strand->place))) {
-		sc_wait_claim(strand, SC_WAIT_CANCEL);
-	} else {
+	if (sc_register(worker, strand, sc_untag(strand->place))) {
 		sc_scope_lock(entrant->scope);
 		if (try_enter(joiner, entrant->tasks)) {
 			/* A cancel may have been first. */
@@ -117,25 +115,19 @@ static int wait_for_room(struct sc_scope *s, size_t tasks)
 	struct sc_entrant entrant = {.tasks = tasks, .scope = s};
 	struct sc_scope *place = sc_untag(worker->cur);
 	struct sc_strand *strand = worker->strand;
-	enum sc_wait outcome;
+	int rc;
 
 	entrant.strand = strand;
 	strand->subject = &entrant;
 	strand->object = s;
-	sc_wait_prepare(strand);
+	sc_wait_begin(worker);
 	sc_park(worker, SC_IN_SPAWN, publish_entrant);
-	outcome = sc_wait_outcome(strand);
-	sc_unregister(place);
-	if (outcome == SC_WAIT_EVENT) {
-		/* Who gave the room may still be about to leave the lock. */
-		sc_scope_lock(s);
-		sc_scope_unlock(s);
-		return 0;
-	}
-	give_up(&entrant);
-	sc_look_again(sc_self());
-	sc_hit(place);
-	return -ECANCELED;
+	rc = sc_wait_end(place);
+	/* Else who gave the room had taken it out, and may still be about to leave the lock; the
+	 * spawn holds a unit, so the scope is there. */
+	if (rc < 0)
+		give_up(&entrant);
+	return rc;
 }
 
 int sc_limit_enter(struct sc_scope *s, size_t tasks, int may_wait)

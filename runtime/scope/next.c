@@ -14,8 +14,7 @@ static void publish_taker(struct sc_worker *worker, struct sc_strand *strand)
 	struct sc_scope *s = strand->subject;
 	int64_t when = sc_card(strand)->alarm.timer.when;
 
-	if (!sc_register(worker, strand, sc_untag(strand->place)))
-		sc_wait_claim(strand, SC_WAIT_CANCEL);
+	sc_register(worker, strand, sc_untag(strand->place));
 	if (when != SC_NEVER) {
 		sc_card(strand)->alarm.kind = SC_ALARM_WAKE;
 		sc_alarm_arm(worker, &sc_card(strand)->alarm, when);
@@ -30,35 +29,26 @@ static void publish_taker(struct sc_worker *worker, struct sc_strand *strand)
 		sc_ready(strand);
 }
 
-/* Until there is an answer: 0, -ECANCELED, -ETIMEDOUT. */
+/* Until there is an answer: 0, or why there is none. */
 static int wait_for_result(struct sc_scope *s, int64_t deadline_ns)
 {
 	struct sc_worker *worker = sc_self();
 	struct sc_scope *place = sc_untag(worker->cur);
 	struct sc_strand *strand = worker->strand;
-	enum sc_wait outcome;
 
 	strand->subject = s;
 	strand->object = s;
-	sc_wait_prepare(strand);
+	sc_wait_begin(worker);
 	sc_card(strand)->alarm.timer.when = deadline_ns;
 	sc_card(strand)->alarm.timer.link = NULL;
 	sc_card(strand)->alarm.wheel = worker->index;
 	sc_park(worker, SC_IN_NEXT, publish_taker);
-	outcome = sc_wait_outcome(strand);
 	if (deadline_ns != SC_NEVER)
 		sc_alarm_disarm(&sc_card(strand)->alarm);
-	sc_unregister(place);
 	sc_scope_lock(s);
 	sc_joiner(s)->taker = NULL;
 	sc_scope_unlock(s);
-	if (outcome == SC_WAIT_EVENT)
-		return 0;
-	if (outcome == SC_WAIT_TIMEOUT)
-		return -ETIMEDOUT;
-	sc_look_again(sc_self());
-	sc_hit(place);
-	return -ECANCELED;
+	return sc_wait_end(place);
 }
 
 /* What was taken before is given back. */

@@ -909,6 +909,69 @@ Test(joiner, R4_a_cancel_loses_no_result_ecanceled)
 	must_run(cancel_loses_none, NULL);
 }
 
+/* The owner waits softly for room and for results; its tasks go on until they end. */
+static int stopped_softly(void *arg)
+{
+	struct scope_options options = {.max_tasks = 1, .results = true};
+	struct way way = {5 * SCOPE_MS, 0, 1, 0, 0};
+	struct scope_result result;
+	struct scope outer, s;
+
+	(void)arg;
+	scope_open(&outer);
+	CHECK_EQ(scope_open_with(&s, &options), 0);
+	CHECK_EQ(scope_spawn(&s, go, &way), 0);
+	scope_soft_begin();
+	scope_shutdown(&outer, SCOPE_SEC);
+	CHECK_EQ(scope_spawn(&s, never_called, NULL), -ESHUTDOWN);
+	CHECK_EQ(scope_spawn_copy(&s, never_called, "", 1), -ESHUTDOWN);
+	CHECK_EQ(scope_spawn_n(&s, never_called, NULL, 0, 1), -ESHUTDOWN);
+	CHECK_EQ(scope_spawn_with(&s, never_called, NULL, &concurrent), -ESHUTDOWN);
+	CHECK_EQ(scope_next(&s, &result), -ESHUTDOWN);
+	CHECK_EQ(scope_next_until(&s, SCOPE_NEVER, &result), -ESHUTDOWN);
+	scope_soft_end();
+	CHECK_EQ(scope_next(&s, &result), 0);
+	CHECK(result.arg == &way);
+	CHECK_EQ(scope_close(&s), 0);
+	return scope_close(&outer);
+}
+
+static int stop_it(void *arg)
+{
+	CHECK_EQ(scope_sleep_for(SCOPE_MS), 0);
+	scope_shutdown(arg, SCOPE_SEC);
+	return 0;
+}
+
+static int stopped_while_waiting(void *arg)
+{
+	struct scope_options options = {.max_tasks = 1, .results = true};
+	struct way way = {5 * SCOPE_MS, 0, 1, 0, 0};
+	struct scope_result result;
+	struct scope outer, s;
+
+	scope_open(&outer);
+	CHECK_EQ(scope_open_with(&s, &options), 0);
+	CHECK_EQ(scope_spawn(&s, go, &way), 0);
+	CHECK_EQ(scope_spawn(&outer, stop_it, &outer), 0);
+	scope_soft_begin();
+	if (arg)
+		CHECK_EQ(scope_spawn(&s, never_called, NULL), -ESHUTDOWN);
+	else
+		CHECK_EQ(scope_next(&s, &result), -ESHUTDOWN);
+	scope_soft_end();
+	CHECK_EQ(scope_next(&s, &result), 0);
+	CHECK_EQ(scope_close(&s), 0);
+	return scope_close(&outer);
+}
+
+Test(joiner, G2_waits_for_room_and_results_end_softly_eshutdown)
+{
+	must_run(stopped_softly, NULL);
+	must_run(stopped_while_waiting, NULL);
+	must_run(stopped_while_waiting, &codes);
+}
+
 static int next_of_none(void *arg)
 {
 	struct scope_result result;
