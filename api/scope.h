@@ -239,6 +239,7 @@ SCOPE_API int scope_spawn(struct scope *s, scope_task_fn *fn, void *arg);
 enum scope_spawn_flags {
 	SCOPE_CONCURRENT = 1u << 0, /* must progress though the parent never parks: never inlined */
 	SCOPE_PINNED = 1u << 1,     /* stays on the worker that spawned it; never inlined */
+	SCOPE_SERVICE = 1u << 2,    /* does not keep its scope open; never inlined */
 	SCOPE_NOWAIT = 1u << 3,     /* -EAGAIN instead of waiting for room in the scope */
 	SCOPE_COPY_LOCALS = 1u << 4 /* scope_local.h: it sees the bindings that the caller sees */
 };
@@ -252,8 +253,11 @@ struct scope_spawn_options {
 };
 
 /**
- * scope_spawn with options.  SCOPE_CONCURRENT offers the task to other workers at once;
- * on one worker it runs at the parent's next checkpoint.
+ * scope_spawn with options.  A service (SCOPE_SERVICE) works for the others of its scope: when
+ * these and the owner's block have ended, close cancels the services one at a time, the last
+ * spawned first, each joined before the next; a cancel or an error ends them with all others.
+ * scope_wait_until does not wait for them.  SCOPE_CONCURRENT offers the task to other workers at
+ * once; on one worker it runs at the parent's next checkpoint.
  *
  * options  NULL: as scope_spawn; read only during the call, the name until the task ended
  * Thread safety: any task of the run.
@@ -527,6 +531,37 @@ SCOPE_API int scope_soft_end(void);
  *   -ENOTCONN   not called from a task
  */
 SCOPE_API int scope_within(int64_t timeout_ns, scope_task_fn *fn, void *arg);
+
+/**
+ * Spawns a task and waits until it calls scope_started: until a server listens, a file is
+ * open.  From then on it is a task of the scope like any other.  What goes wrong before is told
+ * the caller and is no error of the scope.  If the caller is cancelled meanwhile, the task is
+ * cancelled and waited for; one that had started by then goes on, and this returns 0.
+ *
+ * Cancellation point.
+ * Thread safety: any task of the run.
+ * Cost: one allocation and a park.
+ * Returns 0, else the task has ended, or never ran, and `arg` is the caller's again: what the task
+ * returned instead of starting, or
+ *   -ENOTCONN   not called from a task
+ *   -ECANCELED  the place or `s` is or was cancelled
+ *   -ENOMSG     the task returned 0 and had not started
+ *   -ENOMEM     no memory; also an error of the scope; or no stack
+ *   -ESTALE     the scope is closed
+ */
+SCOPE_API int scope_start(struct scope *s, scope_task_fn *fn, void *arg);
+
+/**
+ * Tells who called scope_start that the running task, which that began, is ready.
+ *
+ * Thread safety: the started task itself, not those that it spawned.
+ * Returns 0, else
+ *   -ENOTCONN   not called from a task
+ *   -EPERM      the task was not begun by scope_start
+ *   -EALREADY   it has called this before
+ *   -ECANCELED  nobody waits any more: the caller of scope_start was cancelled, so is this task
+ */
+SCOPE_API int scope_started(void);
 
 /* ---- scopes in objects ------------------------------------------------------------- */
 

@@ -27,6 +27,8 @@
  *   [monitor.nudge] add_sc(monitor) after the reason -> fence_sc, load_acq(monitor) before
  *                   the monitor looks for reasons; it waits only while the word is unchanged
  *   [monitor.signal] handler cas_acqrel(signals) -> monitor load_acq(signals)
+ *   [guest.gate]    or_rel(gate) when a run is set up, sub_acqrel(gate) of each guest that leaves
+ *                   -> cas_acqrel(gate) of who enters, load_acq(gate) of who ends the run
  *   [thread.known]  creator store_rel(known) after the handle -> load_acq(known) of who
  *                   wants to signal the thread
  *   [sched.inside]  sub_acqrel(inside) of a worker after its last signal -> load_acq(inside)
@@ -200,6 +202,16 @@ void sc_alarm_disarm(struct sc_alarm *alarm);
 /* Fires what is due in this wheel; true if something was. */
 int sc_timers_poll(struct sc_timers *timers, int64_t now);
 int64_t sc_timers_next(int exact);
+
+/* ---- threads that are no workers: guest.c ---- */
+
+/* What a run consists of stays until leave; false: there is no run, or it is ending. */
+int sc_guest_enter(void);
+void sc_guest_leave(void);
+/* For start.c. */
+void sc_guest_open(void);
+void sc_guest_close(void);
+void sc_guest_forked(void);
 
 /* Internal to sched/: pick.c */
 void sc_enqueue(struct sc_worker *worker, struct sc_item *item);

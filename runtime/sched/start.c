@@ -23,6 +23,7 @@ static void expose_handler(void)
 static void leave_run(void)
 {
 	sc_self_tls = &sc_worker_none;
+	sc_guest_forked();
 }
 
 static int init_deque(struct sc_worker *worker)
@@ -187,6 +188,7 @@ int sc_sched_run(unsigned workers, struct sc_strand *root)
 	sc_sched.workers[0].next = &root->item;
 	sc_sched.workers[0].thread = sc_os.thread_self();
 	sc_sched.workers[0].known = 1;
+	sc_guest_open();
 	rc = sc_monitor_start();
 	if (rc < 0)
 		goto fail_expose;
@@ -202,6 +204,7 @@ int sc_sched_run(unsigned workers, struct sc_strand *root)
 	for (i = 1; i <= started; i++)
 		sc_os.thread_join(&sc_sched.workers[i].thread);
 fail_expose:
+	sc_guest_close();
 	sc_os_expose_uninstall();
 fail_sigstack:
 	sc_os_sigstack_uninstall();

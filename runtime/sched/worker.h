@@ -97,6 +97,8 @@ enum sc_reason {
 	SC_IN_NEXT,  /* the scope whose results are waited for */
 	SC_IN_EXIT,  /* the scope whose on_exit another task is in */
 	SC_IN_SIGNAL,  /* the number of the signal */
+	SC_IN_PARK,  /* the parker */
+	SC_IN_START, /* the function that is to start */
 	SC_REASONS
 };
 

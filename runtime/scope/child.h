@@ -25,9 +25,14 @@ SC_INLINE struct sc_between *sc_between(struct sc_scope *s)
  * close it, as sc_task_of; 0: nobody, in between. */
 void sc_hang(struct sc_worker *worker, struct sc_scope *s, struct sc_scope *parent, uintptr_t owner,
 	     const void *site);
-/* Nothing is left in s: takes it out of the tree; what it would return is its parent's.  A parent
- * that waits for OWNER_IN to end, by the end of a unit, or NULL. */
+/* Nothing is left in s: what its close returns.  A hit from above goes to the parent. */
+int sc_conclude(struct sc_scope *s);
+/* ... takes it out of the tree.  The parent, if that waits for the end of a unit; else NULL. */
+struct sc_scope *sc_take_down(struct sc_scope *s);
+/* Both; what its close would have returned is the parent's error. */
 struct sc_scope *sc_pass_up(struct sc_scope *s);
+/* One service more or less in s; -ENOMEM. */
+int sc_count_service(struct sc_scope *s, int change);
 void sc_between_free(struct sc_between *between);
 
 #endif

@@ -112,39 +112,71 @@ static struct sc_extra *locked_extra(struct sc_scope *s)
 	return extra;
 }
 
-int scope_defer(struct scope *public, scope_task_fn *fn, void *arg)
+/* Before the owner adds something.  A scope in an object is entered, for its parent may close it
+ * at any time. */
+static int begin(const char *what, struct sc_scope *s)
 {
-	struct sc_scope *s = sc_view(public);
-	int rc = check_owner("scope_defer of", s);
-	struct sc_extra *extra;
+	int rc = check_owner(what, s);
+
+	if (rc == 0 && sc_is_object(s) && sc_object_enter(s) < 0)
+		return -ESTALE;
+	return rc;
+}
+
+static void end(struct sc_scope *s)
+{
+	if (sc_is_object(s))
+		sc_object_leave(s);
+}
+
+static int add_call(struct sc_scope *s, scope_task_fn *fn, void *arg, const void *site)
+{
+	struct sc_extra *extra = locked_extra(s);
 	struct sc_task *call;
 
-	if (rc < 0)
-		return rc;
-	extra = locked_extra(s);
 	call = extra ? sc_os.alloc(sizeof *call) : NULL;
 	if (!call)
 		return -ENOMEM;
 	*call = (struct sc_task){0};
-	call->slot = (struct sc_slot){fn, __builtin_return_address(0), arg, s};
+	call->slot = (struct sc_slot){fn, site, arg, s};
 	call->item.next = (struct sc_item *)extra->deferred;
 	extra->deferred = call;
 	return 0;
 }
 
-void *scope_alloc(struct scope *public, size_t size)
+int scope_defer(struct scope *public, scope_task_fn *fn, void *arg)
 {
 	struct sc_scope *s = sc_view(public);
-	struct sc_memory *piece;
-	struct sc_extra *extra;
+	int rc = begin("scope_defer of", s);
 
-	if (check_owner("scope_alloc of", s) < 0 || size > SIZE_MAX / 2)
-		return NULL;
-	extra = locked_extra(s);
+	if (rc < 0)
+		return rc;
+	rc = add_call(s, fn, arg, __builtin_return_address(0));
+	end(s);
+	return rc;
+}
+
+static void *add_memory(struct sc_scope *s, size_t size)
+{
+	struct sc_extra *extra = locked_extra(s);
+	struct sc_memory *piece;
+
 	piece = extra ? sc_os.alloc(sizeof *piece + size) : NULL;
 	if (!piece)
 		return NULL;
 	piece->next = extra->memory;
 	extra->memory = piece;
 	return piece + 1;
+}
+
+void *scope_alloc(struct scope *public, size_t size)
+{
+	struct sc_scope *s = sc_view(public);
+	void *memory;
+
+	if (size > SIZE_MAX / 2 || begin("scope_alloc of", s) < 0)
+		return NULL;
+	memory = add_memory(s, size);
+	end(s);
+	return memory;
 }

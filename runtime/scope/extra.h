@@ -10,6 +10,7 @@
 #include "scope/tree.h"
 
 struct record;
+struct sc_entry;
 struct sc_joiner;
 struct sc_memory;
 
@@ -21,6 +22,8 @@ struct sc_extra {
 	uint32_t abandoned;   /* its owner left it open: nobody sees its result */
 	uint32_t failed;      /* lock: an error was not left alone by its policy */
 	struct sc_joiner *joiner; /* const after open; JOINED */
+	struct sc_entry *entry;   /* lock: the scope; what rights to it name, ref.c */
+	int64_t services;         /* lock: the scope; below it now */
 	struct sc_task *deferred; /* item.next: the call before */
 	struct sc_memory *memory; /* of scope_alloc, the last piece first */
 	struct sc_task stand_in;  /* closes the scope if its owner left it open */

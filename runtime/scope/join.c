@@ -103,7 +103,7 @@ static struct sc_task *task_for(const struct sc_slot *slot)
 	return task;
 }
 
-static int queue_slot(const struct sc_slot *slot)
+int sc_queue_slot(const struct sc_slot *slot, void (*drop)(void *arg))
 {
 	struct sc_task *task = task_for(slot);
 
@@ -111,8 +111,9 @@ static int queue_slot(const struct sc_slot *slot)
 		sc_failed(slot->scope, -ENOMEM, 0, slot->site, "no memory to queue a task");
 		return -ENOMEM;
 	}
+	task->drop = drop;
 	if (sc_is_joined(slot->scope))
-		return sc_joiner_spawn(task, 0);
+		return sc_joiner_spawn(task, sc_self()->cur ? 0 : SCOPE_NOWAIT);
 	sc_accept(task);
 	return 0;
 }
@@ -141,7 +142,7 @@ int sc_push(struct sc_worker *worker, const struct sc_slot *slot)
 		rewind_deque(worker);
 		top = worker->bottom.top;
 		if (top == end)
-			return queue_slot(slot);
+			return sc_queue_slot(slot, NULL);
 	}
 	sc_push_at(worker, top, slot->scope, slot->fn, slot->arg, slot->site);
 	if (sc_seeded()) {
@@ -168,6 +169,18 @@ int sc_push(struct sc_worker *worker, const struct sc_slot *slot)
 	return 0;
 }
 
+static int spawn(struct sc_worker *worker, const struct sc_slot *slot)
+{
+	struct sc_scope *s = slot->scope;
+	int rc = sc_refused(worker, s);
+
+	if (rc < 0)
+		return rc;
+	if (sc_untag(worker->cur) == s)
+		return sc_push(worker, slot);
+	return sc_queue_slot(slot, NULL);
+}
+
 int sc_spawn_slow(struct sc_scope *s, scope_task_fn *fn, void *arg, const void *site)
 {
 	struct sc_worker *worker = sc_self();
@@ -176,12 +189,11 @@ int sc_spawn_slow(struct sc_scope *s, scope_task_fn *fn, void *arg, const void *
 
 	if (worker->cur == 0)
 		return -ENOTCONN;
-	rc = sc_refused(worker, s);
-	if (rc < 0)
-		return rc;
-	if (sc_untag(worker->cur) == s)
-		return sc_push(worker, &slot);
-	return queue_slot(&slot);
+	if (!sc_begin_use(s))
+		return -ESTALE;
+	rc = spawn(worker, &slot);
+	sc_end_use(s);
+	return rc;
 }
 
 /* ---- the end of a unit ------------------------------------------------------------------- */

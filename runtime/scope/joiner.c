@@ -66,7 +66,7 @@ static int enter(struct sc_scope *s, size_t count, int may_wait)
 	if (rc < 0)
 		return rc;
 	/* It may have been cancelled meanwhile. */
-	rc = sc_joiner(s)->max_tasks ? sc_refused(sc_self(), s) : 0;
+	rc = may_wait && sc_joiner(s)->max_tasks ? sc_refused(sc_self(), s) : 0;
 	if (rc < 0)
 		sc_limit_leave(s, count);
 	return rc;

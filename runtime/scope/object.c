@@ -11,6 +11,7 @@
  */
 #include "scope/child.h"
 #include "scope/extra.h"
+#include "scope/ref.h"
 #include <errno.h>
 
 struct sc_lock sc_lineage;
@@ -91,6 +92,12 @@ static struct sc_scope *first_below(struct sc_scope *s, enum kind kind, int *out
 	return NULL;
 }
 
+/* lock: s.  Of very many scopes below it hardly one is a service. */
+static int has_services(struct sc_scope *s)
+{
+	return (sc_state(s) & SC_EXTRA) && s->extra->services > 0;
+}
+
 /* The scope below s to be closed next, which is claimed and cancelled.  Services come first, the
  * youngest of them before the others: who came last is first in the list.  NULL: none; then
  * *out_busy says whether there are such that end by themselves. */
@@ -102,7 +109,7 @@ static struct sc_scope *claim(struct sc_scope *s, int *out_busy)
 	*out_busy = 0;
 	sc_lock_take(&sc_lineage);
 	sc_scope_lock(s);
-	child = first_below(s, SERVICE, out_busy);
+	child = has_services(s) ? first_below(s, SERVICE, out_busy) : NULL;
 	if (!child && !*out_busy)
 		child = first_below(s, OBJECT, out_busy);
 	if (child && !(sc_state(child) & SC_PARENT_IN)) {
@@ -116,8 +123,7 @@ static struct sc_scope *claim(struct sc_scope *s, int *out_busy)
 	return child;
 }
 
-/* Nothing is left in s: what it would return.  A hit from above goes to the parent. */
-static int conclude(struct sc_scope *s)
+int sc_conclude(struct sc_scope *s)
 {
 	int rc;
 
@@ -129,8 +135,7 @@ static int conclude(struct sc_scope *s)
 	return rc;
 }
 
-/* The parent, if it waits for that and hears of it by the end of a unit; else NULL. */
-static struct sc_scope *take_down(struct sc_scope *s)
+struct sc_scope *sc_take_down(struct sc_scope *s)
 {
 	uint32_t both = SC_OWNER_IN | SC_PARENT_IN;
 	struct sc_scope *waits = NULL;
@@ -138,6 +143,8 @@ static struct sc_scope *take_down(struct sc_scope *s)
 	sc_lock_take(&sc_lineage);
 	if ((sc_state(s) & both) == both)
 		waits = sc_untag(s->parent);
+	if (kind_of(s) == SERVICE)
+		sc_count_service(sc_untag(s->parent), -1);
 	sc_unlink(s);
 	sc_lock_drop(&sc_lineage);
 	at_sub_rlx(&live, 1);
@@ -148,11 +155,34 @@ static struct sc_scope *take_down(struct sc_scope *s)
 
 struct sc_scope *sc_pass_up(struct sc_scope *s)
 {
-	int rc = conclude(s);
+	int rc = sc_conclude(s);
 
 	if (rc != 0 && (rc != -ECANCELED || (sc_state(s) & SC_FAILED)))
 		sc_pass_error(s, rc, sc_untag(s->parent));
-	return take_down(s);
+	return sc_take_down(s);
+}
+
+int sc_object_hold(struct sc_scope *s)
+{
+	int64_t seen = at_load_rlx(&s->count);
+
+	while (seen >= 0)
+		if (at_cas_rlx(&s->count, &seen, seen + 1))
+			return 1;
+	return 0;
+}
+
+void sc_end_use(struct sc_scope *s)
+{
+	if (sc_is_object(s))
+		sc_unhold(s);
+}
+
+static int seal_off(struct sc_scope *s)
+{
+	int64_t none = 0;
+
+	return at_cas_acqrel(&s->count, &none, SC_SEALED); /* [scope.count] */
 }
 
 /* Closed with its parent, which hears of everything (H2).  Its memory may be gone as soon as an
@@ -193,11 +223,15 @@ struct sc_scope *sc_left_to_join(struct sc_scope *top)
 			if (busy || !sc_all_ended(s))
 				continue;
 		}
+		if (!sc_rights_end(s))
+			continue; /* spawned by one */
 		/* What it does after its members, another does where its owner may be gone. */
 		if (sc_is_object(s) && (sc_state(s) & SC_EXTRA) && sc_winds_up(s)) {
 			sc_send_stand_in(s);
 			return s;
 		}
+		if (sc_is_object(s) && !seal_off(s))
+			continue;
 		if (s == top)
 			return NULL;
 		below = s;
@@ -226,7 +260,7 @@ int sc_object_enter(struct sc_scope *s)
 }
 
 /* waits: a parent whose unit the use was, or NULL. */
-static void end_use(struct sc_scope *waits)
+static void tell(struct sc_scope *waits)
 {
 	struct sc_strand *woken = waits ? sc_units_end(waits, 1) : NULL;
 
@@ -242,7 +276,7 @@ void sc_object_leave(struct sc_scope *s)
 	if (at_and_rlx(&s->state, ~(uint32_t)(SC_OWNER_IN | SC_PARENT_IN)) & SC_PARENT_IN)
 		waits = sc_untag(s->parent);
 	sc_lock_drop(&sc_lineage);
-	end_use(waits);
+	tell(waits);
 }
 
 static void publish_late(struct sc_worker *worker, struct sc_strand *strand)
@@ -279,14 +313,14 @@ int sc_close_object(struct sc_worker *worker, struct sc_scope *s)
 	if (rc < 0)
 		return rc;
 	sc_join(s);
-	rc = conclude(s);
+	rc = sc_conclude(s);
 	if (rc != 0)
 		sc_keep_error(s, rc);
 	if (rc == -ECANCELED)
 		sc_look_again(sc_self());
-	waits = take_down(s);
+	waits = sc_take_down(s);
 	sc_set_closed(s, sc_state(s));
-	end_use(waits);
+	tell(waits);
 	return rc;
 }
 

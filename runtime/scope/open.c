@@ -113,11 +113,12 @@ static int open_in(struct sc_scope *s, struct sc_scope *parent, const struct sco
 		return -ENOTCONN;
 	sc_check_open("scope_open_in below", parent);
 	s->state = 0;
-	if (sc_state(parent) & SC_CLOSED)
+	if ((sc_state(parent) & SC_CLOSED) || !sc_begin_use(parent))
 		return not_opened(s, -ESTALE);
 	rc = prepare(worker, s, options);
 	if (rc == 0)
 		sc_hang(worker, s, parent, sc_task_of(worker->cur), site);
+	sc_end_use(parent);
 	return rc;
 }
 

@@ -382,20 +382,12 @@ static int spawn_each(struct sc_scope *s, scope_task_fn *fn, void *base, size_t 
 	return sc_joiner_spawn_all(s, tasks, count);
 }
 
-int scope_spawn_n(struct scope *public, scope_task_fn *fn, void *base, size_t stride, size_t count)
+SC_INLINE int spawn_n(struct sc_worker *worker, struct sc_scope *s, scope_task_fn *fn, void *base,
+		      size_t stride, size_t count, const void *site)
 {
-	struct sc_worker *worker = sc_self();
-	struct sc_scope *s = sc_view(public);
-	const void *site = __builtin_return_address(0);
 	struct sc_range *tasks;
-	size_t bytes;
-	int rc;
+	int rc = sc_refused(worker, s);
 
-	if (worker->cur == 0)
-		return -ENOTCONN;
-	if (__builtin_mul_overflow(stride, count, &bytes))
-		return -EINVAL;
-	rc = sc_refused(worker, s);
 	if (rc < 0 || count == 0)
 		return rc;
 	if (sc_is_joined(s))
@@ -413,4 +405,22 @@ int scope_spawn_n(struct scope *public, scope_task_fn *fn, void *base, size_t st
 	}
 	sc_failed(s, -ENOMEM, 0, site, "no memory to spawn tasks");
 	return -ENOMEM;
+}
+
+int scope_spawn_n(struct scope *public, scope_task_fn *fn, void *base, size_t stride, size_t count)
+{
+	struct sc_worker *worker = sc_self();
+	struct sc_scope *s = sc_view(public);
+	size_t bytes;
+	int rc;
+
+	if (worker->cur == 0)
+		return -ENOTCONN;
+	if (__builtin_mul_overflow(stride, count, &bytes))
+		return -EINVAL;
+	if (!sc_begin_use(s))
+		return -ESTALE;
+	rc = spawn_n(worker, s, fn, base, stride, count, __builtin_return_address(0));
+	sc_end_use(s);
+	return rc;
 }

@@ -281,7 +281,7 @@ static const char *reason_text(struct sc_strand *strand)
 	static const char *const text[] = {
 		"free",   "running",    "ready",    "in close", "in wait",
 		"asleep", "in offload", "in spawn", "in next",  "in on_exit",
-		"waiting for a signal",
+		"waiting for a signal", "parked", "starting a task",
 	};
 	int woken = sc_wait_outcome(strand) > SC_WAIT_WAITING;
 

@@ -1,5 +1,5 @@
 /* runtime/scope/run.c: scope_run: configuration, the root, interrupts: rules S2, I1-I3, Z1-Z3. */
-#include "scope/tree.h"
+#include "scope/ref.h"
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -226,7 +226,9 @@ static int run_root(scope_task_fn *main_task, void *arg, const struct scope_conf
 	root->slot = (struct sc_slot){run_main, NULL, NULL, &sc_root};
 	root->task = &root_task;
 	root_task = (struct sc_task){.slot = {main_task, NULL, arg, &sc_root}};
+	sc_refs_begin();
 	rc = sc_sched_run(config->workers, root);
+	sc_refs_end();
 	sc_fiber_free(fiber);
 	sc_fiber_fini();
 	return rc;

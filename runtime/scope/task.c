@@ -193,7 +193,10 @@ struct sc_strand *sc_refuse_task(struct sc_slot *slot, struct sc_task *task)
 
 /* ---- spawning with a record -------------------------------------------------------------- */
 
-enum { KNOWN_FLAGS = SCOPE_CONCURRENT | SCOPE_PINNED | SCOPE_NOWAIT | SCOPE_COPY_LOCALS };
+enum {
+	KNOWN_FLAGS = SCOPE_CONCURRENT | SCOPE_PINNED | SCOPE_SERVICE | SCOPE_NOWAIT |
+		      SCOPE_COPY_LOCALS
+};
 
 static int reserved_set(const uint64_t *words, size_t count)
 {
@@ -201,6 +204,12 @@ static int reserved_set(const uint64_t *words, size_t count)
 		if (words[--count])
 			return 1;
 	return 0;
+}
+
+int sc_spawn_options_valid(const struct scope_spawn_options *options)
+{
+	return !options || (!(options->flags & ~(unsigned)KNOWN_FLAGS) &&
+			    !reserved_set(options->reserved, 4));
 }
 
 static int spawn_record(struct sc_worker *worker, struct sc_scope *s, struct sc_task *task,
@@ -211,8 +220,11 @@ static int spawn_record(struct sc_worker *worker, struct sc_scope *s, struct sc_
 
 	if (flags & SCOPE_PINNED)
 		task->pinned = worker;
-	if (joined || (flags & (SCOPE_PINNED | SCOPE_CONCURRENT)) || sc_untag(worker->cur) != s) {
-		if (joined)
+	if (joined || (flags & (SCOPE_PINNED | SCOPE_CONCURRENT | SCOPE_SERVICE)) ||
+	    sc_untag(worker->cur) != s) {
+		if (flags & SCOPE_SERVICE)
+			rc = sc_spawn_service(worker, s, task);
+		else if (joined)
 			rc = sc_joiner_spawn(task, flags);
 		else
 			sc_accept(task);
@@ -265,16 +277,13 @@ static struct sc_task *new_task(const void *arg, size_t copy_size,
 	return task;
 }
 
-static int spawn_with(struct sc_scope *s, scope_task_fn *fn, const void *arg, size_t copy_size,
+static int spawn_with(struct sc_worker *worker, struct sc_scope *s, scope_task_fn *fn,
+		      const void *arg, size_t copy_size,
 		      const struct scope_spawn_options *options, const void *site)
 {
-	struct sc_worker *worker = sc_self();
 	struct sc_task *task;
-	int rc;
+	int rc = sc_refused(worker, s);
 
-	if (worker->cur == 0)
-		return -ENOTCONN;
-	rc = sc_refused(worker, s);
 	if (rc < 0)
 		return rc;
 	task = new_task(arg, copy_size, options);
@@ -288,17 +297,31 @@ static int spawn_with(struct sc_scope *s, scope_task_fn *fn, const void *arg, si
 	return spawn_record(worker, s, task, options ? options->flags : 0);
 }
 
+int sc_spawn_with(struct sc_scope *s, scope_task_fn *fn, const void *arg, size_t copy_size,
+		  const struct scope_spawn_options *options, const void *site)
+{
+	struct sc_worker *worker = sc_self();
+	int rc;
+
+	if (worker->cur == 0)
+		return -ENOTCONN;
+	if (!sc_begin_use(s))
+		return -ESTALE;
+	rc = spawn_with(worker, s, fn, arg, copy_size, options, site);
+	sc_end_use(s);
+	return rc;
+}
+
 int scope_spawn_with(struct scope *public, scope_task_fn *fn, void *arg,
 		     const struct scope_spawn_options *options)
 {
-	if (options &&
-	    ((options->flags & ~(unsigned)KNOWN_FLAGS) || reserved_set(options->reserved, 4)))
+	if (!sc_spawn_options_valid(options))
 		return sc_self()->cur == 0 ? -ENOTCONN : -EINVAL;
-	return spawn_with(sc_view(public), fn, arg, options ? options->copy_size : 0, options,
+	return sc_spawn_with(sc_view(public), fn, arg, options ? options->copy_size : 0, options,
 			  __builtin_return_address(0));
 }
 
 int scope_spawn_copy(struct scope *public, scope_task_fn *fn, const void *value, size_t size)
 {
-	return spawn_with(sc_view(public), fn, value, size, NULL, __builtin_return_address(0));
+	return sc_spawn_with(sc_view(public), fn, value, size, NULL, __builtin_return_address(0));
 }

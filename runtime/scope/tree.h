@@ -98,6 +98,7 @@ enum sc_state {
 /* Limits of the count word: far beyond any number of tasks. */
 #define SC_WAITING  (INT64_C(1) << 62) /* the owner waits in close */
 #define SC_WATCHING (INT64_C(1) << 60) /* the owner waits in scope_wait_until */
+#define SC_SEALED   INT64_MIN          /* in an object: no unit comes any more */
 
 /* The child that runs inlined; `site` carries marks in its top bits, which the next child's
  * site replaces. */
@@ -281,6 +282,8 @@ void sc_resume(struct sc_worker *worker);
 SC_NOINLINE int sc_spawn_slow(struct sc_scope *s, scope_task_fn *fn, void *arg, const void *site);
 /* Makes task, whose slot is filled, a unit of its scope and queues it. */
 void sc_accept(struct sc_task *task);
+/* Queues a task; drop is called if it can't run.  0 or -ENOMEM, which is an error of its scope. */
+int sc_queue_slot(const struct sc_slot *slot, void (*drop)(void *arg));
 /* Whether a spawn into s is to be refused: 0, -ECANCELED (a hit), -ESTALE. */
 int sc_refused(struct sc_worker *worker, struct sc_scope *s);
 /* The end of so many units, the last access to s: a strand to continue or NULL. */
@@ -311,9 +314,8 @@ SC_NOINLINE void sc_leaver_ended(struct sc_scope *s, int rc);
 /* On the worker's own stack: cancels and joins what a task left open (S11). */
 void sc_leak_begin(struct sc_worker *worker, struct sc_strand *strand);
 SC_NOINLINE int sc_leaks_joined(void);
-/* 0 if the running task owns s and s is its place, or s is counted and it may act for it;
- * -EBUSY: it owns s, which is not its place; -ENOTCONN, -ESTALE, -EDEADLK: a member; -EPERM:
- * neither. */
+/* 0 if the running task owns s, which is its place or counted; -EBUSY: it owns s, which is not
+ * its place; -ENOTCONN, -ESTALE, -EDEADLK: a member; -EPERM: neither. */
 int sc_owner_check(struct sc_worker *worker, struct sc_scope *s);
 /* Whether this is the place of a call that the runtime makes for a scope (SC_ASIDE). */
 SC_INLINE int sc_is_aside(struct sc_scope *s)
@@ -341,6 +343,21 @@ int sc_close_object(struct sc_worker *worker, struct sc_scope *s);
 /* The owner begins and stops to use a scope in an object: its parent waits for that. */
 int sc_object_enter(struct sc_scope *s);
 void sc_object_leave(struct sc_scope *s);
+int sc_object_hold(struct sc_scope *s);
+
+/* A task that need not be a member is going to add something to s.  Its owner can't know when a
+ * scope in an object is closed with its parent, so the use is a unit; false: it is closed. */
+SC_INLINE int sc_begin_use(struct sc_scope *s)
+{
+	return !sc_is_object(s) || sc_object_hold(s);
+}
+
+void sc_end_use(struct sc_scope *s);
+
+/* ---- ref.c ---- */
+
+/* Nothing is left in s: no right to it is one any more; false if something came by one. */
+int sc_rights_end(struct sc_scope *s);
 
 /* ---- counted.c ---- */
 
@@ -355,7 +372,13 @@ int sc_owns(struct sc_worker *worker, struct sc_scope *s);
 /* The last access of a task's end to its scope: a strand to continue or NULL. */
 struct sc_strand *sc_counted_ended(struct sc_scope *s, int rc);
 
-/* ---- task.c ---- */
+/* ---- task.c, service.c ---- */
+
+int sc_spawn_options_valid(const struct scope_spawn_options *options);
+int sc_spawn_with(struct sc_scope *s, scope_task_fn *fn, const void *arg, size_t copy_size,
+		  const struct scope_spawn_options *options, const void *site);
+/* Takes over task, which is filled but for its scope: 0, -ENOMEM. */
+int sc_spawn_service(struct sc_worker *worker, struct sc_scope *parent, struct sc_task *task);
 
 void sc_free_task(struct sc_task *task);
 int sc_task_entry(void *arg); /* slot function of a spawn with a record: arg is the task */

@@ -10,7 +10,9 @@
 #include <errno.h>
 #include <string.h>
 
+#include <pthread.h>
 #include <scope.h>
+#include <scope_ref.h>
 #include <scope_observe.h>
 #include <scope_parallel.h>
 
@@ -515,6 +517,111 @@ static int unnamed_in_object(void *arg)
 	CHECK(scope_open_in(&object, &s) == 0);
 	at_store_rlx(&allocs_left, NEVER_FAIL);
 	return scope_close(&s);
+}
+
+static int takes_rights(struct scope *s)
+{
+	struct scope_spawner spawner;
+	struct scope_ref ref;
+
+	at_store_rlx(&allocs_left, 0);
+	CHECK(scope_ref_get(s, &ref) == -ENOMEM);
+	CHECK(scope_spawner_of(s, &spawner) == -ENOMEM);
+	at_store_rlx(&allocs_left, NEVER_FAIL);
+	CHECK(scope_ref_get(s, &ref) == 0);
+	CHECK(scope_spawner_of(s, &spawner) == 0);
+	at_store_rlx(&allocs_left, 0);
+	CHECK(scope_ref_spawn(&ref, never_called, NULL) == -ENOMEM);
+	at_store_rlx(&allocs_left, NEVER_FAIL);
+	/* That was an error of the scope. */
+	CHECK(scope_ref_spawn(&ref, never_called, NULL) == -ECANCELED);
+	return 0;
+}
+
+static int rights(void *arg)
+{
+	static const struct scope_spawn_options service = {.flags = SCOPE_SERVICE};
+	struct scope_spawner spawner;
+	struct scope s, below;
+	int kind;
+
+	(void)arg;
+	scope_open(&s);
+	scope_open(&below);
+	takes_rights(&s);
+	CHECK(scope_close(&below) == 0);
+	CHECK(scope_close(&s) == -ENOMEM);
+	for (kind = 0; kind < 4; kind++) {
+		scope_open(&s);
+		scope_open(&below);
+		CHECK(scope_spawner_of(&s, &spawner) == 0);
+		at_store_rlx(&allocs_left, 0);
+		if (kind == 0)
+			CHECK(scope_spawner_spawn(&spawner, never_called, NULL) == -ENOMEM);
+		else if (kind == 1)
+			CHECK(scope_spawner_spawn_with(&spawner, never_called, NULL, &service) ==
+			      -ENOMEM);
+		else if (kind == 2)
+			CHECK(scope_start(&s, never_called, NULL) == -ENOMEM);
+		if (kind == 3) {
+			at_store_rlx(&allocs_left, 1); /* the task, not its scope */
+			CHECK(scope_spawn_with(&s, never_called, NULL, &service) == -ENOMEM);
+		}
+		at_store_rlx(&allocs_left, NEVER_FAIL);
+		CHECK(scope_close(&below) == 0);
+		CHECK(scope_close(&s) == -ENOMEM);
+	}
+	return 0;
+}
+
+Test(fault, S5_S8_S14_S16_without_memory_enomem)
+{
+	install_faults();
+	cr_assert_eq(run(rights, 1), 0);
+}
+
+static struct scope_ref from_outside;
+
+static void *posts_without_memory(void *done)
+{
+	at_store_rlx(&allocs_left, 0);
+	CHECK(scope_post(&from_outside, never_called, NULL) == -ENOMEM);
+	at_store_rlx(&allocs_left, NEVER_FAIL);
+	/* The first one was an error of the scope. */
+	CHECK(scope_post(&from_outside, never_called, NULL) == -ECANCELED);
+	return done;
+}
+
+static void *calls_without_memory(void *done)
+{
+	at_store_rlx(&allocs_left, 0);
+	CHECK(scope_call(&from_outside, never_called, NULL) == -ENOMEM);
+	at_store_rlx(&allocs_left, NEVER_FAIL);
+	return done;
+}
+
+static int outside_without_memory(void *arg)
+{
+	void *(*thread_main[])(void *) = {posts_without_memory, calls_without_memory};
+	pthread_t thread;
+	struct scope s;
+	int i;
+
+	(void)arg;
+	for (i = 0; i < 2; i++) {
+		scope_open(&s);
+		CHECK(scope_ref_get(&s, &from_outside) == 0);
+		CHECK(pthread_create(&thread, NULL, thread_main[i], NULL) == 0);
+		CHECK(pthread_join(thread, NULL) == 0);
+		CHECK(scope_close(&s) == -ENOMEM);
+	}
+	return 0;
+}
+
+Test(fault, B4_from_outside_without_memory_enomem)
+{
+	install_faults();
+	cr_assert_eq(run(outside_without_memory, 1), 0);
 }
 
 Test(fault, H1_open_in_with_a_name_without_memory_enomem)

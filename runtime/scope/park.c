@@ -1,0 +1,135 @@
+/* runtime/scope/park.c: a task that waits to be woken by whoever knows its parker.
+ *
+ * The parker's lock decides between a permit that is kept and one that is handed over: who
+ * unparks claims the wait under it, and the task takes it when it goes on.  So the strand is in
+ * this very wait while it is claimed, and nobody touches the parker after the task has gone on.
+ */
+#include "scope/tree.h"
+#include <errno.h>
+#include <scope_ref.h>
+
+struct parker {
+	struct sc_lock lock;
+	uint32_t permit;          /* lock */
+	struct sc_strand *waiter; /* lock: is about to park, or parked */
+};
+_Static_assert(sizeof(struct parker) <= sizeof(struct scope_parker), "a parker fits");
+
+static struct parker *view(struct scope_parker *parker)
+{
+	return (struct parker *)parker;
+}
+
+static void publish_park(struct sc_worker *worker, struct sc_strand *strand)
+{
+	int64_t when = sc_card(strand)->alarm.timer.when;
+
+	if (!sc_register(worker, strand, sc_untag(strand->place))) {
+		sc_wait_claim(strand, SC_WAIT_CANCEL);
+	} else if (when != SC_NEVER) {
+		sc_card(strand)->alarm.kind = SC_ALARM_WAKE;
+		sc_alarm_arm(worker, &sc_card(strand)->alarm, when);
+	}
+	if (!sc_wait_commit(strand))
+		sc_ready(strand);
+}
+
+/* Takes a permit, or becomes the waiter: 1. */
+static int begin(struct parker *parker, struct sc_strand *strand, int64_t deadline_ns)
+{
+	int rc = 1;
+
+	sc_lock_take(&parker->lock);
+	if (parker->permit) {
+		parker->permit = 0;
+		rc = 0;
+	} else if (parker->waiter) {
+		rc = -EBUSY;
+	} else if (deadline_ns != SC_NEVER && deadline_ns <= sc_now()) {
+		rc = -ETIMEDOUT;
+	} else {
+		sc_wait_prepare(strand);
+		parker->waiter = strand;
+	}
+	sc_lock_drop(&parker->lock);
+	return rc;
+}
+
+int scope_park_until(struct scope_parker *public, int64_t deadline_ns)
+{
+	struct sc_worker *worker = sc_self();
+	struct parker *parker = view(public);
+	struct sc_strand *strand;
+	struct sc_scope *place;
+	enum sc_wait outcome;
+	int rc;
+
+	if (worker->cur == 0)
+		return -ENOTCONN;
+	rc = sc_check(worker);
+	if (rc < 0)
+		return rc;
+	worker = sc_self();
+	strand = worker->strand;
+	place = sc_untag(worker->cur);
+	rc = begin(parker, strand, deadline_ns);
+	if (rc <= 0)
+		return rc;
+	sc_card(strand)->alarm.timer.when = deadline_ns;
+	sc_card(strand)->alarm.timer.link = NULL;
+	sc_card(strand)->alarm.wheel = worker->index;
+	strand->object = parker;
+	sc_park(worker, SC_IN_PARK, publish_park);
+	outcome = sc_wait_outcome(strand);
+	if (deadline_ns != SC_NEVER && outcome != SC_WAIT_TIMEOUT)
+		sc_alarm_disarm(&sc_card(strand)->alarm);
+	sc_unregister(place);
+	sc_lock_take(&parker->lock);
+	parker->waiter = NULL;
+	sc_lock_drop(&parker->lock);
+	if (outcome == SC_WAIT_EVENT)
+		return 0;
+	if (outcome == SC_WAIT_TIMEOUT)
+		return -ETIMEDOUT;
+	sc_look_again(sc_self());
+	sc_hit(place);
+	return -ECANCELED;
+}
+
+int scope_park(struct scope_parker *parker)
+{
+	return scope_park_until(parker, SC_NEVER);
+}
+
+/* A strand to continue, or NULL. */
+static struct sc_strand *give_permit(struct parker *parker)
+{
+	struct sc_strand *strand, *woken = NULL;
+
+	sc_lock_take(&parker->lock);
+	strand = parker->waiter;
+	if (!strand) {
+		parker->permit = 1;
+	} else {
+		if (sc_wait_claim(strand, SC_WAIT_EVENT))
+			woken = strand;
+		if (sc_wait_outcome(strand) == SC_WAIT_EVENT)
+			parker->waiter = NULL;
+		else
+			parker->permit = 1; /* cancelled or too late: it takes the next */
+	}
+	sc_lock_drop(&parker->lock);
+	return woken;
+}
+
+void scope_unpark(struct scope_parker *public)
+{
+	int guest = sc_self()->cur == 0 && sc_guest_enter();
+	/* Outside a run nobody waits. */
+	struct sc_strand *woken = give_permit(view(public));
+
+	if (woken)
+		sc_ready(woken);
+	if (guest)
+		sc_guest_leave();
+}
