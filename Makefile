@@ -232,7 +232,8 @@ $(MODELS): %: %.o $(BUILD)/model/main.o
 # The whole runtime: files that the model does not include, with the simulation's clock and
 # thread-local.  Left out is what only a program needs.
 MODEL_RUNTIME := $(patsubst runtime/%.c,$(BUILD)/model/rt/%.o,\
-	$(filter-out %/errno.c %/fast_leak.c %/parallel.c %/observe.c %/sanitizer.c,$(wildcard \
+	$(filter-out %/errno.c %/fast_leak.c %/parallel.c %/observe.c %/sanitizer.c \
+	%/survey.c %/dump.c,$(wildcard \
 	$(patsubst %,runtime/%/*.c,deque fiber sched scope))))
 
 $(BUILD)/model/rt/%.o: runtime/%.c Makefile

@@ -65,7 +65,7 @@ typedef void scope_report_fn(const char *text, size_t length, void *arg);
 
 enum scope_run_flags {
 	SCOPE_VIRTUAL_CLOCK = 1u << 0,   /* time jumps to the next deadline when all wait */
-	SCOPE_NO_SIGNALS = 1u << 1,      /* leave SIGINT and SIGTERM alone */
+	SCOPE_NO_SIGNALS = 1u << 1,      /* leave SIGINT, SIGTERM, SIGQUIT alone */
 	SCOPE_DETECT_DEADLOCK = 1u << 2, /* all parked, nothing to wait for: -EDEADLK */
 	SCOPE_UNGUARDED_STACKS = 1u << 3 /* allow stacks without guards when guards run out */
 };
@@ -107,7 +107,8 @@ struct scope_config {
  * (continues a task, runs a checkpoint) for kill_after_ns while the run lasts.  Without
  * `out_signal` the signal that was seen is raised again, with its old disposition, before this
  * returns.
- * While it runs the two signals are blocked in the workers, so a task that starts a program
+ * SIGQUIT has what scope_dump writes reported, and the program goes on.
+ * While it runs the three signals are blocked in the workers, so a task that starts a program
  * unblocks them there.
  *
  * config   NULL: all defaults; read only during the call

@@ -1,4 +1,4 @@
-/* scope_observe.h: counters of the running program. */
+/* scope_observe.h: what the running program does: its tasks, its counters. */
 #ifndef SCOPE_OBSERVE_H
 #define SCOPE_OBSERVE_H
 
@@ -32,6 +32,35 @@ struct scope_stats {
  *   -EINVAL    out_stats is NULL
  */
 SCOPE_API int scope_stats_get(struct scope_stats *out_stats);
+
+enum scope_dump_format { SCOPE_DUMP_TEXT = 0, SCOPE_DUMP_JSON = 1 };
+
+/**
+ * Writes what every task of the run does: where it was spawned, what it waits for and for how
+ * long, the scopes it has open with their deadlines and cancels, and where running ones are.  Takes
+ * no lock that a task may hold and stops nobody, so it works while tasks are stuck; what moves
+ * meanwhile may be shown as it was or is, or left out.  Unstarted tasks have no line: the scopes
+ * that wait for them count them.  SIGQUIT (Ctrl-\) has the same written to the reporter.
+ *
+ * SCOPE_DUMP_TEXT has a line for each task, below that of the task that spawned it, then one for
+ * each of its open scopes, then the frames of one that runs.  SCOPE_DUMP_JSON is an object: now_ns,
+ * workers, left_out (for want of memory), `tree`, `abandoned` (functions of abandoned calls).  Each
+ * item of `tree` has `id`, `in` (the id of what holds it, 0: nothing) and `site`; a task also
+ * `task` (its name), `state`, and as far as they apply `scope` (the id of its youngest), worker,
+ * for_ns, until_ns, call, stack_bytes, frames; a scope also `scope` (its name), and left,
+ * cancelled, shielded, code, deadline_ns.
+ *
+ * fd  is written to with write(2), which blocks the worker if it blocks
+ * Thread safety: any task of the run; one dump at a time.
+ * Cost: microseconds a task, 100 bytes of memory a task.
+ * Returns 0, else
+ *   -ENOTCONN  not called from a task
+ *   -EINVAL    unknown format; nothing was written
+ *   -EBADF     fd can't be written to; nothing was written
+ *   -EIO       another error of write; the rest was not written
+ *   -EBUSY     another dump is being written; nothing was
+ */
+SCOPE_API int scope_dump(int fd, enum scope_dump_format format);
 
 #ifdef __cplusplus
 }

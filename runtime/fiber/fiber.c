@@ -230,6 +230,11 @@ int sc_fiber_overflowed(const struct sc_fiber *running, const void *address, con
 	return end < low && at < low && at + REACH > end;
 }
 
+void sc_fiber_each(void (*each)(void *arg, struct sc_fiber *fiber), void *arg)
+{
+	sc_stack_each(each, arg);
+}
+
 uint64_t sc_fiber_live(void)
 {
 	struct sc_fiber_pool *pool;

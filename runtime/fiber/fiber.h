@@ -97,6 +97,11 @@ struct sc_fiber *sc_fiber_of_guard(const void *address);
  * guard is recognised by sp, wherever below it faulted.  Async-signal-safe. */
 int sc_fiber_overflowed(const struct sc_fiber *running, const void *address, const void *sp);
 
+/* Calls each(arg, fiber) for every stack there is, in use or not, of those with an own mapping for
+ * sixteen: without a lock or an order, so that one made meanwhile may be left out, not be set up
+ * yet, or be no address at all. */
+void sc_fiber_each(void (*each)(void *arg, struct sc_fiber *fiber), void *arg);
+
 /* Fibers that are neither in a pool nor in the shared list; exact while nothing moves. */
 uint64_t sc_fiber_live(void);
 /* Stacks made in this run: the most that were ever needed at once, pools included. */

@@ -360,3 +360,21 @@ struct sc_fiber *sc_stack_of_guard(const void *address)
 	}
 	return NULL;
 }
+
+/* ---- reports ---- */
+
+void sc_stack_each(void (*each)(void *arg, struct sc_fiber *fiber), void *arg)
+{
+	unsigned count = at_load_rlx(&stacks.region_count), i;
+	size_t slot;
+
+	for (i = 0; i < OWN_SLOTS; i++) {
+		struct sc_fiber *fiber = at_load_rlx(&stacks.own[i]);
+
+		if (fiber)
+			each(arg, fiber);
+	}
+	for (i = 0; i < count; i++)
+		for (slot = 0; slot < at_load_rlx(&stacks.region[i].used); slot++)
+			each(arg, fiber_in(&stacks.region[i], slot));
+}

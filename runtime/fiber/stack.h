@@ -26,5 +26,6 @@ struct sc_fiber *sc_stack_new(size_t usable);
 void sc_stack_free(struct sc_fiber *fiber);
 
 struct sc_fiber *sc_stack_of_guard(const void *address);
+void sc_stack_each(void (*each)(void *arg, struct sc_fiber *fiber), void *arg);
 
 #endif

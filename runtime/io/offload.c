@@ -50,12 +50,9 @@ static enum sc_call_state cancelled(struct sc_call *call,
 				    const struct scope_offload_options *options)
 {
 	int interrupts = options->mode == SCOPE_OFFLOAD_INTERRUPT, cut = 1;
-	struct sc_worker *worker = sc_self();
 	enum sc_call_state state;
 
-	/* A cancel that is alone in its scope moved no epoch: look again next time. */
-	worker->strand->epoch--;
-	sc_poke(worker);
+	sc_look_again(sc_self());
 	state = sc_pool_cancel(call, options->mode == SCOPE_OFFLOAD_ABANDON);
 	if (state == SC_CALL_RUNNING) {
 		if (interrupts)

@@ -31,14 +31,16 @@ static struct {
 	/* lock.  Strays are not counted. */
 	unsigned queued, idle, threads, orphans;
 	int stopping;
-	SC_WORD(uint32_t) work; /* futex: moves when a call is queued */
-	SC_WORD(uint32_t) left; /* futex: moves when a thread has ended */
+	/* lock.  Futexes: a word that was read under the lock has moved if there is news. */
+	SC_WORD(uint32_t) work; /* a call was queued */
+	SC_WORD(uint32_t) left; /* a thread has ended */
 	int eintr;              /* lock: the signal that interrupts was taken */
 } pool;
 
+/* lock */
 static void move(SC_WORD(uint32_t) *word)
 {
-	at_store_rel(word, *word + 1); /* [pool.work] [pool.left] */
+	at_store_rlx(word, *word + 1);
 }
 
 /* ---- the queue: under the lock ------------------------------------------------------------- */
@@ -105,7 +107,7 @@ static struct sc_call *next_call(struct thread *self)
 	struct sc_call *call;
 
 	while (!pool.first) {
-		uint32_t word = at_load_acq(&pool.work); /* [pool.work] */
+		uint32_t word = at_load_rlx(&pool.work);
 
 		if (self->stray || pool.stopping || sc_os.now() >= until)
 			return NULL;
@@ -221,6 +223,7 @@ static int start_thread(void)
 
 static void pool_stop(void);
 static void send_signals(void);
+static size_t list_orphans(const void **fns, size_t most);
 
 /* No thread is there and none can be had: nobody will run what waits.  True if `own`, whose
  * strand is not parked yet, is among that; the others' tasks are woken. */
@@ -262,6 +265,7 @@ int sc_pool_submit(struct sc_call *call)
 
 	at_store_rlx(&sc_run.at_end, pool_stop);
 	at_store_rlx(&sc_run.look, send_signals);
+	at_store_rlx(&sc_run.orphans, list_orphans);
 	sc_lock_take(&pool.lock);
 	if (call->by_signal && !pool.eintr) {
 		rc = sc_os_eintr_install();
@@ -336,6 +340,23 @@ void sc_pool_interrupt(struct sc_call *call)
 	send_signals();
 }
 
+static size_t list_orphans(const void **fns, size_t most)
+{
+	struct thread *thread;
+	size_t count = 0;
+
+	sc_lock_take(&pool.lock);
+	for (thread = pool.all; thread; thread = thread->next) {
+		if (!thread->call || thread->call->state != SC_CALL_ABANDONED)
+			continue;
+		if (count < most)
+			fns[count] = (const void *)thread->call->fn;
+		count++;
+	}
+	sc_lock_drop(&pool.lock);
+	return count;
+}
+
 /* ---- the end of a run ---------------------------------------------------------------------- */
 
 /* No task is left: all calls have ended or are abandoned. */
@@ -350,7 +371,7 @@ static void pool_stop(void)
 	pool.stopping = 1;
 	move(&pool.work);
 	while (pool.threads > 0) {
-		uint32_t word = at_load_acq(&pool.left); /* [pool.left] */
+		uint32_t word = at_load_rlx(&pool.left);
 		int64_t limit = pool.threads > pool.orphans ? SC_NEVER : until;
 
 		if (sc_os.now() >= limit)

@@ -7,12 +7,6 @@
  * All changes are made under the pool's lock.  Whoever makes a call DONE or REFUSED claims the
  * wait of its strand under that lock too; a strand whose wait was claimed by a cancel takes the
  * lock before it goes on.  So a claim never meets another wait of the strand.
- *
- * Memory order
- *   [pool.work]  store_rel(work) after a call was queued, under the lock -> load_acq(work) of a
- *                thread before it looks at the queue for the last time and waits
- *   [pool.left]  store_rel(left) of a thread that ends, under the lock -> load_acq(left) of who
- *                waits for threads to end
  */
 #ifndef SC_IO_POOL_H
 #define SC_IO_POOL_H
@@ -53,8 +47,5 @@ void sc_pool_interrupt(struct sc_call *call);
 
 /* Prepares another wait of the strand for the end of the call: false if it has ended. */
 int sc_pool_wait_again(struct sc_call *call);
-
-/* The running calls of the pool, abandoned ones too: for reports. */
-void sc_pool_each(void (*each)(void *arg, const struct sc_call *call), void *arg);
 
 #endif

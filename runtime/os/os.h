@@ -2,6 +2,11 @@
  *
  * All of it goes through one table, so that the simulation and the fault tests can
  * replace it before scope_run.  errno becomes a negative result here and nowhere else.
+ *
+ * Memory order
+ *   [os.where]  store_rel(state, ASKED) after the question -> load_acq of the handler; its
+ *               store_rel(state, ANSWERED) after the answer -> load_acq of who asks.  Who gives
+ *               up and who answers decide by cas_acqrel(state) which of them it is.
  */
 #ifndef SC_OS_OS_H
 #define SC_OS_OS_H
@@ -70,10 +75,28 @@ size_t sc_os_address_limit(void);
 /* write(2) to stderr, whole. */
 void sc_os_write_stderr(const char *text, size_t length);
 
+/* Copies memory that may not be there, or that others are writing to.  0 or -EFAULT. */
+int sc_os_peek(void *to, const void *from, size_t size);
+/* write(2), whole.  0 or -errno. */
+int sc_os_write(int fd, const char *text, size_t length);
+
 /* `child` runs in every process forked from now on, before fork returns there; once. */
 void sc_os_fork_install(void (*child)(void));
 
 /* ---- signals (os/signal.c) ---- */
+
+/* Where a thread is: the instruction it runs, then return addresses as far as frame pointers lead
+ * within [low, high), which the caller sets: the bounds of the stack that it may be on. */
+enum { SC_FRAMES = 24 };
+struct sc_frames {
+	uintptr_t low, high;
+	uintptr_t sp;
+	unsigned count;
+	const void *pc[SC_FRAMES];
+};
+/* Of a thread that takes the signal below.  0; -ETIMEDOUT if it does not answer in 100 ms. */
+int sc_os_where(struct sc_thread thread, struct sc_frames *out);
+
 
 /* The real-time signal that thread_signal sends. */
 int sc_os_expose_signal(void);
@@ -97,13 +120,13 @@ void sc_os_sigstack_uninstall(void);
 int sc_os_fault_install(void (*handler)(const void *address, const void *sp));
 void sc_os_fault_uninstall(void);
 
-/* SIGINT and SIGTERM call `handler(signal)` in signal context, on whatever thread; the old
- * dispositions are kept.  Workers block both.  Uninstall is for a thread that does: one that came
+/* SIGINT, SIGTERM and SIGQUIT call `handler(signal)` in signal context, on whatever thread; the old
+ * dispositions are kept.  Workers block them.  Uninstall is for a thread that does: one that came
  * and found no thread to take it reaches the handler before the old dispositions are back.  A
  * handler that was entered before and answers 0 after it has the signal raised again. */
 int sc_os_interrupt_install(int (*handler)(int signal));
 void sc_os_interrupt_uninstall(void);
-/* Blocks or unblocks SIGINT and SIGTERM in the calling thread. */
+/* Blocks or unblocks them in the calling thread. */
 void sc_os_interrupt_block(int block);
 /* `signal`, 1 .. SC_OS_SIGNALS - 1, calls `handler(signal)`, the same for all of them, as an
  * interrupt does its own.  0 or -errno: -EINVAL if it is none that a handler can have. */

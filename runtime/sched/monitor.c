@@ -5,6 +5,7 @@
  * and wakes a sleeper if work is left.  When all are asleep it sleeps too.
  */
 #include "sched/sched.h"
+#include <signal.h>
 
 #define TICK_NS INT64_C(10000000)
 
@@ -118,11 +119,26 @@ static void deliver_arrivals(uint32_t *seen)
 	sc_hooks.arrived();
 }
 
+/* Signals that come during a dump ask for one more. */
+static void dump(uint32_t *seen)
+{
+	uint32_t asked = at_load_rlx(&sc_sched.dumps);
+
+	if (*seen != asked)
+		sc_hooks.dump();
+	*seen = asked;
+}
+
 /* Signal context, any thread.  False if the run is over. */
 static int on_signal(int signal)
 {
 	uint32_t seen = at_load_rlx(&sc_sched.signals);
 
+	if (signal == SIGQUIT) {
+		at_add_rlx(&sc_sched.dumps, 1);
+		sc_monitor_nudge();
+		return 1;
+	}
 	do {
 		if (seen & SC_SIGNALS_OVER)
 			return 0;
@@ -143,7 +159,7 @@ static void stop_listening(void)
 static void monitor(void *unused)
 {
 	uint64_t progress = 0;
-	uint32_t seen = 0, arrivals = 0;
+	uint32_t seen = 0, arrivals = 0, dumped = 0;
 
 	(void)unused;
 	if (sc_sched.flags & SC_SCHED_SIGNALS)
@@ -156,6 +172,7 @@ static void monitor(void *unused)
 			break;
 		deliver(&seen);
 		deliver_arrivals(&arrivals);
+		dump(&dumped);
 		watch_progress(&progress);
 		if (at_load_rlx(&sc_sched.watchers))
 			sc_hooks.look();

@@ -4,11 +4,10 @@
 void sc_outside(enum sc_outside kind, int change)
 {
 	at_add_rlx(&sc_sched.outside[kind], (uint32_t)change);
-	/* A running task's worker falls asleep later and decides then; nobody follows others. */
-	if (change < 0 && sc_self() == &sc_worker_none) {
-		at_fence_sc(); /* [idle.dekker] */
-		sc_wake_one();
-	}
+	/* A running task's worker falls asleep later and decides then.  After others a sleeper has
+	 * to look again, any will do. */
+	if (change < 0 && sc_self() == &sc_worker_none)
+		sc_wake_worker(&sc_sched.workers[0]);
 }
 
 /* For who decides when all sleep.  Relaxed: who changed a word fell asleep afterwards, which the

@@ -57,6 +57,7 @@ struct sc_hooks {
 	void (*deadlock)(void);                     /* nothing will ever run again */
 	void (*signal)(int signal, unsigned count); /* on the monitor's thread */
 	void (*stuck)(int signal);                  /* no progress after a hard cancel */
+	void (*dump)(void);                         /* SIGQUIT came; likewise */
 	void (*look)(void);                         /* each tick while sc_sched.watchers is not 0 */
 	void (*arrived)(void);                      /* on the monitor's thread, after arrivals */
 };
@@ -83,6 +84,7 @@ struct sc_sched {
 	SC_WORD(uint32_t) watchers;    /* who wants hooks.look called */
 	SC_WORD(uint32_t) signals;     /* signals so far << 8 | OVER | the last one */
 	SC_WORD(uint32_t) arrivals;    /* moved before a nudge: to call hooks.arrived */
+	SC_WORD(uint32_t) dumps;       /* asked for by SIGQUIT so far */
 	int64_t stuck_for;             /* monitor: watched without progress, hard cancel on */
 	int64_t looked_at;             /* monitor: when last, 0: no hard cancel yet */
 	SC_WORD(uint32_t) hard_signal; /* a hard cancel by this signal is under way */

@@ -93,12 +93,12 @@ enum sc_reason {
 	SC_IN_WAIT,
 	SC_IN_SLEEP,
 	SC_IN_OFFLOAD, /* the function that a thread runs */
-	SC_IN_SPAWN, /* the full scope */
-	SC_IN_NEXT,  /* the scope whose results are waited for */
-	SC_IN_EXIT,  /* the scope whose on_exit another task is in */
+	SC_IN_SPAWN,   /* the full scope */
+	SC_IN_NEXT,    /* the scope whose results are waited for */
+	SC_IN_EXIT,    /* the scope whose on_exit another task is in */
 	SC_IN_SIGNAL,  /* the number of the signal */
-	SC_IN_PARK,  /* the parker */
-	SC_IN_START, /* the function that is to start */
+	SC_IN_PARK,    /* the parker */
+	SC_IN_START,   /* the function that is to start */
 	SC_REASONS
 };
 
@@ -113,6 +113,14 @@ struct sc_task {
 	uint32_t owns_record; /* freed when the task ended */
 	int32_t result;       /* of a task that has ended, where the scope keeps it */
 };
+
+/* In a list of tasks. */
+SC_INLINE struct sc_task *sc_next_task(struct sc_task *task)
+{
+	struct sc_item *next = task->item.next;
+
+	return (struct sc_task *)next; /* item is its first member */
+}
 
 /* The wheel of a worker and its lock. */
 struct sc_timers {

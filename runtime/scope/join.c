@@ -344,6 +344,8 @@ static void join_members(struct sc_scope *s)
 {
 	for (;;) {
 		sc_self()->cur = (uintptr_t)s | 1;
+		if (!(sc_state(s) & SC_COUNTED))
+			s->running.what = NULL; /* for reports: no child is inlined here */
 		sc_join(s);
 		if (!(sc_state(s) & SC_EXTRA) || !sc_winds_up(s))
 			return;

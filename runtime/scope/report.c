@@ -6,7 +6,7 @@
 #include <stdarg.h>
 #include <string.h>
 
-enum { MOST_NAMES = 64, DEEPEST = 8, MOST_LINES = 200 };
+enum { MOST_NAMES = 64, DEEPEST = 8 };
 
 /* ---- the reporter ---------------------------------------------------------------------------- */
 
@@ -180,7 +180,7 @@ static void print(struct printer *printer, const char *format, ...)
 	printer->used += fitted(length, room);
 }
 
-static const char *cause_text(enum scope_cause cause)
+const char *sc_cause_text(enum scope_cause cause)
 {
 	static const char *const text[] = {
 		[SCOPE_CAUSE_NONE] = "",
@@ -220,7 +220,7 @@ static void print_one(struct printer *printer, const struct scope_error *error, 
 	if (error->text[0])
 		print(printer, ": %s", error->text);
 	if (error->cause != SCOPE_CAUSE_NONE)
-		print(printer, " [%s]", cause_text(error->cause));
+		print(printer, " [%s]", sc_cause_text(error->cause));
 	if (error->site) {
 		sc_os_symbol(error->site, 1, site, sizeof site);
 		print(printer, ", spawned at %s", site);
@@ -271,92 +271,4 @@ void sc_report_error(const struct scope_error *error)
 	char text[8192];
 
 	sc_report(text, format_error(error, "libscope: ", text, sizeof text));
-}
-
-/* ---- the tree of what is parked -------------------------------------------------------------- */
-
-/* Of a strand that waits cancellably; who wakes it leaves its reason as it was. */
-static const char *reason_text(struct sc_strand *strand)
-{
-	static const char *const text[] = {
-		"free",   "running",    "ready",    "in close", "in wait",
-		"asleep", "in offload", "in spawn", "in next",  "in on_exit",
-		"waiting for a signal", "parked", "starting a task",
-	};
-	int woken = sc_wait_outcome(strand) > SC_WAIT_WAITING;
-
-	return text[woken ? SC_READY : strand->reason];
-}
-
-SC_RACY static void report_task(uintptr_t place, const char *state)
-{
-	char path[1024];
-
-	sc_path(place, path, sizeof path);
-	sc_reportf("  %s: %s\n", path, state);
-}
-
-/* A task that waits in close is above those it waits for, and its scope linked like them. */
-static int in_close(struct sc_scope *s)
-{
-	return at_load_rlx(&s->count) >= SC_WAITING / 2;
-}
-
-SC_RACY static void report_closer(struct sc_scope *s)
-{
-	int64_t left = at_load_rlx(&s->count) - SC_WAITING;
-	char scope[320], state[400];
-
-	sc_describe_scope(s, scope, sizeof scope);
-	snprintf(state, sizeof state, "in close of %s, which has %lld task%s left", scope,
-		 (long long)left, left == 1 ? "" : "s");
-	report_task((uintptr_t)sc_untag(s->waiter->place), state);
-}
-
-SC_RACY static void report_waiter(struct sc_scope *s)
-{
-	const char *reason = reason_text(s->waiter);
-	char scope[320], state[400];
-
-	if (sc_state(s) & SC_TASK) {
-		report_task(s->waiter->place, reason);
-		return;
-	}
-	sc_describe_scope(s, scope, sizeof scope);
-	snprintf(state, sizeof state, "%s, in %s", reason, scope);
-	report_task(s->waiter->place, state);
-}
-
-/* Parked tasks are where the linked scopes have their waiters or are closed; those that run,
- * in their workers.  Reads what others may change: only for reports about a program that stands. */
-SC_RACY void sc_report_tree(const char *headline)
-{
-	struct sc_scope *s = &sc_root, *child = sc_root.children;
-	unsigned i, lines = 0;
-
-	sc_reportf("libscope: %s\n", headline);
-	for (i = 0; i < sc_sched.count; i++) {
-		uintptr_t place = sc_sched.workers[i].cur;
-
-		if (place)
-			report_task(place, "running");
-	}
-	for (;;) {
-		if (child) {
-			s = child;
-			if ((sc_state(s) & SC_WAITER) && lines++ < MOST_LINES)
-				report_waiter(s);
-			else if (!(sc_state(s) & (SC_WAITER | SC_TASK)) && in_close(s) &&
-				 lines++ < MOST_LINES)
-				report_closer(s);
-			child = s->children;
-			continue;
-		}
-		if (s == &sc_root)
-			break;
-		child = s->next;
-		s = sc_untag(s->parent);
-	}
-	if (lines > MOST_LINES)
-		sc_reportf("  and %u more\n", lines - MOST_LINES);
 }

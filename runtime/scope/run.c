@@ -131,6 +131,13 @@ static struct sc_strand *run_and_stop(struct sc_strand *strand)
 	return to;
 }
 
+size_t sc_orphans(const void **fns, size_t most)
+{
+	sc_orphans_fn *fn = at_load_rlx(&sc_run.orphans);
+
+	return fn ? fn(fns, most) : 0;
+}
+
 /* On the monitor's thread. */
 static void look(void)
 {
@@ -166,6 +173,7 @@ static void install(const struct scope_config *config)
 				     .deadlock = on_deadlock,
 				     .signal = on_signal,
 				     .stuck = on_stuck,
+				     .dump = sc_report_dump,
 				     .look = look,
 				     .arrived = sc_signals_arrived};
 	sc_run = (struct sc_run){.offload_threads = config->offload_threads,

@@ -120,6 +120,7 @@ struct sc_holder {
 
 struct sc_extra;
 typedef void sc_run_fn(void);
+typedef size_t sc_orphans_fn(const void **fns, size_t most);
 
 /* The inside of struct scope.  scope_open writes only what its comment says; the rest is
  * valid under the state bit named. */
@@ -449,8 +450,11 @@ struct sc_run {
 	/* Set by tasks at the first use of what needs them in a run. */
 	SC_WORD(sc_run_fn *) at_end; /* by the root task's worker when all tasks have ended */
 	SC_WORD(sc_run_fn *) look;   /* by the monitor, see sc_sched_watch */
+	/* The functions that abandoned calls run, at most `most`; how many there are. */
+	SC_WORD(sc_orphans_fn *) orphans;
 };
 extern struct sc_run sc_run;
+size_t sc_orphans(const void **fns, size_t most);
 
 /* ---- check.c: nothing unless compiled with SC_DEBUG ---- */
 
@@ -487,7 +491,13 @@ void sc_reporter(scope_report_fn *report, void *arg);
 void sc_report(const char *text, size_t length);
 void sc_reportf(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void sc_report_error(const struct scope_error *error);
+const char *sc_cause_text(enum scope_cause cause);
+
+/* ---- dump.c ---- */
+
+/* To the reporter: what stands still, below a headline; all that there is. */
 void sc_report_tree(const char *headline);
+void sc_report_dump(void);
 
 /* The scope that hears of what happens at s: a task's node is none, nor is a thief's share, of
  * a range or of tasks, which passes errors and hits on. */

@@ -1,0 +1,474 @@
+/* tests/api/test_dump.c: what a program is told of its tasks while they run: O1. */
+#include "task_check.h"
+
+#include <ctype.h>
+#include <fcntl.h>
+#include <scope_observe.h>
+#include <scope_offload.h>
+#include <string.h>
+#include <unistd.h>
+
+TestSuite(dump, .timeout = 60);
+
+static char dumped[4 << 20];
+
+static void read_dump(enum scope_dump_format format)
+{
+	FILE *file = tmpfile();
+	size_t length;
+
+	CHECK_EQ(scope_dump(fileno(file), format), 0);
+	rewind(file);
+	length = fread(dumped, 1, sizeof(dumped) - 1, file);
+	dumped[length] = '\0';
+	fclose(file);
+}
+
+static int says(const char *what)
+{
+	return strstr(dumped, what) != NULL;
+}
+
+static void expect(const char *what)
+{
+	if (!says(what))
+		fprintf(stderr, "no \"%s\" in:\n%s", what, dumped);
+	CHECK(says(what));
+}
+
+/* ---- a tree of everything that parks --------------------------------------------------- */
+
+static atomic_int begun, let_go;
+
+static int blocks(void *arg)
+{
+	atomic_fetch_add(&begun, 1);
+	while (!atomic_load(&let_go))
+		real_now();
+	(void)arg;
+	return 0;
+}
+
+static int offloads(void *arg)
+{
+	return scope_offload(blocks, arg, NULL);
+}
+
+static int sleeps(void *arg)
+{
+	scope_sleep_for(*(int64_t *)arg);
+	return 0;
+}
+
+static int closes(void *arg)
+{
+	struct scope_options options = {.name = "joined \"x\"", .shield = true};
+	struct scope s;
+
+	scope_open_with(&s, &options);
+	scope_spawn_with(&s, sleeps, arg, &concurrent);
+	return scope_close(&s);
+}
+
+static int waits(void *arg)
+{
+	struct scope s;
+
+	scope_open(&s);
+	scope_spawn(&s, sleeps, arg);
+	scope_wait_until(&s, SCOPE_NEVER);
+	return scope_close(&s);
+}
+
+static int inlines(void *arg)
+{
+	struct scope_spawn_options options = {.name = "the child"};
+	struct scope s;
+
+	scope_open(&s);
+	scope_spawn_with(&s, sleeps, arg, &options);
+	return scope_close(&s);
+}
+
+/* The clock stands still during the call: what is parked stays so. */
+static void let_park(void)
+{
+	struct scope_stats stats = {0};
+
+	do {
+		CHECK_EQ(scope_yield(), 0);
+		CHECK_EQ(scope_stats_get(&stats), 0);
+		read_dump(SCOPE_DUMP_TEXT);
+	} while (stats.timers_live < 4 || !says("/offloads: in an offloaded call") ||
+		 !says("/closes: in close") || !says("/waits: in wait"));
+}
+
+static int everything(void *arg)
+{
+	struct scope_options options = {.name = "pool", .deadline_ns = scope_now() + SCOPE_SEC};
+	int64_t second = SCOPE_SEC;
+	struct scope s;
+
+	CHECK_EQ(scope_open_with(&s, &options), 0);
+	CHECK_EQ(scope_spawn_with(&s, offloads, NULL, &concurrent), 0);
+	while (!atomic_load(&begun))
+		scope_yield();
+	CHECK_EQ(scope_spawn_with(&s, closes, &second, &concurrent), 0);
+	CHECK_EQ(scope_spawn_with(&s, waits, &second, &concurrent), 0);
+	CHECK_EQ(scope_spawn_with(&s, inlines, &second, &concurrent), 0);
+	let_park();
+	((void (*)(void))(uintptr_t)arg)();
+	atomic_store(&let_go, 1);
+	scope_cancel(&s);
+	return scope_close(&s);
+}
+
+static void look_at_text(void)
+{
+	read_dump(SCOPE_DUMP_TEXT);
+	expect("\n  /everything: running, on worker ");
+	expect("spawned at scope_run\n");
+	expect("      scope \"pool\" opened at everything+0x");
+	expect(", deadline in 1.000 s\n");
+	expect("  /everything/offloads: in an offloaded call of blocks, spawned at everything+0x");
+	expect("  /everything/closes: in close, spawned at everything+0x");
+	expect("      scope \"joined \"x\"\" opened at closes+0x");
+	expect(", 1 task left, shielded\n");
+	expect("  /everything/closes/sleeps: asleep, until in 1.000 s, spawned at closes+0x");
+	expect("  /everything/waits: in wait, spawned at everything+0x");
+	expect("  /everything/waits/sleeps: asleep, until in 1.000 s, spawned at waits+0x");
+	expect(" bytes of stack\n");
+}
+
+Test(dump, O1_text_names_every_parked_task_and_its_wait)
+{
+	must_run(everything, (void *)(uintptr_t)look_at_text);
+}
+
+static void look_at_cancel(void)
+{
+	struct scope s;
+
+	scope_open(&s);
+	scope_cancel(&s);
+	CHECK_EQ(scope_fail(&s, -EIO, NULL), -EIO);
+	read_dump(SCOPE_DUMP_TEXT);
+	expect(", cancelled (cancelled), failed with -5\n");
+	CHECK_EQ(scope_close(&s), -EIO);
+}
+
+Test(dump, O1_text_tells_of_cancels_and_errors)
+{
+	must_run(everything, (void *)(uintptr_t)look_at_cancel);
+}
+
+/* ---- JSON --------------------------------------------------------------------------------- */
+
+static const char *at; /* where a value is read */
+
+static void skip_space(void)
+{
+	while (isspace((unsigned char)*at))
+		at++;
+}
+
+static int take(char c)
+{
+	skip_space();
+	if (*at != c)
+		return 0;
+	at++;
+	return 1;
+}
+
+static int string(void)
+{
+	if (!take('"'))
+		return 0;
+	for (; *at && *at != '"'; at++) {
+		if ((unsigned char)*at < ' ')
+			return 0;
+		if (*at == '\\') {
+			at++;
+			if (*at == 'u' && strspn(at + 1, "0123456789abcdef") >= 4)
+				at += 4;
+			else if (!strchr("\"\\/bfnrt", *at))
+				return 0;
+		}
+	}
+	return take('"');
+}
+
+static int value(void);
+
+static int members(char end, int named)
+{
+	if (take(end))
+		return 1;
+	do
+		if ((named && (!string() || !take(':'))) || !value())
+			return 0;
+	while (take(','));
+	return take(end);
+}
+
+static int value(void)
+{
+	skip_space();
+	if (take('{'))
+		return members('}', 1);
+	if (take('['))
+		return members(']', 0);
+	if (*at == '"')
+		return string();
+	if (strncmp(at, "true", 4) == 0)
+		at += 4;
+	else if (isdigit((unsigned char)*at) || *at == '-')
+		at += 1 + strspn(at + 1, "0123456789");
+	else
+		return 0;
+	return 1;
+}
+
+static int is_json(const char *text)
+{
+	at = text;
+	if (!value())
+		return 0;
+	skip_space();
+	return *at == '\0';
+}
+
+static void look_at_json(void)
+{
+	read_dump(SCOPE_DUMP_JSON);
+	CHECK(is_json(dumped));
+	expect("\"in\":0,\"task\":\"everything\",\"state\":\"running\",\"site\":\"scope_run\"");
+	expect("\"scope\":\"pool\",\"site\":\"everything+0x");
+	expect("\"scope\":\"joined \\u0022x\\u0022\"");
+	expect("\"task\":\"offloads\",\"state\":\"offload\"");
+	expect("\"call\":\"blocks\"");
+	expect("\"task\":\"closes\",\"state\":\"close\"");
+	expect("\"task\":\"waits\",\"state\":\"wait\"");
+	expect("\"task\":\"sleeps\",\"state\":\"sleep\"");
+	expect("\"shielded\":true");
+	expect("\"left\":1");
+	expect("\"stack_bytes\":");
+	expect("\"abandoned\":[]}");
+}
+
+Test(dump, O1_json_has_the_same_and_is_json)
+{
+	must_run(everything, (void *)(uintptr_t)look_at_json);
+	cr_expect_not(is_json("{\"a\":}"));
+	cr_expect_not(is_json("[1,2"));
+	cr_expect(is_json("{\"a\":[1,{\"b\":\"c\\u0022\"}],\"d\":true}\n"));
+}
+
+/* ---- a child on its parent's stack, on one worker --------------------------------------- */
+
+static int dumps_itself(void *arg)
+{
+	struct scope_options options = {.name = "own"};
+	struct scope s;
+
+	(void)arg;
+	scope_open_with(&s, &options);
+	read_dump(SCOPE_DUMP_TEXT);
+	return scope_close(&s);
+}
+
+static int inlines_dump(void *arg)
+{
+	struct scope_spawn_options options = {.name = "the child"};
+	struct scope s, younger;
+
+	scope_open(&s);
+	scope_open(&younger);
+	scope_spawn_with(&younger, dumps_itself, arg, &options);
+	scope_close(&younger);
+	return scope_close(&s);
+}
+
+Test(dump, O1_an_inlined_task_has_its_own_line_and_its_parent_is_in_close)
+{
+	cr_assert_eq(run(inlines_dump, NULL, 1), 0);
+	cr_expect(says("\n  /inlines_dump: in close, on worker 0"), "%s", dumped);
+	cr_expect(says("\n  /inlines_dump/the child: running, on worker 0, spawned at "
+		       "inlines_dump+0x"), "%s", dumped);
+	cr_expect(says("\n      scope \"own\" opened at dumps_itself+0x"), "%s", dumped);
+}
+
+/* ---- while a task computes -------------------------------------------------------------- */
+
+static int computes(void *arg)
+{
+	(void)arg;
+	atomic_fetch_add(&begun, 1);
+	while (!atomic_load(&let_go))
+		;
+	return 0;
+}
+
+static int beside_a_loop(void *arg)
+{
+	struct scope s;
+
+	scope_open(&s);
+	CHECK_EQ(scope_spawn_with(&s, computes, NULL, &concurrent), 0);
+	while (!atomic_load(&begun))
+		scope_yield();
+	read_dump(SCOPE_DUMP_TEXT);
+	expect("  /beside_a_loop/computes: running, on worker ");
+#ifndef SC_TEST_CHECKED /* which run handlers late */
+	expect("\n      at computes+0x");
+#endif
+	atomic_store(&let_go, 1);
+	(void)arg;
+	return scope_close(&s);
+}
+
+Test(dump, O1_works_while_a_task_computes_and_tells_where)
+{
+	cr_assert_eq(run(beside_a_loop, NULL, 2), 0);
+}
+
+/* ---- many ---------------------------------------------------------------------------------- */
+
+enum { MANY = CHECKED ? 300 : 5000 };
+
+static int64_t hour = 3600 * SCOPE_SEC;
+
+static int dumps_many(void *arg)
+{
+	const char *line = dumped;
+	int named = 0;
+	struct scope s;
+
+	(void)arg;
+	scope_open(&s);
+	CHECK_EQ(scope_spawn_n(&s, sleeps, &hour, 0, MANY), 0);
+	scope_sleep_for(SCOPE_SEC);
+	read_dump(SCOPE_DUMP_TEXT);
+	while ((line = strstr(line, "  /dumps_many/sleeps: asleep, for 1.000 s"))) {
+		named++;
+		line++;
+	}
+	CHECK_EQ(named, MANY);
+	scope_cancel(&s);
+	return scope_close(&s);
+}
+
+Test(dump, O1_names_all_of_many)
+{
+	must_run(dumps_many, NULL);
+}
+
+/* ---- abandoned calls ------------------------------------------------------------------------- */
+
+static int abandons(void *arg)
+{
+	static const struct scope_offload_options options = {.mode = SCOPE_OFFLOAD_ABANDON};
+
+	return scope_offload(blocks, arg, &options);
+}
+
+static int lists_orphans(void *arg)
+{
+	struct scope s;
+
+	scope_open(&s);
+	CHECK_EQ(scope_spawn_with(&s, abandons, arg, &concurrent), 0);
+	while (!atomic_load(&begun))
+		scope_yield();
+	scope_cancel(&s);
+	CHECK_EQ(scope_close(&s), 0);
+	read_dump(SCOPE_DUMP_TEXT);
+	expect("\n  abandoned: a call of blocks\n");
+	read_dump(SCOPE_DUMP_JSON);
+	CHECK(is_json(dumped));
+	expect("\"abandoned\":[\"blocks\"]}");
+	atomic_store(&let_go, 1);
+	return 0;
+}
+
+Test(dump, B2_orphans_are_listed)
+{
+	must_run(lists_orphans, NULL);
+}
+
+/* ---- errors -------------------------------------------------------------------------------- */
+
+Test(dump, outside_a_run_enotconn)
+{
+	cr_assert_eq(scope_dump(1, SCOPE_DUMP_TEXT), -ENOTCONN);
+}
+
+static int to_nowhere(void *arg)
+{
+	int full = open("/dev/full", O_WRONLY), null = open("/dev/null", O_RDONLY);
+
+	(void)arg;
+	CHECK_EQ(scope_dump(-1, SCOPE_DUMP_TEXT), -EBADF);
+	CHECK_EQ(scope_dump(null, SCOPE_DUMP_JSON), -EBADF);
+	CHECK_EQ(scope_dump(1, (enum scope_dump_format)2), -EINVAL);
+	CHECK_EQ(scope_dump(full, SCOPE_DUMP_TEXT), -EIO);
+	close(full);
+	close(null);
+	return 0;
+}
+
+Test(dump, nobody_can_write_there_ebadf)
+{
+	must_run(to_nowhere, NULL);
+}
+
+Test(dump, no_such_format_einval)
+{
+	must_run(to_nowhere, NULL);
+}
+
+Test(dump, the_disk_is_full_eio)
+{
+	must_run(to_nowhere, NULL);
+}
+
+/* A dump into a full pipe stands until somebody reads. */
+static int into_pipe(void *arg)
+{
+	int *ends = arg;
+
+	atomic_fetch_add(&begun, 1);
+	CHECK_EQ(scope_dump(ends[1], SCOPE_DUMP_TEXT), 0);
+	return 0;
+}
+
+static int two_dumps(void *arg)
+{
+	static char block[4096];
+	int ends[2], rc;
+	struct scope s;
+
+	(void)arg;
+	CHECK_EQ(pipe(ends), 0);
+	fcntl(ends[1], F_SETFL, O_NONBLOCK);
+	while (write(ends[1], block, sizeof(block)) > 0)
+		;
+	fcntl(ends[1], F_SETFL, 0);
+	scope_open(&s);
+	CHECK_EQ(scope_spawn_with(&s, into_pipe, ends, &concurrent), 0);
+	while (!atomic_load(&begun))
+		scope_yield();
+	do
+		rc = scope_dump(ends[0], SCOPE_DUMP_TEXT);
+	while (rc == -EBADF); /* before the other one has begun */
+	CHECK_EQ(rc, -EBUSY);
+	while (read(ends[0], block, sizeof(block)) == sizeof(block))
+		;
+	return scope_close(&s);
+}
+
+Test(dump, another_dump_is_being_written_ebusy)
+{
+	cr_assert_eq(run(two_dumps, NULL, 2), 0);
+}
