@@ -233,7 +233,7 @@ $(MODELS): %: %.o $(BUILD)/model/main.o
 # thread-local.  Left out is what only a program needs.
 MODEL_RUNTIME := $(patsubst runtime/%.c,$(BUILD)/model/rt/%.o,\
 	$(filter-out %/errno.c %/fast_leak.c %/parallel.c %/observe.c %/sanitizer.c \
-	%/survey.c %/dump.c,$(wildcard \
+	%/survey.c %/dump.c %/watchdog.c,$(wildcard \
 	$(patsubst %,runtime/%/*.c,deque fiber sched scope))))
 
 $(BUILD)/model/rt/%.o: runtime/%.c Makefile

@@ -83,7 +83,7 @@ struct scope_config {
 	scope_report_fn *report; /* NULL: stderr */
 	void *report_arg;
 	int64_t orphan_grace_ns; /* abandoned calls hold up the end so long at most; 0: 1 s */
-	int64_t watchdog_ns;     /* must be 0 in this version */
+	int64_t watchdog_ns;     /* name what does not end so long after its cancel; 0: off */
 	unsigned offload_threads; /* of scope_offload, abandoned calls included; 0: 64 */
 	uint64_t reserved[7];    /* must be 0 */
 };
@@ -107,6 +107,10 @@ struct scope_config {
  * (continues a task, runs a checkpoint) for kill_after_ns while the run lasts.  Without
  * `out_signal` the signal that was seen is raised again, with its old disposition, before this
  * returns.
+ * With watchdog_ns, a task that calls no checkpoint for so long after its cancel is reported, once
+ * and with its stack; so are a close that waits so long after it, with the tasks below, and an
+ * offloaded call.
+ *
  * SIGQUIT has what scope_dump writes reported, and the program goes on.
  * While it runs the three signals are blocked in the workers, so a task that starts a program
  * unblocks them there.

@@ -167,7 +167,7 @@ int sc_sched_run(unsigned workers, struct sc_strand *root)
 	sc_sched.arrivals = 0;
 	sc_sched.stuck_for = sc_sched.looked_at = 0;
 	sc_sched.monitor_asleep = 0;
-	sc_sched.watchers = sc_sched.dumps = 0;
+	sc_sched.dumps = 0;
 	sc_sched.recent = sc_now();
 	sc_sched.outside[SC_CALL] = sc_sched.outside[SC_DOOR] = 0;
 	sc_sched.inside = 1;

@@ -6,7 +6,7 @@
 #include <string.h>
 
 /* Names in a path, counted from its end; the lines of a report that nobody asked for. */
-enum { MOST_NAMES = 64, MOST_LINES = 200, MOST_ORPHANS = 64 };
+enum { MOST_NAMES = 64, MOST_LINES = 200, MOST_ORPHANS = 64, MOST_STUCK = 32 };
 
 /* One dump at a time: the survey is large, and writing it may take for ever. */
 static struct sc_lock lock;
@@ -491,4 +491,49 @@ void sc_report_tree(const char *headline)
 {
 	sc_reportf("libscope: %s\n", headline);
 	report(report_text);
+}
+
+/* ---- for the watchdog ----------------------------------------------------------------------- */
+
+static const struct sc_fiber *stuck_fiber; /* who set busy */
+
+static int is_below(uint32_t index, uint32_t top)
+{
+	while (index && index != top)
+		index = survey.sights[index - 1].parent;
+	return index == top;
+}
+
+/* The task on that stack that is stuck, and what is below it. */
+static void stuck_text(struct out *out)
+{
+	int64_t now = sc_now();
+	uint32_t top = survey.first, i;
+	unsigned lines = 0;
+
+	for (; top; top = sc_survey_next(&survey, top)) {
+		const struct sc_sight *sight = &survey.sights[top - 1];
+
+		if (sight->kind == SC_SIGHT_TASK && sight->fiber == stuck_fiber &&
+		    !is_buried(sight))
+			break;
+	}
+	for (i = top; i && is_below(i, top) && lines++ < MOST_STUCK;
+	     i = sc_survey_next(&survey, i))
+		if (survey.sights[i - 1].kind == SC_SIGHT_TASK)
+			text_task(out, &survey.sights[i - 1], 1, now);
+		else
+			text_scope(out, &survey.sights[i - 1], now);
+	flush(out);
+}
+
+void sc_report_stuck(const char *headline, const struct sc_fiber *fiber)
+{
+	struct out out = {.fd = -1};
+
+	if (!begin_soon())
+		return;
+	stuck_fiber = fiber;
+	sc_reportf("libscope: %s:\n", headline);
+	with_survey(&out, stuck_text);
 }

@@ -31,7 +31,7 @@ static int check_config(struct scope_config *config)
 		if (config->reserved[i])
 			return -EINVAL;
 	if ((config->flags & ~(unsigned)KNOWN_FLAGS) || config->grace_ns < 0 ||
-	    config->orphan_grace_ns < 0 || config->watchdog_ns || config->kill_after_ns < 0 ||
+	    config->orphan_grace_ns < 0 || config->watchdog_ns < 0 || config->kill_after_ns < 0 ||
 	    config->workers > SC_MAX_WORKERS)
 		return -EINVAL;
 	if (config->stack_size &&
@@ -141,6 +141,8 @@ size_t sc_orphans(const void **fns, size_t most)
 /* On the monitor's thread. */
 static void look(void)
 {
+	if (sc_run.watchdog)
+		sc_watchdog_look();
 	call_if(at_load_rlx(&sc_run.look));
 }
 
@@ -177,7 +179,10 @@ static void install(const struct scope_config *config)
 				     .look = look,
 				     .arrived = sc_signals_arrived};
 	sc_run = (struct sc_run){.offload_threads = config->offload_threads,
-				 .orphan_grace = config->orphan_grace_ns};
+				 .orphan_grace = config->orphan_grace_ns,
+				 .watchdog = config->watchdog_ns};
+	sc_watchdog_reset();
+	sc_sched.watchers = config->watchdog_ns > 0;
 	sc_sched.flags = (config->flags & SCOPE_VIRTUAL_CLOCK ? SC_SCHED_VIRTUAL : 0) |
 			 (config->flags & SCOPE_DETECT_DEADLOCK ? SC_SCHED_DETECT : 0) |
 			 (config->flags & SCOPE_NO_SIGNALS ? 0 : SC_SCHED_SIGNALS) |

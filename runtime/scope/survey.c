@@ -387,3 +387,54 @@ void sc_survey_drop(struct sc_survey *survey)
 	if (survey->table != few_slots)
 		sc_os.free(survey->table);
 }
+
+/* ---- for the watchdog ----------------------------------------------------------------------- */
+
+/* As sc_effective; what is read may be gone. */
+static int is_cancelled(uintptr_t place)
+{
+	uint64_t part[offsetof(struct sc_scope, count) / 8];
+	unsigned steps;
+
+	for (steps = 0; steps < 1u << 20 && copy(part, sc_untag(place), sizeof part); steps++) {
+		uint32_t state;
+
+		memcpy(&state, (const char *)part + offsetof(struct sc_scope, state), sizeof state);
+		if (state & SC_OWN)
+			return 1;
+		if (state & SC_SHIELD)
+			return 0;
+		if (state & SC_LINKED)
+			return (state & SC_OUTER) != 0;
+		memcpy(&place, (const char *)part + offsetof(struct sc_scope, parent),
+		       sizeof place);
+	}
+	return 0;
+}
+
+/* Of very many strands nearly all are parked in what a cancel ends: one word of each is read. */
+SC_RACY static int may_be_stuck(const struct sc_strand *strand)
+{
+	uint32_t reason = *(const volatile uint32_t *)&strand->reason;
+
+	return reason == SC_RUNNING || reason == SC_IN_CLOSE || reason == SC_IN_OFFLOAD;
+}
+
+int sc_survey_stuck(struct sc_fiber *fiber, struct sc_stuck *out)
+{
+	struct climb climb = {.at = SC_CONTAINER(fiber, struct sc_strand, fiber)};
+	uintptr_t place;
+
+	if (!may_be_stuck(climb.at) || !look(&climb, &place) || climb.reason == SC_READY)
+		return 0;
+	*out = (struct sc_stuck){.fiber = fiber, .reason = climb.reason};
+	if (climb.reason == SC_RUNNING) {
+		if (!climb.worker || !place)
+			return 0;
+		out->stamp = at_load_rlx(&climb.worker->progress);
+	} else {
+		out->stamp = (uint64_t)climb.strand.since;
+		out->place = place;
+	}
+	return is_cancelled(place);
+}

@@ -61,6 +61,17 @@ void sc_survey_drop(struct sc_survey *survey);
 /* What follows in the order of the tree, as index + 1; 0: nothing. */
 uint32_t sc_survey_next(const struct sc_survey *survey, uint32_t index);
 
+/* A strand in a cancelled place that no cancel wakes: it runs, or waits in close or for an
+ * offloaded call.  Two of them are the same wait, or computation, if they are equal. */
+struct sc_stuck {
+	const struct sc_fiber *fiber;
+	enum sc_reason reason;
+	uint64_t stamp;  /* moves when it calls in, or parks */
+	uintptr_t place; /* 0 of one that runs */
+};
+/* Whether this is one; on the monitor. */
+int sc_survey_stuck(struct sc_fiber *fiber, struct sc_stuck *out);
+
 /* A user's text, which may be gone: at most size - 1 bytes, without control characters. */
 const char *sc_peek_text(const char *text, char *out, size_t size);
 

@@ -447,6 +447,7 @@ struct sc_run {
 	/* const in a run */
 	unsigned offload_threads;
 	int64_t orphan_grace;
+	int64_t watchdog; /* 0: off */
 	/* Set by tasks at the first use of what needs them in a run. */
 	SC_WORD(sc_run_fn *) at_end; /* by the root task's worker when all tasks have ended */
 	SC_WORD(sc_run_fn *) look;   /* by the monitor, see sc_sched_watch */
@@ -498,6 +499,13 @@ const char *sc_cause_text(enum scope_cause cause);
 /* To the reporter: what stands still, below a headline; all that there is. */
 void sc_report_tree(const char *headline);
 void sc_report_dump(void);
+/* The task on that stack and what is below it. */
+void sc_report_stuck(const char *headline, const struct sc_fiber *fiber);
+
+/* ---- watchdog.c ---- */
+
+void sc_watchdog_reset(void);
+void sc_watchdog_look(void);
 
 /* The scope that hears of what happens at s: a task's node is none, nor is a thief's share, of
  * a range or of tasks, which passes errors and hits on. */

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <scope_observe.h>
 #include <scope_offload.h>
+#include <signal.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -331,6 +332,40 @@ static int beside_a_loop(void *arg)
 Test(dump, O1_works_while_a_task_computes_and_tells_where)
 {
 	cr_assert_eq(run(beside_a_loop, NULL, 2), 0);
+}
+
+/* ---- SIGQUIT --------------------------------------------------------------------------- */
+
+static size_t reported;          /* the reporter calls one at a time */
+static atomic_int dump_reported;
+
+static void take_report(const char *text, size_t length, void *arg)
+{
+	(void)arg;
+	if (reported + length < sizeof(dumped))
+		memcpy(dumped + reported, text, length);
+	reported += length;
+	atomic_store(&dump_reported, 1);
+}
+
+/* It never calls in: only the monitor can do it. */
+static int asks_and_computes(void *arg)
+{
+	(void)arg;
+	kill(getpid(), SIGQUIT);
+	while (!atomic_load(&dump_reported))
+		;
+	return 0;
+}
+
+Test(dump, O1_SIGQUIT_has_it_reported_while_the_only_worker_computes)
+{
+	struct scope_config config = {.workers = 1, .report = take_report};
+
+	cr_assert_eq(scope_run(asks_and_computes, NULL, &config), 0);
+	cr_expect_eq(strncmp(dumped, "libscope: at ", 13), 0, "%s", dumped);
+	cr_expect(says("\n  /asks_and_computes: running, on worker 0, spawned at scope_run\n"),
+		  "%s", dumped);
 }
 
 /* ---- many ---------------------------------------------------------------------------------- */

@@ -82,7 +82,7 @@ Test(run, S2_bad_configuration_einval)
 		{.stack_size = SIZE_MAX / 2},
 		{.grace_ns = -1},
 		{.orphan_grace_ns = -1},
-		{.watchdog_ns = 1},
+		{.watchdog_ns = -1},
 		{.kill_after_ns = -1},
 		{.seed = 1, .workers = 2},
 		{.reserved = {1}},

@@ -216,6 +216,15 @@ void sc_os_fault_uninstall(void) {}
 
 void sc_os_raise(int) {}
 
+/* What tells of tasks has no part in what they do. */
+void sc_report_tree(const char *) {}
+
+void sc_report_dump(void) {}
+
+void sc_watchdog_reset(void) {}
+
+void sc_watchdog_look(void) {}
+
 void sc_os_last_seconds(unsigned) {}
 
 void sc_os_symbol(const void *, int, char *out, size_t size)

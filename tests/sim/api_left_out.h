@@ -10,6 +10,8 @@
 {"interrupt", "", SIGNALS},
 {"grace", "", SIGNALS},
 {"stream", "", SIGNALS},
+{"watchdog", "", TIMING},
+{"dump", "O1_SIGQUIT_has_it_reported_while_the_only_worker_computes", SIGNALS},
 {"offload", "B3_a_signal_ends_a_system_call", SIGNALS},
 {"fork", "", SIGNALS},
 {"clock", "Z3_tasks_that_do_not_end_abort", SIGNALS},
