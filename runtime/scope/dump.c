@@ -104,7 +104,13 @@ static const char *site_of(const void *site, char *out, size_t size)
 {
 	if (!site)
 		return "scope_run";
-	sc_os_symbol(site, 1, out, size);
+	sc_os_site(site, out, size);
+	return out;
+}
+
+static const char *function_at(const void *fn, char *out, size_t size)
+{
+	sc_os_symbol(fn, 0, out, size);
 	return out;
 }
 
@@ -146,7 +152,7 @@ static void put_seconds(struct out *out, const char *before, int64_t ns, const c
 
 static void put_scope(struct out *out, const struct sc_sight *scope)
 {
-	char text[160];
+	char text[SC_SITE_SIZE];
 
 	put(out, "scope ");
 	if (scope->name)
@@ -180,11 +186,11 @@ static void put_scope_state(struct out *out, const struct sc_sight *scope, int64
 
 static void put_state(struct out *out, const struct sc_sight *task)
 {
-	char text[160];
+	char text[SC_SITE_SIZE];
 
 	put(out, "%s", reason_text[task->reason][0]);
 	if (task->reason == SC_IN_OFFLOAD)
-		put(out, " of %s", site_of(task->object, text, sizeof text));
+		put(out, " of %s", function_at(task->object, text, sizeof text));
 }
 
 /* In a dump the scope has a line of its own. */
@@ -201,7 +207,7 @@ static void put_inner(struct out *out, const struct sc_sight *task)
 
 static void put_details(struct out *out, const struct sc_sight *task, int64_t now)
 {
-	char text[160];
+	char text[SC_SITE_SIZE];
 
 	if (task->worker)
 		put(out, ", on worker %u", task->worker->index);
@@ -232,14 +238,22 @@ static unsigned find_frames(const struct sc_sight *task, struct sc_frames *frame
 	return frames->sp >= frames->low && frames->sp < frames->high ? frames->count : 0;
 }
 
+/* Below it is what began the strand, and is the same for all. */
+static int is_root_frame(const char *site)
+{
+	return strncmp(site, "sc_run_task", 11) == 0;
+}
+
 static void put_frames(struct out *out, const struct sc_sight *task)
 {
 	struct sc_frames frames;
 	unsigned count = find_frames(task, &frames), i;
-	char text[160];
+	char text[SC_SITE_SIZE];
 
 	for (i = 0; i < count; i++) {
-		put(out, "      at %s", site_of(frames.pc[i], text, sizeof text));
+		if (is_root_frame(site_of(frames.pc[i], text, sizeof text)))
+			break;
+		put(out, "      at %s", text);
 		end_line(out);
 	}
 }
@@ -297,19 +311,22 @@ static void json_frames(struct out *out, const struct sc_sight *task)
 {
 	struct sc_frames frames;
 	unsigned count = find_frames(task, &frames), i;
-	char text[96];
+	char text[SC_SITE_SIZE];
 
 	if (count)
 		put(out, ",\"frames\":[");
-	for (i = 0; i < count; i++)
-		put(out, "%s\"%s\"", i ? "," : "", site_of(frames.pc[i], text, sizeof text));
+	for (i = 0; i < count; i++) {
+		if (is_root_frame(site_of(frames.pc[i], text, sizeof text)))
+			break;
+		put(out, "%s\"%s\"", i ? "," : "", text);
+	}
 	if (count)
 		put(out, "]");
 }
 
 static void json_task(struct out *out, const struct sc_sight *task, int64_t now)
 {
-	char text[160];
+	char text[SC_SITE_SIZE];
 
 	put_string(out, "task", name_of(task, text, sizeof text));
 	put_string(out, "state", reason_text[task->reason][1]);
@@ -323,7 +340,7 @@ static void json_task(struct out *out, const struct sc_sight *task, int64_t now)
 	if (task->reason == SC_IN_SLEEP && task->wake_at != SCOPE_NEVER)
 		put_number(out, "until_ns", task->wake_at);
 	if (task->reason == SC_IN_OFFLOAD)
-		put_string(out, "call", site_of(task->object, text, sizeof text));
+		put_string(out, "call", function_at(task->object, text, sizeof text));
 	if (task->stack)
 		put_number(out, "stack_bytes", (int64_t)task->stack);
 	json_frames(out, task);
@@ -331,7 +348,7 @@ static void json_task(struct out *out, const struct sc_sight *task, int64_t now)
 
 static void json_scope(struct out *out, const struct sc_sight *scope)
 {
-	char text[160];
+	char text[SC_SITE_SIZE];
 
 	put_string(out, "scope", scope->name ? sc_peek_text(scope->name, text, 64) : "");
 	put_string(out, "site", site_of(scope->site, text, sizeof text));
@@ -355,10 +372,10 @@ static void text_orphans(struct out *out)
 {
 	const void *fns[MOST_ORPHANS];
 	size_t count = sc_orphans(fns, MOST_ORPHANS), i;
-	char text[160];
+	char text[SC_SITE_SIZE];
 
 	for (i = 0; i < count && i < MOST_ORPHANS; i++) {
-		put(out, "  abandoned: a call of %s", site_of(fns[i], text, sizeof text));
+		put(out, "  abandoned: a call of %s", function_at(fns[i], text, sizeof text));
 		end_line(out);
 	}
 }
@@ -408,7 +425,7 @@ static void dump_json(struct out *out)
 {
 	const void *fns[MOST_ORPHANS];
 	int64_t now = sc_now();
-	char text[160];
+	char text[SC_SITE_SIZE];
 	size_t orphans, k;
 	uint32_t i;
 
@@ -428,7 +445,7 @@ static void dump_json(struct out *out)
 	put(out, "],\"abandoned\":[");
 	orphans = sc_orphans(fns, MOST_ORPHANS);
 	for (k = 0; k < orphans && k < MOST_ORPHANS; k++)
-		put(out, "%s\"%s\"", k ? "," : "", site_of(fns[k], text, sizeof text));
+		put(out, "%s\"%s\"", k ? "," : "", function_at(fns[k], text, sizeof text));
 	put(out, "]}");
 	end_line(out);
 	flush(out);
