@@ -18,7 +18,8 @@ static void take_report(const char *text, size_t length, void *arg)
 	if (used + length < sizeof(said))
 		memcpy(said + used, text, length);
 	used += length;
-	if (length > 19 && memcmp(text, "libscope: watchdog:", 19) == 0)
+	/* What follows the headline; where a task is has been found out then. */
+	if (length > 3 && memcmp(text, "  /", 3) == 0)
 		atomic_fetch_add(&warnings, 1);
 }
 
