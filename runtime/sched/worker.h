@@ -114,14 +114,6 @@ struct sc_task {
 	int32_t result;       /* of a task that has ended, where the scope keeps it */
 };
 
-/* In a list of tasks. */
-SC_INLINE struct sc_task *sc_next_task(struct sc_task *task)
-{
-	struct sc_item *next = task->item.next;
-
-	return (struct sc_task *)next; /* item is its first member */
-}
-
 /* The wheel of a worker and its lock. */
 struct sc_timers {
 	struct sc_lock lock;
