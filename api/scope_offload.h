@@ -44,11 +44,12 @@ struct scope_offload_options {
  * result is returned; the next checkpoint shows the cancel.  The modes change that.  With
  * SCOPE_OFFLOAD_ABANDON a cancelled task goes on at once: fn, which goes on too, must then use
  * nothing that the task may free, and drop(arg, result) is called on its thread when it has
- * returned.  After each -ECANCELED drop is called exactly once, with -ECANCELED as the result if
- * fn did not run; so what arg owns belongs to drop then, and to the caller after any other result.
+ * returned.  After each -ECANCELED and -ESHUTDOWN drop is called exactly once, with that as the
+ * result if fn did not run; so what arg owns belongs to drop then, and to the caller after any
+ * other result.
  * Abandoned calls that still run when all tasks have ended hold up scope_run for orphan_grace_ns
  * of scope_config at most.  With SCOPE_OFFLOAD_INTERRUPT, -EINTR from fn after a cancel is
- * returned as -ECANCELED.
+ * returned as -ECANCELED.  A soft stop keeps a call from being made and does not end one.
  *
  * fn       its result is returned as it is: 0 or any other value
  * options  NULL: SCOPE_OFFLOAD_WAIT; read only during the call
@@ -60,6 +61,7 @@ struct scope_offload_options {
  *   -EINVAL     unknown mode, an option of another mode or a reserved field is set; fn did not
  *               run
  *   -ECANCELED  the place is or was cancelled; see above
+ *   -ESHUTDOWN  it is a stopped place, in a soft region; fn did not run
  *   -ENOMEM     SCOPE_OFFLOAD_ABANDON: no memory for the request; fn did not run
  *   -EAGAIN     the pool has no thread and none could be started; fn did not run
  */

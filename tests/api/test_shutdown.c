@@ -1,6 +1,7 @@
 /* tests/api/test_shutdown.c: graceful shutdown: soft stops, grace periods: rules G1 to G3. */
 #include "task_check.h"
 
+#include <scope_offload.h>
 #include <scope_parallel.h>
 
 TestSuite(shutdown, .timeout = 60);
@@ -479,8 +480,17 @@ Test(shutdown, G2_everything_else_goes_on_untouched)
 	must_run(nothing_else, NULL);
 }
 
+static void drop_at_shutdown(void *arg, int result)
+{
+	CHECK_EQ(result, -ESHUTDOWN);
+	++*(int *)arg;
+}
+
 static int all_checkpoints(void *arg)
 {
+	struct scope_offload_options options = {.mode = SCOPE_OFFLOAD_ABANDON,
+						.drop = drop_at_shutdown};
+	int dropped = 0;
 	struct scope s, inner;
 	int i, unused;
 
@@ -493,6 +503,8 @@ static int all_checkpoints(void *arg)
 		CHECK_EQ(scope_sleep_for(SCOPE_MS), -ESHUTDOWN);
 		CHECK_EQ(scope_sleep_until(0), -ESHUTDOWN);
 		CHECK_EQ(scope_sleep_until(SCOPE_NEVER), -ESHUTDOWN);
+		CHECK_EQ(scope_offload(never_called, NULL, NULL), -ESHUTDOWN);
+		CHECK_EQ(scope_offload(never_called, &dropped, &options), -ESHUTDOWN);
 		scope_open(&inner);
 		CHECK_EQ(scope_spawn(&inner, sleep_a_while, &unused), 0);
 		CHECK_EQ(scope_wait_until(&inner, SCOPE_NEVER), -ESHUTDOWN);
@@ -501,6 +513,7 @@ static int all_checkpoints(void *arg)
 		CHECK_EQ(scope_checkpoint(), -ESHUTDOWN);
 		CHECK(!scope_cancelled());
 	}
+	CHECK_EQ(dropped, 3);
 	CHECK_EQ(scope_soft_end(), 0);
 	check_that_nothing_changed();
 	CHECK_EQ(scope_close(&s), 0);
