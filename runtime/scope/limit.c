@@ -27,8 +27,8 @@ static struct sc_entrant *take_first(struct sc_joiner *joiner)
 	return entrant;
 }
 
-/* lock: s.  Who has room now: it has the room before it goes on.  Those whose wait a cancel has
- * ended are left out; they find that out themselves. */
+/* lock: s.  Who has room now: it has the room before it goes on.  Those whose wait has been
+ * ended otherwise are left out; they find that out themselves. */
 static void admit(struct sc_joiner *joiner, struct sc_batch *woken)
 {
 	while (joiner->first && fits(joiner, joiner->first->tasks)) {
@@ -68,7 +68,7 @@ static void publish_entrant(struct sc_worker *worker, struct sc_strand *strand)
 	if (sc_register(worker, strand, sc_untag(strand->place))) {
 		sc_scope_lock(entrant->scope);
 		if (try_enter(joiner, entrant->tasks)) {
-			/* A cancel may have been first. */
+			/* Something else may have been first. */
 			sc_wait_claim(strand, SC_WAIT_EVENT);
 			if (sc_wait_outcome(strand) != SC_WAIT_EVENT)
 				joiner->inside -= entrant->tasks;
@@ -86,7 +86,7 @@ static void publish_entrant(struct sc_worker *worker, struct sc_strand *strand)
 		sc_ready(strand);
 }
 
-/* After a cancel: out of the list, and those behind may fit. */
+/* After a cancel or a soft stop: out of the list, and those behind may fit. */
 static void give_up(struct sc_entrant *entrant)
 {
 	struct sc_joiner *joiner = sc_joiner(entrant->scope);

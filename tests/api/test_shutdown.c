@@ -564,6 +564,68 @@ Test(shutdown, G2_parked_wait_until_wakes_eshutdown)
 	must_run(stop_who_waits_for_tasks, NULL);
 }
 
+/* A full scope: its only task sleeps. */
+static void open_full(struct scope *s, int *result)
+{
+	struct scope_options options = {.max_tasks = 1, .results = true};
+
+	CHECK_EQ(scope_open_with(s, &options), 0);
+	CHECK_EQ(scope_spawn(s, sleep_a_while, result), 0);
+}
+
+static int waits_for_room_or_result(void *arg)
+{
+	struct scope_result result;
+	struct scope full;
+	int unused;
+
+	open_full(&full, &unused);
+	CHECK_EQ(scope_soft_begin(), 0);
+	if (*(int *)arg)
+		*(int *)arg = scope_spawn(&full, never_called, NULL);
+	else
+		*(int *)arg = scope_next(&full, &result);
+	CHECK_EQ(scope_soft_end(), 0);
+	CHECK_EQ(scope_next(&full, &result), 0); /* nothing was lost */
+	CHECK_EQ(scope_spawn(&full, count, NULL), 0);
+	CHECK_EQ(scope_close(&full), 0);
+	return 0;
+}
+
+static int room_and_results(void *arg)
+{
+	struct scope_result result;
+	struct scope s, full;
+	int told[2] = {0, 1}, unused;
+
+	(void)arg;
+	ran = 0;
+	scope_open(&s);
+	CHECK_EQ(scope_spawn_with(&s, waits_for_room_or_result, &told[0], &concurrent), 0);
+	CHECK_EQ(scope_spawn_with(&s, waits_for_room_or_result, &told[1], &concurrent), 0);
+	CHECK_EQ(scope_sleep_for(SCOPE_MS), 0);
+	scope_shutdown(&s, SCOPE_NEVER);
+	open_full(&full, &unused);
+	CHECK_EQ(scope_soft_begin(), 0);
+	CHECK_EQ(scope_spawn(&full, never_called, NULL), -ESHUTDOWN);
+	CHECK_EQ(scope_spawn_with(&full, never_called, NULL, &concurrent), -ESHUTDOWN);
+	CHECK_EQ(scope_spawn_copy(&full, never_called, "", 1), -ESHUTDOWN);
+	CHECK_EQ(scope_spawn_n(&full, never_called, NULL, 0, 1), -ESHUTDOWN);
+	CHECK_EQ(scope_next(&full, &result), -ESHUTDOWN);
+	CHECK_EQ(scope_soft_end(), 0);
+	CHECK_EQ(scope_close(&full), 0);
+	CHECK_EQ(scope_close(&s), 0);
+	CHECK_EQ(told[0], -ESHUTDOWN);
+	CHECK_EQ(told[1], -ESHUTDOWN);
+	CHECK_EQ(ran, 2);
+	return 0;
+}
+
+Test(shutdown, G2_waits_for_room_and_for_results_eshutdown)
+{
+	must_run(room_and_results, NULL);
+}
+
 static int nested_regions(void *arg)
 {
 	struct scope s;
