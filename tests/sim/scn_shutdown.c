@@ -394,3 +394,47 @@ Test(sim, signals_race_the_end_of_a_wait_for_them)
 {
 	sim_explore("signals_race_the_end_of_a_wait_for_them", signals_against_ends, NULL);
 }
+
+/* Nothing else ends that wait. */
+static int read_one_signal(void *arg)
+{
+	struct group g;
+	struct job other;
+
+	(void)arg;
+	sim_check(scope_signal_open(SIGUSR1, &stream) == 0, "no stream");
+	group_open(&g);
+	group_spawn(&g, &other, body_points);
+	sim_check(scope_signal_next(stream) == 0, "no signal");
+	group_close(&g);
+	scope_signal_close(stream);
+	return 0;
+}
+
+static void send_one_signal(void *arg)
+{
+	(void)arg;
+	while (!sim_interrupt(SIGUSR1))
+		sc_os.relax(64);
+}
+
+static void signal_against_wait(void *arg)
+{
+	struct scope_config config = {.stack_size = 64 << 10, .report = no_report};
+	struct sc_thread sender;
+	int signal, rc;
+
+	(void)arg;
+	config.workers = 1 + (unsigned)sim_random(3);
+	config.flags = (unsigned)sim_random(2) * SCOPE_DETECT_DEADLOCK;
+	config.out_signal = &signal;
+	sc_os.thread_start(&sender, send_one_signal, NULL);
+	rc = scope_run(read_one_signal, NULL, &config);
+	sim_check(rc == 0 && signal == 0, "the run gave %d, told %d", rc, signal);
+	sc_os.thread_join(&sender);
+}
+
+Test(sim, a_signal_wakes_who_waits_for_it)
+{
+	sim_explore("a_signal_wakes_who_waits_for_it", signal_against_wait, NULL);
+}

@@ -403,9 +403,47 @@ static int late_raise(void)
 	return 0;
 }
 
+static int late_signal(int signal)
+{
+	sc_os_signal_give_back(signal);
+	return 0;
+}
+
+static int late_raise_to_a_stream(void)
+{
+	signal(SIGUSR1, SIG_DFL);
+	sc_os_signal_take(SIGUSR1, late_signal);
+	raise(SIGUSR1);
+	return 0;
+}
+
 Test(os, a_late_handler_leaves_the_signal_to_the_old_disposition)
 {
 	cr_assert_eq(in_child(late_raise), -SIGINT);
+	cr_assert_eq(in_child(late_raise_to_a_stream), -SIGUSR1);
+}
+
+static int keep_signal(int signal)
+{
+	errno = EXDEV;
+	seen.interrupted = signal;
+	return 1;
+}
+
+Test(os, taken_signals_reach_the_handler_unless_blocked)
+{
+	cr_assert_eq(sc_os_signal_take(SIGKILL, keep_signal), -EINVAL);
+	cr_assert_eq(sc_os_signal_take(SIGSEGV, keep_signal), -EINVAL);
+	cr_assert_eq(sc_os_signal_take(SIGUSR1, keep_signal), 0);
+	errno = ENOENT;
+	sc_os_signal_block(SIGUSR1, 1);
+	seen.interrupted = 0;
+	raise(SIGUSR1);
+	cr_expect_eq(seen.interrupted, 0);
+	sc_os_signal_block(SIGUSR1, 0);
+	cr_expect_eq(seen.interrupted, SIGUSR1);
+	cr_expect_eq(errno, ENOENT);
+	sc_os_signal_give_back(SIGUSR1);
 }
 
 Test(os, raise_kills_by_the_kept_disposition)
