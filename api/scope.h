@@ -550,6 +550,7 @@ SCOPE_API int scope_within(int64_t timeout_ns, scope_task_fn *fn, void *arg);
  * returned instead of starting, or
  *   -ENOTCONN   not called from a task
  *   -ECANCELED  the place or `s` is or was cancelled
+ *   -ESHUTDOWN  it is a stopped place, in a soft region; a start that is under way is not ended
  *   -ENOMSG     the task returned 0 and had not started
  *   -ENOMEM     no memory; also an error of the scope; or no stack
  *   -ESTALE     the scope is closed

@@ -48,7 +48,6 @@ static int begin(struct parker *parker, struct sc_strand *strand, int64_t deadli
 	} else if (deadline_ns != SC_NEVER && deadline_ns <= sc_now()) {
 		rc = -ETIMEDOUT;
 	} else {
-		sc_wait_prepare(strand);
 		parker->waiter = strand;
 	}
 	sc_lock_drop(&parker->lock);
@@ -61,7 +60,6 @@ int scope_park_until(struct scope_parker *public, int64_t deadline_ns)
 	struct parker *parker = view(public);
 	struct sc_strand *strand;
 	struct sc_scope *place;
-	enum sc_wait outcome;
 	int rc;
 
 	if (worker->cur == 0)
@@ -72,6 +70,7 @@ int scope_park_until(struct scope_parker *public, int64_t deadline_ns)
 	worker = sc_self();
 	strand = worker->strand;
 	place = sc_untag(worker->cur);
+	sc_wait_begin(worker);
 	rc = begin(parker, strand, deadline_ns);
 	if (rc <= 0)
 		return rc;
@@ -80,20 +79,12 @@ int scope_park_until(struct scope_parker *public, int64_t deadline_ns)
 	sc_card(strand)->alarm.wheel = worker->index;
 	strand->object = parker;
 	sc_park(worker, SC_IN_PARK, publish_park);
-	outcome = sc_wait_outcome(strand);
-	if (deadline_ns != SC_NEVER && outcome != SC_WAIT_TIMEOUT)
+	if (deadline_ns != SC_NEVER && sc_wait_outcome(strand) != SC_WAIT_TIMEOUT)
 		sc_alarm_disarm(&sc_card(strand)->alarm);
-	sc_unregister(place);
 	sc_lock_take(&parker->lock);
 	parker->waiter = NULL;
 	sc_lock_drop(&parker->lock);
-	if (outcome == SC_WAIT_EVENT)
-		return 0;
-	if (outcome == SC_WAIT_TIMEOUT)
-		return -ETIMEDOUT;
-	sc_look_again(sc_self());
-	sc_hit(place);
-	return -ECANCELED;
+	return sc_wait_end(place);
 }
 
 int scope_park(struct scope_parker *parker)

@@ -3,6 +3,7 @@
 
 #include <scope_offload.h>
 #include <scope_parallel.h>
+#include <scope_ref.h>
 
 TestSuite(shutdown, .timeout = 60);
 
@@ -624,6 +625,46 @@ static int room_and_results(void *arg)
 Test(shutdown, G2_waits_for_room_and_for_results_eshutdown)
 {
 	must_run(room_and_results, NULL);
+}
+
+static struct scope_parker parker;
+
+static int park_softly(void *arg)
+{
+	int *told = arg;
+
+	CHECK_EQ(scope_soft_begin(), 0);
+	*told = *told ? scope_park(&parker) : scope_park_until(&parker, scope_now() + SCOPE_SEC);
+	CHECK_EQ(scope_soft_end(), 0);
+	return 0;
+}
+
+static int stop_who_parks(void *arg)
+{
+	struct scope s;
+	int told, i;
+
+	(void)arg;
+	for (i = 0; i < 2; i++) {
+		told = i;
+		scope_open(&s);
+		CHECK_EQ(scope_spawn_with(&s, park_softly, &told, &concurrent), 0);
+		CHECK_EQ(scope_sleep_for(SCOPE_MS), 0);
+		scope_shutdown(&s, SCOPE_NEVER);
+		CHECK_EQ(scope_soft_begin(), 0);
+		CHECK_EQ(scope_start(&s, never_called, NULL), -ESHUTDOWN);
+		CHECK_EQ(scope_soft_end(), 0);
+		CHECK_EQ(scope_close(&s), 0);
+		CHECK_EQ(told, -ESHUTDOWN);
+	}
+	scope_unpark(&parker);
+	CHECK_EQ(scope_park(&parker), 0); /* nothing is left of the waits */
+	return 0;
+}
+
+Test(shutdown, G2_park_and_start_eshutdown)
+{
+	must_run(stop_who_parks, NULL);
 }
 
 static int nested_regions(void *arg)
