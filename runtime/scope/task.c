@@ -250,7 +250,7 @@ static struct sc_task *new_task(const void *arg, size_t copy_size,
 	size_t seen = locals ? sc_locals_seen() : 0, size;
 	struct sc_task *task;
 
-	if (copy_size > SIZE_MAX / 2)
+	if (copy_size >= SIZE_MAX / 2)
 		return NULL;
 	size = rounded(sizeof *task) + rounded(copy_size);
 	task = sc_os.alloc(seen ? size + sizeof(struct sc_locals) + seen * sizeof(struct sc_local)

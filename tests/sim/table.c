@@ -86,11 +86,13 @@ static unsigned class_of(size_t size)
 
 static void *os_alloc(size_t size)
 {
-	unsigned class = class_of(size + sizeof(struct block));
-	struct block *b = free_list[class];
+	struct block *b;
+	unsigned class;
 
-	if (refused())
+	if (refused() || size > ARENA)
 		return NULL;
+	class = class_of(size + sizeof(struct block));
+	b = free_list[class];
 	if (b) {
 		free_list[class] = b->next;
 		if (b->state != dead)
