@@ -44,6 +44,16 @@ void group_open(struct group *group)
 	scope_open(&group->scope);
 }
 
+void group_open_in(struct group *group, struct group *parent)
+{
+	int rc;
+
+	memset(group, 0, sizeof(*group));
+	group->open = group->in_object = true;
+	rc = scope_open_in(&group->scope, &parent->scope);
+	sim_check(rc == 0, "scope_open_in gave %d", rc);
+}
+
 int group_spawn_with(struct group *group, struct job *job, int (*body)(struct job *job),
 		     const struct scope_spawn_options *options)
 {
@@ -58,7 +68,8 @@ int group_spawn_with(struct group *group, struct job *job, int (*body)(struct jo
 		rc = scope_spawn_with(&group->scope, run_job, job, options);
 	else
 		rc = scope_spawn(&group->scope, run_job, job);
-	sim_check(rc == 0 || rc == -ECANCELED, "spawn gave %d", rc);
+	sim_check(rc == 0 || rc == -ECANCELED || (rc == -ESTALE && group->in_object),
+		  "spawn gave %d", rc);
 	if (rc) {
 		group->accepted--;
 		group->hits++;
@@ -72,21 +83,28 @@ int group_spawn(struct group *group, struct job *job, int (*body)(struct job *jo
 	return group_spawn_with(group, job, body, NULL);
 }
 
-int group_close(struct group *group)
+void group_closed(struct group *group, int rc)
 {
 	const unsigned char *byte = (const unsigned char *)&group->scope;
-	int rc = scope_close(&group->scope);
 	size_t i;
 
 	sim_check(group->ended == group->accepted, "close returned %d with %u of %u tasks ended",
 		  rc, group->ended, group->accepted);
-	sim_check(rc != -EBUSY && rc != -ESTALE && rc != -EPERM && rc != -EDEADLK,
+	sim_check(rc != -EBUSY && (rc != -ESTALE || group->in_object) && rc != -EPERM &&
+			  rc != -EDEADLK,
 		  "close gave %d", rc);
 	group->open = false;
 	memset(&group->scope, 0xee, sizeof(group->scope));
 	pause_randomly();
 	for (i = 0; i < sizeof(group->scope); i++)
 		sim_check(byte[i] == 0xee, "byte %zu of a closed scope was written to", i);
+}
+
+int group_close(struct group *group)
+{
+	int rc = scope_close(&group->scope);
+
+	group_closed(group, rc);
 	return rc;
 }
 

@@ -28,6 +28,7 @@ struct group {
 	unsigned accepted, ended;
 	unsigned hits; /* checkpoints inside that failed, as far as bodies count them */
 	bool open;
+	bool in_object; /* it may be closed with its parent: then it accepts nothing any more */
 };
 
 void group_open(struct group *group);
@@ -36,9 +37,13 @@ void group_open_with(struct group *group, const struct scope_options *options);
 int group_spawn(struct group *group, struct job *job, int (*body)(struct job *job));
 int group_spawn_with(struct group *group, struct job *job, int (*body)(struct job *job),
 		     const struct scope_spawn_options *options);
+/* The same of a scope in an object; its memory stays until it was closed, by either. */
+void group_open_in(struct group *group, struct group *parent);
 /* Checks that all accepted tasks have ended, then overwrites the scope and looks for a
  * while whether somebody still writes to it. */
 int group_close(struct group *group);
+/* What group_close does after scope_close. */
+void group_closed(struct group *group, int rc);
 
 /* Bodies. */
 int body_nothing(struct job *job);
