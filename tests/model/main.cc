@@ -2,7 +2,8 @@
  *
  * Usage: PROGRAM [--list] [--filter TEXT]   Environment: MODEL_MUTANT, see mutant.hpp;
  * MODEL_SCHEDULES, of each random model: a million for a night.
- * With a mutant the first failure ends the program.  Exit 0: all passed; 1: not; 2: usage;
+ * With a mutant the first failure ends the program, and a model that does not come to it soon is
+ * left.  Exit 0: all passed; 1: not; 2: usage;
  * 3: no model came to the mutant's line.
  */
 #include "model.hpp"
@@ -18,6 +19,7 @@ struct interrupt interrupts[MOST_THREADS];
 bool has_interrupts;
 struct mutant mutant;
 void *(*read_self)();
+void (*set_unread)(rl::atomic_data *data);
 void (*write_self)(void *self);
 
 /* ---- cells: an open hash of addresses ---- */
@@ -72,8 +74,24 @@ void forget_cell(const void *address)
 
 /* ---- schedules ---- */
 
+/* Of a model that so many do not lead to the mutant none will be asked to. */
+enum { MOST_IN_VAIN = 2000 };
+
+static unsigned long begun, reached_before;
+static bool in_vain;
+
+static void begin_model()
+{
+	begun = 0;
+	reached_before = mutant.reached;
+	in_vain = false;
+}
+
 void begin_schedule()
 {
+	in_vain = mutant.line && mutant.reached == reached_before && ++begun > MOST_IN_VAIN;
+	if (in_vain)
+		fail("no way to the mutant", MODEL_HERE);
 	/* What a failed schedule left: its cells went with Relacy's memory. */
 	while (used_count)
 		memset(&cells[used[--used_count]], 0, sizeof cells[0]);
@@ -205,8 +223,9 @@ static bool run(listed *model, unsigned number)
 	params.iteration_count = schedules ? schedules : model->limit();
 	params.execution_depth_limit = 4000;
 	clock_gettime(CLOCK_MONOTONIC, &start);
+	begin_model();
 	result = model->run(params, state, false);
-	if (result == rl::test_result_success) {
+	if (result == rl::test_result_success || in_vain) {
 		printf("ok %u - %s # %llu schedules (%s), %.1f s\n", number, model->name,
 		       (unsigned long long)params.stop_iteration, model->search,
 		       seconds_since(start));

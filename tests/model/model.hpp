@@ -48,6 +48,7 @@ template <class T, int threads> struct test : rl::test_suite<T, threads> {
 	void before()
 	{
 		begin_schedule();
+		set_unread = set_unread_by<threads>;
 		static_cast<T *>(this)->set_up();
 	}
 	void after()
