@@ -14,7 +14,7 @@
 #include "base/atomic.h"
 
 struct sc_thread {
-	uintptr_t handle; /* pthread_t */
+	SC_PLAIN(uintptr_t) handle; /* pthread_t */
 };
 
 struct sc_os {

@@ -14,7 +14,7 @@ void sc_poke_all(void)
 {
 	unsigned i;
 
-	at_fence_sc(); /* the reason is visible before the call [attend.dekker] */
+	at_fence_sc(); /* the reason is visible before the call [attend.dekker] [idle.dekker] */
 	for (i = 0; i < sc_sched.count; i++)
 		sc_poke(&sc_sched.workers[i]);
 }
@@ -28,14 +28,15 @@ void sc_attended(struct sc_worker *worker)
 	at_fence_sc(); /* [attend.dekker] */
 }
 
+/* After a fence behind what it is woken for. */
 static int wake(struct sc_worker *worker)
 {
 	uint32_t expected = SC_ASLEEP;
 
 	if (at_load_rlx(&worker->parker) != SC_ASLEEP ||
-	    !at_cas_acqrel(&worker->parker, &expected, SC_NOTIFIED)) /* [parker.wake] */
+	    !at_cas_rlx(&worker->parker, &expected, SC_NOTIFIED)) /* [idle.dekker] */
 		return 0;
-	at_add_sc(&sc_sched.idle, SC_SEARCHING); /* [idle.dekker]: so that no second one is woken */
+	at_add_rlx(&sc_sched.idle, SC_SEARCHING); /* [idle.dekker] so that no second one is woken */
 	sc_os.wake(&worker->parker, 1);
 	return 1;
 }
@@ -220,7 +221,7 @@ static int all_asleep(void)
 	for (i = 0; i < sc_sched.count; i++)
 		if (at_load_rlx(&sc_sched.workers[i].parker) != SC_ASLEEP)
 			return 0;
-	return !at_load_acq(&sc_sched.stop); /* [sched.stop] */
+	return !at_load_rlx(&sc_sched.stop);
 }
 
 /* Whether all sleep and nothing ran since `before`.  Who has announced itself may still turn
@@ -304,7 +305,7 @@ static int64_t keep_time(struct sc_worker *worker)
 
 	if (sc_sched.flags & SC_SCHED_VIRTUAL)
 		return SC_NEVER;
-	if (!at_cas_acqrel(&sc_sched.timekeeper, &expected, worker->index + 1)) /* [timer.keeper] */
+	if (!at_cas_acq(&sc_sched.timekeeper, &expected, worker->index + 1)) /* [timer.keeper] */
 		return SC_NEVER;
 	do {
 		until = sc_timers_next(0);
@@ -337,8 +338,7 @@ static void drop_time(struct sc_worker *worker)
 
 static void block(struct sc_worker *worker, int64_t until)
 {
-	while (at_load_acq(&worker->parker) == SC_ASLEEP && /* [parker.wake] */
-	       !at_load_acq(&sc_sched.stop)) {              /* [sched.stop] */
+	while (at_load_rlx(&worker->parker) == SC_ASLEEP && !at_load_rlx(&sc_sched.stop)) {
 		if (until != SC_NEVER && sc_os.now() >= until)
 			break;
 		sc_os.wait(&worker->parker, SC_ASLEEP, until);
@@ -353,8 +353,8 @@ void sc_idle_sleep(struct sc_worker *worker)
 	int starved;
 
 	at_store_rlx(&worker->parker, SC_ASLEEP);
-	at_add_sc(&sc_sched.idle, SC_SLEEPING - SC_SEARCHING); /* [idle.dekker] */
-	sc_poke_all(); /* from now on who spawns exposes at once */
+	at_add_rel(&sc_sched.idle, SC_SLEEPING - SC_SEARCHING); /* [idle.dekker] [idle.still] */
+	sc_poke_all(); /* with a fence; from now on who spawns exposes at once */
 	starved = sc_any_work(worker) && !worker->spare;
 	if (starved || !sc_any_work(worker)) {
 		verdict = last_one(worker);
@@ -363,14 +363,14 @@ void sc_idle_sleep(struct sc_worker *worker)
 		if (verdict == SLEEP)
 			block(worker, starved ? sc_os.now() + 1000000 : keep_time(worker));
 	}
-	if (at_cas_acqrel(&worker->parker, &expected, SC_AWAKE)) { /* [parker.wake] */
-		at_sub_sc(&sc_sched.idle, SC_SLEEPING - SC_SEARCHING); /* [idle.dekker] */
+	if (at_cas_rlx(&worker->parker, &expected, SC_AWAKE)) { /* [idle.dekker] */
+		at_sub_rlx(&sc_sched.idle, SC_SLEEPING - SC_SEARCHING); /* [idle.dekker] */
 	} else { /* the waker counts it as searching */
 		at_store_rlx(&worker->parker, SC_AWAKE);
-		at_sub_sc(&sc_sched.idle, SC_SLEEPING); /* [idle.dekker] */
+		at_sub_rlx(&sc_sched.idle, SC_SLEEPING); /* [idle.dekker] */
 	}
 	at_store_rlx(&sc_sched.recent, sc_now());
-	at_fence_sc(); /* [monitor.nudge] */
+	at_fence_sc(); /* [idle.dekker] [idle.still] [monitor.nudge] */
 	if (at_load_rlx(&sc_sched.monitor_asleep))
 		sc_monitor_nudge();
 	drop_time(worker);

@@ -117,7 +117,7 @@ static struct sc_strand *search(struct sc_worker *worker)
 	uint64_t start_ticks = sc_ticks();
 	unsigned turn;
 
-	for (turn = 0; !at_load_acq(&sc_sched.stop); turn++) { /* [sched.stop] */
+	for (turn = 0; !at_load_rlx(&sc_sched.stop); turn++) {
 		struct sc_strand *strand = sc_steal(worker);
 
 		if (!strand)
@@ -138,7 +138,7 @@ static struct sc_strand *search(struct sc_worker *worker)
 /* A searcher that found work hands the search on if it was the last one. */
 static void end_search(struct sc_worker *worker)
 {
-	uint32_t before = at_sub_sc(&sc_sched.idle, SC_SEARCHING); /* [idle.dekker] */
+	uint32_t before = at_sub_rlx(&sc_sched.idle, SC_SEARCHING); /* [idle.dekker] */
 
 	at_fence_sc(); /* [idle.dekker] */
 	if (sc_searchers(before) <= 1 && sc_any_work(worker))
@@ -154,8 +154,8 @@ static struct sc_strand *find(struct sc_worker *worker)
 	if (strand)
 		return strand;
 	sc_deque_reset(&worker->deque, &worker->bottom);
-	at_add_sc(&sc_sched.idle, SC_SEARCHING); /* [idle.dekker] */
-	while (!at_load_acq(&sc_sched.stop)) { /* [sched.stop] */
+	at_add_rlx(&sc_sched.idle, SC_SEARCHING); /* [idle.dekker] */
+	while (!at_load_rlx(&sc_sched.stop)) {
 		if (sc_sched.count > 1 &&
 		    sc_searchers(at_load_rlx(&sc_sched.idle)) * 2 <= (int)sc_sched.count)
 			strand = search(worker);
@@ -181,7 +181,7 @@ static void run(struct sc_worker *worker, struct sc_strand *strand)
 
 void sc_worker_loop(struct sc_worker *worker)
 {
-	while (!at_load_acq(&sc_sched.stop)) { /* [sched.stop] */
+	while (!at_load_rlx(&sc_sched.stop)) {
 		struct sc_strand *strand = find(worker);
 
 		if (strand)

@@ -11,7 +11,7 @@
 
 void sc_monitor_nudge(void)
 {
-	at_add_sc(&sc_sched.monitor, 1); /* [monitor.nudge] */
+	at_add_rel(&sc_sched.monitor, 1); /* [monitor.nudge] */
 	sc_os.wake(&sc_sched.monitor, 1);
 }
 
@@ -99,7 +99,7 @@ static void watch_progress(uint64_t *last)
 
 static void deliver(uint32_t *seen)
 {
-	uint32_t signals = at_load_acq(&sc_sched.signals); /* [monitor.signal] */
+	uint32_t signals = at_load_rlx(&sc_sched.signals); /* after the nudge */
 
 	while (*seen >> 8 != signals >> 8) {
 		*seen += 1 << 8;
@@ -142,8 +142,8 @@ static int on_signal(int signal)
 	do {
 		if (seen & SC_SIGNALS_OVER)
 			return 0;
-	} while (!at_cas_acqrel(&sc_sched.signals, &seen, /* [monitor.signal] */
-				(((seen >> 8) + 1) << 8) | (uint32_t)signal));
+	} while (!at_cas_rlx(&sc_sched.signals, &seen, /* [monitor.nudge] */
+			    (((seen >> 8) + 1) << 8) | (uint32_t)signal));
 	sc_monitor_nudge();
 	return 1;
 }
@@ -168,7 +168,7 @@ static void monitor(void *unused)
 		/* Read first: what a nudge tells of is looked at after it. */
 		uint32_t word = at_load_acq(&sc_sched.monitor); /* [monitor.nudge] */
 
-		if (at_load_acq(&sc_sched.stop)) /* [sched.stop] */
+		if (at_load_rlx(&sc_sched.stop))
 			break;
 		deliver(&seen);
 		deliver_arrivals(&arrivals);

@@ -12,28 +12,30 @@
  *   for reasons; who calls makes the reason visible first.  Same argument as above.
  *
  * Memory order
- *   [idle.dekker]   producer fence_sc between publishing and load(idle) <-> sleeper add_sc
- *                   (idle), fence_sc (in sc_poke_all) before its last look at the queues
- *   [idle.still]    a worker that turns back or is woken: sub_sc(idle), fence_sc, takes an item,
- *                   progress + 1, add_sc(idle) when it sleeps again -> the last sleeper, which
- *                   missed the item: fence_sc, load_acq(idle): awake, or the sum has moved
- *   [attend.dekker] caller add_sc(reason) or fence_sc, then store(lim) <-> owner store(lim),
+ *   [idle.dekker]   producer publishes or sets stop, fence_sc, then looks at idle and parker
+ *                   <-> sleeper store(parker), add(idle), fence_sc (in sc_poke_all), then looks
+ *                   at queues and stop.  The accesses are relaxed: fences alone order them, also
+ *                   who is woken has one before it looks for what it was woken for
+ *   [idle.still]    a worker that turns back or is woken: sub(idle), fence_sc, takes an item,
+ *                   progress + 1, add_rel(idle) when it sleeps again -> the last sleeper, which
+ *                   missed the item: fence_sc, load_acq(idle): awake, or the sum has moved; it
+ *                   sees what was begun outside, too
+ *   [attend.dekker] caller sets the reason, fence_sc, then store(lim) <-> owner store(lim),
  *                   fence_sc, load(reason)
  *   [timer.dekker]  inserter fence_sc between the wheel's next and load(armed_until) <->
  *                   timekeeper store(armed_until), fence_sc, load(next)
- *   [timer.keeper]  cas_acqrel(timekeeper, 0 -> self) -> store_rel(timekeeper, 0): one sleeper
+ *   [timer.keeper]  store_rel(timekeeper, 0) -> cas_acq(timekeeper, 0 -> self): one sleeper
  *                   at a time writes armed_until
- *   [parker.wake]   waker cas_acqrel(parker, ASLEEP -> NOTIFIED) -> sleeper load_acq(parker)
- *   [monitor.nudge] add_sc(monitor) after the reason -> fence_sc, load_acq(monitor) before
- *                   the monitor looks for reasons; it waits only while the word is unchanged
- *   [monitor.signal] handler cas_acqrel(signals) -> monitor load_acq(signals)
+ *   [monitor.nudge] add_rel(monitor) after the reason (signals, stop, who is awake) ->
+ *                   load_acq(monitor) before the monitor looks for reasons; it waits only while
+ *                   the word is unchanged.  Who wakes up nudges only if monitor_asleep: sub(idle),
+ *                   fence_sc, load(monitor_asleep) <-> store(monitor_asleep), fence_sc, load(idle)
  *   [guest.gate]    or_rel(gate) when a run is set up, sub_acqrel(gate) of each guest that leaves
  *                   -> cas_acqrel(gate) of who enters, load_acq(gate) of who ends the run
  *   [thread.known]  creator store_rel(known) after the handle -> load_acq(known) of who
  *                   wants to signal the thread
- *   [sched.inside]  sub_acqrel(inside) of a worker after its last signal -> load_acq(inside)
+ *   [sched.inside]  sub_rel(inside) of a worker after its last signal -> load_acq(inside)
  *                   before the first of them is joined
- *   [sched.stop]    store_rel(stop) -> load_acq(stop): a worker that leaves sees the result
  */
 #ifndef SC_SCHED_SCHED_H
 #define SC_SCHED_SCHED_H

@@ -84,7 +84,7 @@ static void fini_worker(struct sc_worker *worker)
 /* A thread may be joined only when no other can send it a signal any more. */
 static void leave_loop(void)
 {
-	if (at_sub_acqrel(&sc_sched.inside, 1) == 1) /* [sched.inside] */
+	if (at_sub_rel(&sc_sched.inside, 1) == 1) /* [sched.inside] */
 		sc_os.wake(&sc_sched.inside, 1);
 }
 
@@ -122,8 +122,7 @@ void sc_sched_stop(void)
 {
 	unsigned i;
 
-	at_store_rel(&sc_sched.stop, 1); /* [sched.stop] */
-	at_fence_sc();                   /* [idle.dekker] */
+	at_store_rlx(&sc_sched.stop, 1); /* [idle.dekker]; the fence comes with each wake */
 	for (i = 0; i < sc_sched.count; i++)
 		sc_wake_worker(&sc_sched.workers[i]);
 }

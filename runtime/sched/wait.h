@@ -11,8 +11,9 @@
  * nothing more.  The strand itself takes its waiter off every list before it goes on.
  *
  * Memory order
- *   [wait.claim]  cas_acqrel of the claimer -> cas_acqrel of the committer, or the strand's
- *                 own load_acq after it was continued: it sees what the claimer wrote before
+ *   [wait.claim]  cas_acqrel of the claimer <-> cas_acqrel of the committer: whoever is second
+ *                 continues the strand and sees what the other wrote before.  The strand, once
+ *                 continued, is behind both
  */
 #ifndef SC_SCHED_WAIT_H
 #define SC_SCHED_WAIT_H
@@ -60,7 +61,7 @@ SC_INLINE enum sc_wait sc_wait_outcome(struct sc_strand *strand)
 {
 	struct sc_card *card = sc_card(strand);
 
-	return (enum sc_wait)at_load_acq(&card->wait); /* [wait.claim] */
+	return (enum sc_wait)at_load_rlx(&card->wait);
 }
 
 #endif

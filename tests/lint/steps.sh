@@ -1,5 +1,5 @@
 #!/bin/sh
-# tests/lint/steps.sh: the Spin models follow the sources step by step: every ordered access of
+# tests/lint/steps.sh: the Spin models follow the sources step by step: every tagged access of
 # the functions that a model follows is a step there, and every step there is in the source.
 #
 # A model says what it follows: " * Follows: FILE all", "FILE all but FUNCTION...", or
@@ -24,7 +24,7 @@ FNR == 1 { above = ""; name = "" }
 }
 {
 	line = $0
-	if (match(line, /at_[a-z]+_(acq|rel|acqrel|sc)\(/)) {
+	if (match(line, /at_[a-z]+_(rlx|acq|rel|acqrel|sc)\(/)) {
 		step = substr(line, RSTART + 3, RLENGTH - 4)
 		rest = substr(line, RSTART + RLENGTH)
 		word = ""

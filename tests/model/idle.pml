@@ -1,8 +1,8 @@
 /* tests/model/idle.pml: how workers fall asleep and wake each other, step by step.
  *
  * Not a model by itself: a model includes it and adds what workers do and what must hold.
- * A step that stands for an ordered access names it and the function that it is in:
- * "wake: cas_acqrel(parker) [parker.wake]"; tests/lint/steps.sh compares them with the source.
+ * A step that stands for an access with a tag names it and the function that it is in:
+ * "wake: cas_rlx(parker) [idle.dekker]"; tests/lint/steps.sh compares them with the source.
  * All steps are interleaved, in the order of the program: an order that hardware could change
  * without a fence shows as a swap.  M_... drops or swaps a step; a model has to notice it.
  *
@@ -64,7 +64,7 @@ inline wake(w) {
 #ifdef M_FUTEX_BEFORE_CLAIM
 	blocked[w] = false;
 #endif
-	d_step { /* wake: cas_acqrel(parker) [parker.wake] */
+	d_step { /* wake: cas_rlx(parker) [idle.dekker] */
 		woke = (parker[w] == ASLEEP);
 		if
 		:: woke -> parker[w] = NOTIFIED
@@ -73,7 +73,7 @@ inline wake(w) {
 	};
 	if
 	:: woke ->
-		idle = idle + SEARCHING; /* wake: add_sc(idle) [idle.dekker] */
+		idle = idle + SEARCHING; /* wake: add_rlx(idle) [idle.dekker] */
 #ifdef M_WAKER_TAKES_SLEEPER_OFF
 		idle = idle - SLEEPING;
 #endif
@@ -151,8 +151,7 @@ inline sched_stop() {
 	:: else -> break
 	od;
 #endif
-	stop = true; /* sc_sched_stop: store_rel(stop) [sched.stop] */
-	/* sc_sched_stop: fence_sc [idle.dekker] */
+	stop = true; /* sc_sched_stop: store_rlx(stop) [idle.dekker] */
 #if !defined(M_WAKE_BEFORE_STOP) && !defined(M_STOP_NO_WAKE)
 	do
 	:: i < WORKERS -> wake_worker(i); i++
@@ -204,7 +203,7 @@ inline keep_time(me) {
 #if defined(TIMERS) && !defined(VIRTUAL)
 	/* Nothing but the fence below keeps the first look behind the CAS. */
 	until[me] = next;
-	d_step { /* keep_time: cas_acqrel(timekeeper) [timer.keeper] */
+	d_step { /* keep_time: cas_acq(timekeeper) [timer.keeper] */
 		mine = (timekeeper == 0);
 		if
 		:: mine -> timekeeper = me + 1
@@ -272,7 +271,7 @@ inline check_asleep() {
 	:: else -> break
 	od;
 	i = 0;
-	still = still && !stop /* all_asleep: load_acq(stop) [sched.stop] */
+	still = still && !stop
 }
 
 /* Whether nothing ran since the caller took the lock: what it saw belongs together. */
@@ -363,10 +362,10 @@ inline last_one(me) {
 
 inline block(me) {
 	do
-	:: parker[me] != ASLEEP -> break /* block: load_acq(parker) [parker.wake] */
+	:: parker[me] != ASLEEP -> break
 	:: parker[me] == ASLEEP ->
 		if
-		:: stop || until[me] <= now -> break /* block: load_acq(stop) [sched.stop] */
+		:: stop || until[me] <= now -> break
 		:: else
 		fi;
 		/* os.wait: asleep only if the word is unchanged */
@@ -377,12 +376,13 @@ inline block(me) {
 }
 
 inline nudge_monitor() {
-	monitor++; /* sc_monitor_nudge: add_sc(monitor) [monitor.nudge] */
+	monitor++; /* sc_monitor_nudge: add_rel(monitor) [monitor.nudge] */
 	monitor_blocked = false
 }
 
 inline nudge() {
-	/* sc_idle_sleep: fence_sc [monitor.nudge] */
+	/* sc_idle_sleep: fence_sc [idle.dekker], sc_idle_sleep: fence_sc [idle.still],
+	 * sc_idle_sleep: fence_sc [monitor.nudge] */
 #if defined(MONITOR) && !defined(M_NO_NUDGE)
 	if
 	:: monitor_asleep -> nudge_monitor()
@@ -399,7 +399,8 @@ inline idle_sleep(me) {
 	again = any_work(me);
 #endif
 	parker[me] = ASLEEP;
-	idle = idle + SLEEPING - SEARCHING; /* sc_idle_sleep: add_sc(idle) [idle.dekker] */
+	/* sc_idle_sleep: add_rel(idle) [idle.dekker], sc_idle_sleep: add_rel(idle) [idle.still] */
+	idle = idle + SLEEPING - SEARCHING;
 #ifndef M_LOOK_BEFORE_ANNOUNCING
 	again = any_work(me);
 #endif
@@ -412,7 +413,7 @@ inline idle_sleep(me) {
 		fi
 	:: else
 	fi;
-	atomic { /* sc_idle_sleep: cas_acqrel(parker) [parker.wake] */
+	atomic { /* sc_idle_sleep: cas_rlx(parker) [idle.dekker] */
 		mine = (parker[me] == ASLEEP);
 		if
 		:: mine -> parker[me] = AWAKE
@@ -421,12 +422,12 @@ inline idle_sleep(me) {
 	};
 	if
 	:: mine ->
-		/* sc_idle_sleep: sub_sc(idle) [idle.dekker] */
+		/* sc_idle_sleep: sub_rlx(idle) [idle.dekker] */
 		idle = idle - (SLEEPING - SEARCHING)
 	:: else ->
 		parker[me] = AWAKE;
 #ifndef M_WAKER_TAKES_SLEEPER_OFF
-		idle = idle - SLEEPING /* sc_idle_sleep: sub_sc(idle) [idle.dekker] */
+		idle = idle - SLEEPING /* sc_idle_sleep: sub_rlx(idle) [idle.dekker] */
 #endif
 	fi;
 	d_step { again = false; mine = false; until[me] = 0 };
@@ -449,7 +450,7 @@ inline take(me) {
 }
 
 inline end_search(me) {
-	atomic { /* end_search: sub_sc(idle) [idle.dekker] */
+	atomic { /* end_search: sub_rlx(idle) [idle.dekker] */
 		seen = searchers(idle);
 		idle = idle - SEARCHING
 	};
@@ -468,9 +469,9 @@ inline find(me) {
 	if
 	:: got
 	:: else ->
-		idle = idle + SEARCHING; /* find: add_sc(idle) [idle.dekker] */
+		idle = idle + SEARCHING; /* find: add_rlx(idle) [idle.dekker] */
 		do
-		:: stop -> break /* find: load_acq(stop) [sched.stop] */
+		:: stop -> break
 		:: else ->
 			take(me);
 			if

@@ -6,7 +6,7 @@
  *
  * Mutants: NO_NUDGE MONITOR_LOOKS_FIRST MONITOR_READS_WORD_LATE SIGNAL_AFTER_NUDGE
  * Mutants: STOP_NO_NUDGE
- * Follows: runtime/sched/monitor.c only monitor deliver on_signal
+ * Follows: runtime/sched/monitor.c only monitor on_signal
  */
 #define WORKERS 1
 #define MONITOR
@@ -53,7 +53,7 @@ active proctype main_thread() {
 }
 
 inline deliver() {
-	delivered = signals /* deliver: load_acq(signals) [monitor.signal] */
+	delivered = signals
 }
 
 active proctype monitor_thread() {
@@ -67,7 +67,7 @@ active proctype monitor_thread() {
 #endif
 		word = monitor; /* monitor: load_acq(monitor) [monitor.nudge] */
 		if
-		:: stop -> break /* monitor: load_acq(stop) [sched.stop] */
+		:: stop -> break
 		:: else
 		fi;
 #ifndef M_MONITOR_READS_WORD_LATE
@@ -103,7 +103,7 @@ active proctype handler() {
 #ifdef M_SIGNAL_AFTER_NUDGE
 	nudge_monitor();
 #endif
-	signals++; /* on_signal: cas_acqrel(signals) [monitor.signal] */
+	signals++; /* on_signal: cas_rlx(signals) [monitor.nudge] */
 #ifndef M_SIGNAL_AFTER_NUDGE
 	nudge_monitor()
 #endif

@@ -86,7 +86,7 @@ active proctype strand() {
 		fi;
 		queued > 0;
 		d_step { queued--; saved = false };
-		outcome = word; /* sc_wait_outcome: load_acq(wait) [wait.claim] */
+		outcome = word;
 		assert(outcome == EVENT || outcome == CANCEL || outcome == TIMEOUT);
 		if
 #ifndef M_NO_DISARM

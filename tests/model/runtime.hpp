@@ -1,8 +1,9 @@
 /* tests/model/runtime.hpp: what models of sched/ and scope/ share: workers, a system without
  * a kernel, and strands whose going on is counted.
  *
- * A thread of the model is the worker of the same number, or no worker from `workers` on.
+ * A thread of the model is the worker of the same number, or no worker from `working` on.
  * Included before the sources; what those call and a model does not include it defines itself.
+ * With MODEL_LOOP sched/loop.c is included here.
  */
 #ifndef MODEL_RUNTIME_HPP
 #define MODEL_RUNTIME_HPP
@@ -17,10 +18,19 @@
 
 #include <errno.h>
 
+#ifdef MODEL_LOOP
+#include "sched/loop.c"
+#else
 struct sc_worker sc_worker_none;
 struct sc_sched sc_sched;
 struct sc_hooks sc_hooks;
+#endif
 struct sc_os sc_os;
+
+namespace model
+{
+static unsigned working; /* threads from this one on are no workers */
+}
 
 static void relax(unsigned)
 {
@@ -33,43 +43,57 @@ struct sc_worker *sc_self(void)
 {
 	unsigned me = rl::thread_index();
 
-	return me < sc_sched.count ? &sc_sched.workers[me] : &sc_worker_none;
+	return me < model::working ? &sc_sched.workers[me] : &sc_worker_none;
 }
 
 namespace model
 {
 
-/* ---- futex: the kernel compares and queues under a lock of its own ---- */
+/* ---- futex: comparing and falling asleep is one step; it orders nothing ---- */
 
-static SC_WORD(uint32_t) queued[4]; /* thread i waits */
-static const SC_WORD(uint32_t) *queued_at[4];
-static struct sc_lock futex_lock;
+static rl::waitset<MOST_THREADS> beds[MOST_THREADS]; /* of one thread each */
+static const void *waits_for[MOST_THREADS];           /* NULL: it is awake */
 
-static void futex_wait(const SC_WORD(uint32_t) *word, uint32_t expected, int64_t)
+/* The newest value, without a step of its own. */
+template <class T> static T newest(SC_WORD(T) *word)
+{
+	return value_of<T>(cell_of(word)->value_);
+}
+
+/* What the kernel compares; what it has read the thread will not read older. */
+static bool still_is(const SC_WORD(uint32_t) *word, uint32_t expected)
+{
+	rl::ctx().sched();
+	if (newest((SC_WORD(uint32_t) *)word) == expected)
+		return true;
+	cell_of(word)->fetch_add(0, rl::mo_relaxed, MODEL_HERE);
+	return false;
+}
+
+static void fall_asleep(const SC_WORD(uint32_t) *word)
 {
 	unsigned me = rl::thread_index();
 
-	sc_lock_take(&futex_lock);
-	if (at_load_rlx((SC_WORD(uint32_t) *)word) != expected) {
-		sc_lock_drop(&futex_lock);
-		return;
-	}
-	queued_at[me] = word;
-	at_store_rlx(&queued[me], 1);
-	sc_lock_drop(&futex_lock);
-	while (at_load_acq(&queued[me]))
-		yield();
+	waits_for[me] = word;
+	beds[me].park_current(rl::ctx(), false, false, false, MODEL_HERE);
+}
+
+static void futex_wait(const SC_WORD(uint32_t) *word, uint32_t expected, int64_t)
+{
+	if (still_is(word, expected))
+		fall_asleep(word);
 }
 
 static void futex_wake(const SC_WORD(uint32_t) *word, int)
 {
 	unsigned i;
 
-	sc_lock_take(&futex_lock);
-	for (i = 0; i < 4; i++)
-		if (at_load_rlx(&queued[i]) && queued_at[i] == word)
-			at_store_rel(&queued[i], 0);
-	sc_lock_drop(&futex_lock);
+	rl::ctx().sched();
+	for (i = 0; i < MOST_THREADS; i++)
+		if (waits_for[i] == word) {
+			waits_for[i] = NULL;
+			beds[i].unpark_one(rl::ctx(), MODEL_HERE);
+		}
 }
 
 static int64_t time_now()
@@ -92,9 +116,10 @@ static void set_up_system()
 {
 	unsigned i;
 
-	for (i = 0; i < 4; i++)
-		queued[i] = 0;
-	futex_lock.word = 0;
+	for (i = 0; i < MOST_THREADS; i++) {
+		::new (&beds[i]) rl::waitset<MOST_THREADS>();
+		waits_for[i] = NULL;
+	}
 	sc_os.wait = futex_wait;
 	sc_os.wake = futex_wake;
 	sc_os.now = time_now;
@@ -130,7 +155,7 @@ static void set_up_workers(struct sc_worker *workers, unsigned count)
 	for (i = 0; i < count; i++)
 		set_up_worker(&workers[i], i);
 	sc_sched.workers = workers;
-	sc_sched.count = count;
+	sc_sched.count = working = count;
 	sc_sched.flags = 0;
 	sc_sched.idle = 0;
 	sc_sched.stop = 0;
@@ -140,6 +165,12 @@ static void set_up_workers(struct sc_worker *workers, unsigned count)
 	sc_sched.last_lock.word = 0;
 	sc_sched.monitor = 0;
 	sc_sched.monitor_asleep = 0;
+	sc_sched.signals = 0;
+	sc_sched.hard_signal = 0;
+	sc_sched.inside = 0;
+	sc_sched.watchers = 0;
+	sc_sched.outside[SC_CALL] = sc_sched.outside[SC_DOOR] = 0;
+	sc_sched.stuck_for = sc_sched.looked_at = 0;
 	sc_sched.inbox.lock.word = 0;
 	sc_sched.inbox.count = 0;
 	memset((void *)&sc_sched.inbox.list, 0, sizeof sc_sched.inbox.list);

@@ -118,6 +118,30 @@ struct handed_over : wait_test<handed_over, 2> {
 };
 static model::full<handed_over> handed_over("wait/the_strand_sees_what_the_winner_wrote");
 
+/* What the strand's worker wrote last, its alarm for one, reaches who continues it, even if that
+ * one found the waiter before. */
+struct parked_late : wait_test<parked_late, 2> {
+	void set_up()
+	{
+		wait_test<parked_late, 2>::set_up();
+		sc_wait_prepare(&strand);
+	}
+	void thread(unsigned index)
+	{
+		if (index) {
+			claim(SC_WAIT_CANCEL);
+			return;
+		}
+		publish();
+		commit();
+	}
+	void check()
+	{
+		MODEL_CHECK(ready == 1);
+	}
+};
+static model::full<parked_late> parked_late("wait/who_continues_the_strand_sees_all_it_wrote");
+
 /* The committer finds its commit refused and continues the strand itself, at once. */
 struct refused_commit : wait_test<refused_commit, 2> {
 	void set_up()
