@@ -137,6 +137,7 @@ int sc_push(struct sc_worker *worker, const struct sc_slot *slot)
 {
 	struct sc_slot *end = worker->deque.slots + worker->deque.capacity;
 	struct sc_slot *top = worker->bottom.top;
+	int hungry;
 
 	if (top == end) {
 		rewind_deque(worker);
@@ -149,7 +150,8 @@ int sc_push(struct sc_worker *worker, const struct sc_slot *slot)
 		sc_deque_expose(&worker->deque, &worker->bottom, UINT32_MAX);
 		return 0;
 	}
-	if (sc_hungry()) {
+	hungry = sc_hungry();
+	if (hungry) {
 		/* Someone searches or sleeps: there is always something to take; but a thief that
 		 * takes a single small task each time slows the owner down more than it helps. */
 		if (sc_deque_exposed(&worker->deque) == 0 ||
@@ -163,7 +165,8 @@ int sc_push(struct sc_worker *worker, const struct sc_slot *slot)
 	if (!worker->strand->cancelled) {
 		at_store_rlx(&worker->bottom.lim, end);
 		at_fence_sc(); /* [attend.dekker] */
-		if (sc_called(worker))
+		/* The reasons too: a call that this overwrote may not show in stack_limit yet. */
+		if (sc_called(worker) || at_load_rlx(&worker->tick) || sc_hungry() != hungry)
 			at_store_rlx(&worker->bottom.lim, NULL);
 	}
 	return 0;

@@ -11,6 +11,8 @@ static SC_WORD(uint32_t) ready; /* times that the owner's strand was made ready 
 #include "scope/cancel.c"
 #include "scope/join.c"
 
+#include "join.hpp"
+
 /* The owner's place is saved and published, then it waits until somebody continues it. */
 void sc_park(struct sc_worker *worker, enum sc_reason,
 	     void (*post)(struct sc_worker *worker, struct sc_strand *strand))
@@ -66,49 +68,9 @@ int sc_others_wait(struct sc_worker *)
 {
 	return 0;
 }
-/* There are no counted scopes here. */
-struct sc_scope *sc_left_to_join(struct sc_scope *s)
-{
-	return sc_all_ended(s) ? NULL : s;
-}
-int sc_owns(struct sc_worker *, struct sc_scope *)
-{
-	return 0;
-}
-int sc_close_object(struct sc_worker *, struct sc_scope *)
-{
-	return 0;
-}
-int sc_object_enter(struct sc_scope *)
-{
-	return 0;
-}
-int sc_lineage_hold(void)
-{
-	return 0;
-}
-void sc_object_leave(struct sc_scope *) {}
-void sc_lineage_drop(int) {}
-void sc_close_body(struct sc_scope *) {}
-void sc_arch_switch_aside(struct sc_context *, struct sc_aside *, const struct sc_context *) {}
-void sc_leaver_ended(struct sc_scope *, int) {}
 void sc_land(void) {}
 void sc_suspend(struct sc_worker *) {}
 void sc_resume(struct sc_worker *) {}
-void sc_failed(struct sc_scope *, int, uintptr_t, const void *, const char *) {}
-void sc_keep_error(struct sc_scope *, int) {}
-void sc_drop_extra(struct sc_scope *) {}
-int sc_joiner_spawn(struct sc_task *, unsigned)
-{
-	return 0;
-}
-int sc_winds_up(struct sc_scope *)
-{
-	return 0;
-}
-void sc_wind_up(struct sc_scope *) {}
-void sc_skip_winding_up(void *) {}
-void sc_drop_errors(struct sc_host *, uintptr_t) {}
 int64_t sc_now(void)
 {
 	return 0;
