@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
-# tests/model/mutants.sh: weakens or drops each ordered access of the runtime in turn and
-# expects that a model, or else the simulation, notices.
+# tests/model/mutants.sh: weakens or drops each access of the runtime that belongs to a protocol
+# in turn and expects that a model, or else the simulation, notices.
 #
-# Usage: tests/model/mutants.sh [--share K/N] [--no-sim] [PATH-PREFIX...]
+# Usage: tests/model/mutants.sh [--share K/N] [--no-sim] [--quick] [PATH-PREFIX...]
 #   --share K/N  only each Nth mutant, beginning with the Kth
 #   --no-sim     models only
-# Changes: an order becomes one weaker (acqrel: acq and rel in turn), a fence, a write or a
+#   --quick      small models only, and none of the mutants in survivors.txt
+# Accesses: those with an order, and relaxed ones with a tag, which rely on fences.  Changes: an
+# order becomes one weaker (acqrel: acq and rel in turn), a fence, a write or a
 # read-modify-write is left out.  Prints TAP, a line for each mutant and who killed it.  One
 # that survives must be in tests/model/survivors.txt with its reason, and none else may be.
 # What was found out stays in $BUILD/mutants until a model or the sources change.
@@ -22,7 +24,9 @@ limit=60 # seconds for the models of one program; ten times what the slowest tak
 accesses() {
 	find runtime -name '*.[ch]' ! -path runtime/base/atomic.h | sort | xargs awk '
 	BEGIN {
-		operation = "at_((load|store|cas|swap|add|sub|or|and)_(acq|rel|acqrel|sc)|fence_sc)"
+		words = "at_(load|store|cas|swap|add|sub|or|and)_"
+		ordered = "(" words "(acq|rel|acqrel|sc)|at_fence_sc) *\\("
+		relaxed = words "rlx *\\("
 	}
 	FNR == 1 { function_name = "-"; above = "" }
 	/^[A-Za-z].*\(/ && !/;$/ {
@@ -31,7 +35,7 @@ accesses() {
 		sub(/.*[ *]/, "", function_name)
 	}
 	/^[ \t]*(\*|\/\*|\/\/)/ { above = above $0; next }
-	match($0, operation " *\\(") {
+	match($0, ordered) || match($0, relaxed) {
 		access = substr($0, RSTART + 3, RLENGTH - 3)
 		gsub(/[ (]/, "", access)
 		text = above $0
@@ -43,7 +47,8 @@ accesses() {
 		}
 		file = FILENAME
 		sub(/^runtime\//, "", file)
-		print file, FNR, function_name, access, tag
+		if (tag != "-" || access !~ /_rlx$/)
+			print file, FNR, function_name, access, tag
 	}
 	{ above = "" }'
 }
@@ -63,7 +68,7 @@ mutants() {
 		else if (order == "acqrel")
 			changes = "acq rel"
 		else
-			changes = "rlx"
+			changes = order == "rlx" ? "" : "rlx"
 		if (kind != "fence" && kind != "load")
 			changes = changes " drop"
 		n = split(changes, change, " ")
@@ -72,16 +77,18 @@ mutants() {
 	}'
 }
 
-# The models that include a file of the runtime.
+# The models that include a file of the runtime, first the one that is named after it.
 models_of() {
-	local dependencies name
+	local dependencies name own=${1##*/}
 
+	own=${own%.*}
+	[ ! -e "$build/model/$own" ] || echo "$own"
 	for dependencies in "$build"/model/*.d; do
 		grep -q "runtime/$1\b" "$dependencies" || continue
 		name=$(basename "$dependencies" .d)
-		[ "$name" = main ] || [ "$name" = runtime ] || echo "$name"
+		case $name in main | runtime | "$own") ;; *) echo "$name" ;; esac
 	done
-	! grep -q "runtime/$1\b" "$build"/model/rt/*/*.d || echo runtime
+	[ -n "$QUICK" ] || ! grep -q "runtime/$1\b" "$build"/model/rt/*/*.d || echo runtime
 }
 
 # kill_by_models FILE LINE CHANGE: prints the name of the model that failed.  A program that
@@ -112,14 +119,14 @@ kill_by_simulation() {
 	mkdir -p "$tree/build/sim" && cp -a Makefile api runtime tests "$tree" &&
 		cp -a "$build/sim" "$tree/build/" &&
 		sed -i "$2s/at_$3 *(/at_dropped(/" "$tree/runtime/$1" &&
-		make -C "$tree" BUILD=build CC="${CC:-cc} '-D$dropped'" build/test/sim \
+		timeout 300 make -C "$tree" BUILD=build CC="${CC:-cc} '-D$dropped'" build/test/sim \
 			>"$tree/log" 2>&1 ||
 		{
 			echo "mutants: $1:$2 does not build without at_$3: $tree/log" >&2
 			return 1
 		}
 	failed=$(cd "$tree" && timeout 300 build/test/sim --fork -j1 --timeout 60 2>&1 |
-		sed -n 's/^not ok [0-9]* - \([^ ]*\).*/\1/p' | head -n 1)
+		sed -n '/^not ok/{s/^not ok [0-9]* - \([^ ]*\).*/\1/p;q}')
 	rm -rf "$tree"
 	[ -n "$failed" ] && echo "$failed"
 }
@@ -129,7 +136,9 @@ try() {
 	local result=$results/$(echo "$*" | tr '/ ' '__') killer
 
 	[ -s "$result" ] && [ "$result" -nt "$results/began" ] && return
-	if killer=$(kill_by_models "$1" "$2" "$6"); then
+	if [ -n "$QUICK" ] && grep -q "^$1 $3 $4 $6: " $survivors; then
+		echo survives >"$result"
+	elif killer=$(kill_by_models "$1" "$2" "$6"); then
 		echo "killed by $killer" >"$result"
 	elif [ "${SIMULATE:-}$6" = drop ] && killer=$(kill_by_simulation "$1" "$2" "$4"); then
 		echo "killed by $killer" >"$result"
@@ -138,32 +147,35 @@ try() {
 	fi
 }
 
+share=1/1
+: "${SIMULATE=}" "${QUICK=}"
+results=$results${QUICK:+.quick}
+
 if [ "${1:-}" = --try ]; then
 	shift
 	try "$@"
 	exit
 fi
 
-share=1/1
-SIMULATE=
 while [ $# -gt 0 ]; do
 	case $1 in
 	--share) share=$2; shift 2 ;;
 	--no-sim) SIMULATE=no; shift ;;
+	--quick) SIMULATE=no QUICK=yes results=$results.quick; shift ;;
 	*) break ;;
 	esac
 done
-export SIMULATE
+export SIMULATE QUICK
 
 mkdir -p "$results"
 programs=$(for source in tests/model/*.cc; do
 	name=$(basename "$source" .cc)
-	[ "$name" = main ] || echo "$build/model/$name"
+	[ "$name" = main ] || [ "$QUICK$name" = yesruntime ] || echo "$build/model/$name"
 done)
 make --no-print-directory -j"$(nproc)" $programs $([ -n "$SIMULATE" ] || echo "$build/test/sim") \
 	>"$results/build.log" 2>&1 || { tail "$results/build.log"; exit 1; }
 # Newer than a result: that result is of other sources.
-newest=$(ls -t $programs tests/model/*.sh runtime/*/*.[ch] | head -n 1)
+newest=$(ls -t $programs $survivors tests/model/*.sh runtime/*/*.[ch] | head -n 1)
 touch -r "$newest" "$results/began"
 
 mutants | awk -v prefixes="$*" -v share="$share" '
