@@ -25,6 +25,11 @@ int sc_lineage_hold(void)
 }
 void sc_object_leave(struct sc_scope *) {}
 void sc_lineage_drop(int) {}
+void sc_end_use(struct sc_scope *) {}
+int sc_object_hold(struct sc_scope *)
+{
+	return 1;
+}
 void sc_close_body(struct sc_scope *) {}
 void sc_arch_switch_aside(struct sc_context *, struct sc_aside *, const struct sc_context *) {}
 void sc_leaver_ended(struct sc_scope *, int) {}

@@ -89,7 +89,10 @@ int sc_os_sigstack_install(void *)
 }
 
 void sc_os_sigstack_uninstall(void) {}
-int sc_os_interrupt_install(void (*)(int))
+void sc_guest_open(void) {}
+void sc_guest_close(void) {}
+
+int sc_os_interrupt_install(int (*)(int))
 {
 	return 0;
 }
