@@ -692,7 +692,7 @@ enum scope_cause {
 	SCOPE_CAUSE_EXPLICIT,  /* scope_cancel */
 	SCOPE_CAUSE_DEADLINE,  /* the scope's deadline */
 	SCOPE_CAUSE_ERROR,     /* a sibling's error */
-	SCOPE_CAUSE_PARENT,    /* the scope above was closed */
+	SCOPE_CAUSE_PARENT,    /* a scope above was cancelled (scope_cause), or closed */
 	SCOPE_CAUSE_INTERRUPT, /* SIGINT or SIGTERM */
 	SCOPE_CAUSE_SHUTDOWN,  /* the end of a grace period */
 	SCOPE_CAUSE_JOINER,    /* its policy: a task won, on_exit answered */
@@ -700,19 +700,38 @@ enum scope_cause {
 	SCOPE_CAUSE_RUNTIME   /* a rule was broken: see the report */
 };
 
+/* Where `site` of an error lies. */
+enum scope_site_kind {
+	SCOPE_SITE_SPAWN = 0, /* behind the call that spawned the task */
+	SCOPE_SITE_FAIL,      /* behind the scope_fail of the body */
+	SCOPE_SITE_OPEN,      /* behind the opening of a scope: its deadline, or it was left open */
+	SCOPE_SITE_DEFER      /* behind the scope_defer of a call that failed */
+};
+
+/* Errors of one code, of those past the 64 that a scope keeps. */
+struct scope_error_count {
+	int code;
+	uint64_t count;
+	const struct scope_error_count *next;
+};
+
 /* One recorded error.  Without memory for a record there is none: close still returns the
- * code. */
+ * code.  Tasks of one name have numbers in paths, the first but one #2; `because` is text for
+ * people. */
 struct scope_error {
 	int code;
 	enum scope_cause cause;     /* why the failing task was being cancelled, or NONE */
 	const char *text;           /* from scope_fail */
-	const char *path;           /* "/main/server/conn/reader" */
-	const void *site;           /* return address of the spawn, or of scope_fail */
+	const char *path;           /* "/main/server/conn#17/reader" */
+	const void *site;           /* a return address, see site_kind */
 	int64_t time_ns;            /* scope_now() at the record */
 	const struct scope_error *context;    /* in hand when this one came; 64 deep at most */
 	const struct scope_error *suppressed; /* later errors of the same scope, in order */
 	const struct scope_error *next;       /* next in a suppressed list */
 	uint64_t uncounted;         /* errors past the 64 that a scope keeps */
+	enum scope_site_kind site_kind;
+	const char *because;        /* what cancelled it, if anything: "/main failed with -EIO" */
+	const struct scope_error_count *counts; /* of the uncounted, of 256 codes at most */
 };
 
 /** The record behind the last nonzero scope_close in this task, NULL if there was none (a
@@ -720,8 +739,10 @@ struct scope_error {
 SCOPE_API const struct scope_error *scope_last_error(void);
 
 /**
- * Prints an error as a tree: path, code, text, cause, spawn site, contexts, suppressed
- * errors; at most eight levels and 8 KiB.
+ * Prints an error as a tree: path, code and text, the site by function and line (function and
+ * offset where the program has no debug information, file and offset where it has no symbols),
+ * what cancelled the task, the error it was handling, suppressed errors, counts of further
+ * ones; at most eight levels and 16 KiB.
  *
  * Thread safety: any thread that may read `error`.
  * Returns 0, else
@@ -729,6 +750,33 @@ SCOPE_API const struct scope_error *scope_last_error(void);
  *   -EIO     `to` reported a write error
  */
 SCOPE_API int scope_error_print(const struct scope_error *error, FILE *to);
+
+/* Why a scope is cancelled.  Texts that don't fit are cut. */
+struct scope_cause_info {
+	enum scope_cause cause;  /* NONE: it is not; PARENT: a scope above it is */
+	enum scope_cause origin; /* of PARENT: why that one is; else the same */
+	int code;                /* origin ERROR: of the error */
+	const void *site;        /* ERROR: of the error; EXPLICIT: behind the scope_cancel, or the
+				  * opening of the cancelled scope, as of the others */
+	char scope[64];          /* name of the scope that was cancelled first, or "" */
+	char path[512];          /* of the task that failed or cancelled (of the last 64 that
+				  * called scope_cancel), of the owner if it is a deadline, or "" */
+	char text[256];          /* of the error; "SIGINT", "SIGTERM" */
+	uint64_t reserved[4];
+};
+
+/**
+ * Tells what cancelled a scope: the first of scope_cancel, a deadline, a task's error, an
+ * interrupt, here or in a scope above that no shield hides.  After close only `cause` (of the
+ * scope's own cancel, or PARENT if one from above was felt) is known.
+ *
+ * out_info  filled, also if the scope is not cancelled; may be NULL
+ * Thread safety: any task that holds the scope.
+ * Cost: walks up to the cancelled scope; names are looked up in the program's file.
+ * Returns the cause (enum scope_cause), SCOPE_CAUSE_NONE being 0, else
+ *   -ENOTCONN  not called from a task; *out_info is untouched
+ */
+SCOPE_API int scope_cause(const struct scope *s, struct scope_cause_info *out_info);
 
 #ifdef __cplusplus
 }

@@ -55,7 +55,7 @@ struct __attribute__((may_alias)) scope_fast_inside {
 	uintptr_t parent;
 	struct scope_fast_slot *base;
 	uint32_t state;
-	int32_t code;
+	uint32_t number;
 	uint64_t tree[4];
 	int64_t count;
 	const void *running_what;

@@ -14,7 +14,8 @@ static void close_unseen(struct scope *s, const void *site)
 	int rc = scope_close(s);
 
 	if (rc != 0 && (sc_state(sc_view(s)) & SC_CLOSED))
-		sc_failed(sc_untag(sc_self()->cur), rc, sc_self()->cur, site, NULL);
+		sc_failed_at(sc_untag(sc_self()->cur), rc, sc_self()->cur, site,
+			     SCOPE_SITE_FAIL, NULL);
 }
 
 struct scope *scope_block_end(struct scope *s)

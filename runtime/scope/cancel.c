@@ -282,6 +282,11 @@ static int alone(struct sc_scope *s)
 
 void sc_cancel(struct sc_scope *s, enum scope_cause cause)
 {
+	sc_cancel_by(s, cause, 0);
+}
+
+void sc_cancel_by(struct sc_scope *s, enum scope_cause cause, uint32_t canceller)
+{
 	struct sc_batch woken = {NULL, NULL, 0};
 	int quiet = 0;
 	uint32_t state;
@@ -293,6 +298,7 @@ void sc_cancel(struct sc_scope *s, enum scope_cause cause)
 
 		if (cause == SCOPE_CAUSE_DEADLINE || cause == SCOPE_CAUSE_SHUTDOWN)
 			mark |= SC_TIMED_OUT;
+		s->canceller = canceller;
 		at_or_rlx(&s->state, mark);
 		if (!effective(state)) {
 			/* Who was woken by something else at that instant has to look. */

@@ -64,7 +64,7 @@ void sc_wind_up(struct sc_scope *s)
 	call = take_call(s->extra);
 	rc = sc_run_shielded(call->slot.fn, call->slot.arg, call->slot.site);
 	if (rc != 0)
-		sc_add_error(s, rc, sc_self()->cur, call->slot.site, NULL);
+		sc_add_error(s, rc, sc_self()->cur, call->slot.site, SCOPE_SITE_DEFER, NULL);
 	sc_os.free(call);
 }
 

@@ -9,7 +9,7 @@
 #include <stdarg.h>
 #include <string.h>
 
-enum { MOST_KEPT = 64, HIGHEST = 64, PATH_SIZE = 1024 };
+enum { MOST_KEPT = 64, HIGHEST = 64, MOST_CODES = 256, PATH_SIZE = 1024, TEXT_SIZE = 512 };
 
 struct record {
 	struct scope_error error; /* first: what users see */
@@ -21,7 +21,18 @@ struct record {
 	/* Who has it in hand: the open scope that lists it.  No other scope lists it too, and
 	 * it is no context any more: lists and contexts form a tree. */
 	const struct sc_scope *listed;
-	char strings[];           /* text and path */
+	char strings[];           /* text, path, because */
+};
+
+/* What a record is made of.  Where it was spawned or else, for scope_error.site_kind. */
+struct account {
+	int code;
+	enum scope_cause cause;
+	const void *site;
+	enum scope_site_kind kind;
+	const char *text;    /* or NULL */
+	const char *path;
+	const char *because; /* or NULL */
 };
 
 /* The record behind a task's last nonzero close. */
@@ -36,6 +47,16 @@ struct sc_last {
 static struct record *record_of(const struct scope_error *error)
 {
 	return (struct record *)(uintptr_t)error;
+}
+
+static void free_counts(struct record *record)
+{
+	const struct scope_error_count *count = record->error.counts, *next;
+
+	for (; count; count = next) {
+		next = count->next;
+		sc_os.free((void *)(uintptr_t)count);
+	}
 }
 
 static void put_record(struct record *record)
@@ -68,6 +89,7 @@ static void put_record(struct record *record)
 				more[i]->last = queue;
 				queue = more[i];
 			}
+		free_counts(now);
 		sc_os.free(now);
 	}
 }
@@ -78,24 +100,35 @@ static struct record *get_record(struct record *record)
 	return record;
 }
 
-static struct record *new_record(int code, enum scope_cause cause, const void *site,
-				 const char *text, const char *path)
+/* Puts a string at *at, which is left behind it. */
+static const char *keep_string(char **at, const char *text)
 {
-	size_t text_size = text ? strlen(text) + 1 : 1, path_size = strlen(path) + 1;
-	struct record *record = sc_os.alloc(sizeof *record + text_size + path_size);
+	char *kept = *at;
+
+	*at = stpcpy(kept, text ? text : "") + 1;
+	return kept;
+}
+
+static struct record *new_record(const struct account *account)
+{
+	size_t size = (account->text ? strlen(account->text) : 0) + strlen(account->path) +
+		      (account->because ? strlen(account->because) : 0) + 3;
+	struct record *record = sc_os.alloc(sizeof *record + size);
+	char *at;
 
 	if (!record)
 		return NULL;
-	memset(record, 0, sizeof *record);
+	memset((void *)record, 0, sizeof *record);
 	record->references = 1;
-	memcpy(record->strings, text ? text : "", text_size);
-	memcpy(record->strings + text_size, path, path_size);
-	record->error = (struct scope_error){.code = code,
-					     .cause = cause,
-					     .text = record->strings,
-					     .path = record->strings + text_size,
-					     .site = site,
-					     .time_ns = sc_now()};
+	at = record->strings;
+	record->error.code = account->code;
+	record->error.cause = account->cause;
+	record->error.text = keep_string(&at, account->text);
+	record->error.path = keep_string(&at, account->path);
+	record->error.because = keep_string(&at, account->because);
+	record->error.site = account->site;
+	record->error.site_kind = account->kind;
+	record->error.time_ns = sc_now();
 	return record;
 }
 
@@ -148,7 +181,7 @@ static void set_last(struct sc_host *host, uintptr_t task, struct record *record
 	*last = (struct sc_last){host->errors, task, record};
 	host->errors = last;
 	if (task & 1) {
-		sc_untag(task)->running.site |= SC_RUNNING_ERROR;
+		at_or_rlx(&sc_untag(task)->running.site, SC_RUNNING_ERROR);
 		at_or_rlx(&sc_untag(task)->state, SC_TAINT);
 	}
 }
@@ -171,6 +204,31 @@ void sc_drop_records(struct sc_extra *extra)
 	put_record(extra->first);
 }
 
+/* lock: the scope of `first`.  Counts an error of which no record is kept. */
+static void count_error(struct record *first, int code)
+{
+	struct scope_error_count *count;
+	const struct scope_error_count **link = &first->error.counts;
+	unsigned codes = 0;
+
+	first->error.uncounted++;
+	for (; *link; link = (const struct scope_error_count **)(uintptr_t)&(*link)->next) {
+		count = (struct scope_error_count *)(uintptr_t)*link;
+		if (count->code == code) {
+			count->count++;
+			return;
+		}
+		codes++;
+	}
+	count = codes < MOST_CODES ? sc_os.alloc(sizeof *count) : NULL;
+	if (!count)
+		return;
+	count->code = code;
+	count->count = 1;
+	count->next = NULL;
+	*link = count;
+}
+
 /* lock: s */
 static void add_suppressed(struct sc_scope *s, struct record *record)
 {
@@ -178,9 +236,15 @@ static void add_suppressed(struct sc_scope *s, struct record *record)
 
 	/* A body may hand in the record of one close again and again: it is listed once. */
 	if (first->kept >= MOST_KEPT - 1 || record->listed == s) {
-		first->error.uncounted++;
+		count_error(first, record->error.code);
 		put_record(record);
 		return;
+	}
+	/* What cancelled the scope was a failure of this same task. */
+	if (record->error.cause == SCOPE_CAUSE_ERROR &&
+	    strcmp(record->error.path, first->error.path) == 0) {
+		record->error.cause = SCOPE_CAUSE_NONE;
+		record->error.because = "";
 	}
 	if (first->last)
 		first->last->error.next = &record->error;
@@ -193,59 +257,82 @@ static void add_suppressed(struct sc_scope *s, struct record *record)
 	record->listed = s;
 }
 
+const struct scope_error *sc_first_error(struct sc_scope *s)
+{
+	struct record *first = sc_state(s) & SC_EXTRA ? s->extra->first : NULL;
+
+	return first ? &first->error : NULL;
+}
+
 int sc_fail(struct scope *public, int code, const char *format, ...)
 	__attribute__((format(printf, 3, 4), visibility("hidden")));
 
-static enum scope_cause find_cause(struct sc_scope *s)
+/* The cancel that reaches s, for a record. */
+static void put_because(struct sc_scope *s, struct account *account, char *out, size_t size)
 {
-	for (; s != &sc_root; s = sc_untag(s->parent)) {
-		uint32_t state = sc_state(s);
+	struct scope_cause_info info;
 
-		if (state & SC_OWN)
-			return (enum scope_cause)(state >> SC_CAUSE_SHIFT);
-		if (state & SC_SHIELD)
-			return SCOPE_CAUSE_NONE;
-	}
-	return (enum scope_cause)(sc_state(s) >> SC_CAUSE_SHIFT);
+	sc_find_cause(s, &info);
+	account->cause = info.origin;
+	if (info.origin == SCOPE_CAUSE_NONE)
+		return;
+	sc_put_cause(&info, out, size);
+	account->because = out;
 }
 
-static enum scope_cause cause_at(struct sc_scope *s)
+static SC_NOINLINE struct record *describe_failure(struct sc_scope *s, struct account *account,
+						   uintptr_t place)
 {
-	int held = sc_lineage_hold();
-	enum scope_cause cause = find_cause(s);
+	char path[PATH_SIZE], because[PATH_SIZE + TEXT_SIZE];
 
-	sc_lineage_drop(held);
-	return cause;
+	sc_path(place ? place : (uintptr_t)s, path, sizeof path);
+	account->path = path;
+	put_because(s, account, because, sizeof because);
+	return new_record(account);
 }
 
 /* The record for a failure of the task at `place`: the one it has from a close of its own if
  * that gave the same code, else a new one with that as its context (E5).  If another open
  * scope lists that one, a copy instead and no context; nor where the chain grows too long: who
  * handles errors in a loop has the last one in hand when the next comes. */
-static struct record *record_for(int code, struct sc_scope *s, uintptr_t place, const void *site,
-				 const char *text)
+static struct record *record_for(struct sc_scope *s, struct account *account, uintptr_t place)
 {
 	struct sc_worker *worker = sc_self();
 	struct record *old = NULL, *record;
-	char path[PATH_SIZE];
 
 	if (place && worker->cur) {
 		struct sc_last *last = find_last(sc_host(worker->strand), sc_task_of(place));
 
 		old = last ? last->record : NULL;
 	}
-	if (old && old->error.code == code && !text) {
+	if (old && old->error.code == account->code && !account->text) {
 		if (!old->listed || old->listed == s)
 			return get_record(old);
-		text = old->error.text;
+		account->text = old->error.text;
 	}
-	sc_path(place ? place : (uintptr_t)s, path, sizeof path);
-	record = new_record(code, cause_at(s), site, text, path);
+	record = describe_failure(s, account, place);
 	if (record && old && !old->listed && old->height < HIGHEST) {
 		record->error.context = &get_record(old)->error;
 		record->height = old->height + 1;
 	}
 	return record;
+}
+
+/* Of a scope that has its records, further errors need none of their own made. */
+static int only_counted(struct sc_scope *s, int code)
+{
+	int full = 0;
+
+	if (!(sc_state(s) & SC_FAILED))
+		return 0;
+	sc_scope_lock(s);
+	if ((sc_state(s) & SC_EXTRA) && s->extra->first) {
+		full = s->extra->first->kept >= MOST_KEPT - 1;
+		if (full)
+			count_error(s->extra->first, code);
+	}
+	sc_scope_unlock(s);
+	return full;
 }
 
 /* An error of s and its record, which is taken over; NULL: there was no memory for one.  True if
@@ -281,9 +368,13 @@ static int add_record(struct sc_scope *s, int code, const void *site, struct rec
 	return !alone && (first || sc_is_joined(s));
 }
 
-void sc_add_error(struct sc_scope *s, int code, uintptr_t place, const void *site, const char *text)
+void sc_add_error(struct sc_scope *s, int code, uintptr_t place, const void *site,
+		  enum scope_site_kind kind, const char *text)
 {
-	if (add_record(s, code, site, record_for(code, s, place, site, text), 0))
+	struct account account = {code, SCOPE_CAUSE_NONE, site, kind, text, NULL, NULL};
+
+	if (only_counted(s, code) ? sc_is_joined(s)
+				  : add_record(s, code, site, record_for(s, &account, place), 0))
 		sc_cancel(s, SCOPE_CAUSE_ERROR);
 }
 
@@ -299,8 +390,10 @@ int sc_obeyed(struct sc_scope *s, int code)
 void sc_list_error(struct sc_scope *s, int code, uintptr_t place, const void *site,
 		   const char *text)
 {
-	if (!sc_obeyed(s, code))
-		add_record(s, code, site, record_for(code, s, place, site, text), 1);
+	struct account account = {code, SCOPE_CAUSE_NONE, site, SCOPE_SITE_SPAWN, text, NULL, NULL};
+
+	if (!sc_obeyed(s, code) && !only_counted(s, code))
+		add_record(s, code, site, record_for(s, &account, place), 1);
 }
 
 void sc_forget_errors(struct sc_scope *s)
@@ -312,20 +405,50 @@ void sc_forget_errors(struct sc_scope *s)
 	sc_scope_unlock(s);
 }
 
-void sc_failed(struct sc_scope *s, int code, uintptr_t place, const void *site, const char *text)
+void sc_failed_at(struct sc_scope *s, int code, uintptr_t place, const void *site,
+		  enum scope_site_kind kind, const char *text)
 {
 	s = sc_counted(s);
 	if (!sc_obeyed(s, code))
-		sc_add_error(s, code, place, site, text);
+		sc_add_error(s, code, place, site, kind, text);
+}
+
+void sc_failed(struct sc_scope *s, int code, uintptr_t place, const void *site, const char *text)
+{
+	sc_failed_at(s, code, place, site, SCOPE_SITE_SPAWN, text);
+}
+
+/* The deadline of s, or the end of its grace period, which the closing task is told of. */
+static SC_NOINLINE struct record *describe_timeout(struct sc_scope *s, uintptr_t place, int code)
+{
+	enum scope_cause cause = (enum scope_cause)(sc_state(s) >> SC_CAUSE_SHIFT);
+	const char *what = cause == SCOPE_CAUSE_SHUTDOWN ? "grace period" : "deadline";
+	char path[PATH_SIZE], text[200];
+	struct account account = {code, cause, s->site, SCOPE_SITE_OPEN, text, path, NULL};
+
+	sc_path(place, path, sizeof path);
+	if (sc_name(s))
+		snprintf(text, sizeof text, "%s of scope \"%s\"", what, sc_name(s));
+	else
+		snprintf(text, sizeof text, "%s of a scope", what);
+	return new_record(&account);
+}
+
+/* An error of s of which there was no memory for a record. */
+static SC_NOINLINE struct record *describe_lost(struct sc_scope *s, uintptr_t place, int code)
+{
+	char path[PATH_SIZE];
+	struct account account = {code, SCOPE_CAUSE_NONE, s->error_site, SCOPE_SITE_SPAWN,
+				  NULL, path, NULL};
+
+	sc_path(place, path, sizeof path);
+	return new_record(&account);
 }
 
 /* The record behind the result of a scope that is being closed: the first that it has, or a new
  * one with the path of `place`.  A cancel has none. */
 static struct record *take_record(struct sc_scope *s, int code, uintptr_t place)
 {
-	enum scope_cause cause = (enum scope_cause)(sc_state(s) >> SC_CAUSE_SHIFT);
-	int timeout = !(sc_state(s) & SC_FAILED);
-	char path[PATH_SIZE], text[200] = "";
 	struct record *record;
 
 	if ((sc_state(s) & SC_EXTRA) && s->extra->first) {
@@ -336,12 +459,8 @@ static struct record *take_record(struct sc_scope *s, int code, uintptr_t place)
 	}
 	if (code == -ECANCELED)
 		return NULL;
-	sc_path(place, path, sizeof path);
-	if (timeout && sc_name(s))
-		snprintf(text, sizeof text, "%s of scope \"%s\"",
-			 cause == SCOPE_CAUSE_SHUTDOWN ? "grace period" : "deadline", sc_name(s));
-	return new_record(code, timeout ? cause : SCOPE_CAUSE_NONE,
-			  timeout ? s->site : s->error_site, text, path);
+	return sc_state(s) & SC_FAILED ? describe_lost(s, place, code)
+				       : describe_timeout(s, place, code);
 }
 
 void sc_pass_error(struct sc_scope *s, int code, struct sc_scope *to)
@@ -382,7 +501,7 @@ int sc_fail(struct scope *public, int code, const char *format, ...)
 {
 	struct sc_worker *worker = sc_self();
 	struct sc_scope *s = sc_view(public);
-	char text[512];
+	char text[TEXT_SIZE];
 	va_list args;
 	int rc;
 
@@ -397,7 +516,8 @@ int sc_fail(struct scope *public, int code, const char *format, ...)
 		vsnprintf(text, sizeof text, format, args);
 		va_end(args);
 	}
-	sc_failed(s, code, worker->cur, __builtin_return_address(0), format ? text : NULL);
+	sc_failed_at(s, code, worker->cur, __builtin_return_address(0), SCOPE_SITE_FAIL,
+		     format ? text : NULL);
 	if (sc_is_object(s))
 		sc_object_leave(s);
 	return code;

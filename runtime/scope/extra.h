@@ -67,5 +67,7 @@ void sc_list_error(struct sc_scope *s, int code, uintptr_t place, const void *si
 		   const char *text);
 /* As if there had been none. */
 void sc_forget_errors(struct sc_scope *s);
+/* The first of s, or NULL; lock: s. */
+const struct scope_error *sc_first_error(struct sc_scope *s);
 
 #endif

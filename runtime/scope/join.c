@@ -498,8 +498,8 @@ void sc_leak_begin(struct sc_worker *worker, struct sc_strand *strand)
 	sc_check_leak(strand->place);
 	while (!is_callers(caller))
 		caller = sc_untag(caller)->parent;
-	sc_failed(sc_untag(caller), -EPROTO, sc_task_of(caller), s->site,
-		  "the task returned with a scope still open");
+	sc_failed_at(sc_untag(caller), -EPROTO, sc_task_of(caller), s->site, SCOPE_SITE_OPEN,
+		     "the task returned with a scope still open");
 	strand->left_worker = NULL; /* what it finds when it goes on is not what it left */
 	/* The slots and the chain belong to a strand that does not run now. */
 	worker->cur = strand->place;

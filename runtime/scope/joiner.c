@@ -239,7 +239,8 @@ static void race_failed(struct sc_scope *s, struct sc_task *task, uintptr_t plac
 	if (sc_obeyed(s, task->result))
 		return;
 	if (decide(s, NULL))
-		sc_add_error(s, task->result, place, task->slot.site, NULL);
+		sc_add_error(s, task->result, place, task->slot.site, SCOPE_SITE_SPAWN,
+			     NULL);
 	else if (!sc_joiner(s)->winner)
 		sc_list_error(s, task->result, place, task->slot.site, NULL);
 }

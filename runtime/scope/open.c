@@ -132,11 +132,16 @@ int scope_open_in_with(struct scope *s, struct scope *parent, const struct scope
 	return open_in(sc_view(s), sc_view(parent), options, __builtin_return_address(0));
 }
 
-void scope_cancel(struct scope *s)
+void scope_cancel(struct scope *public)
 {
-	sc_check_open("scope_cancel of", sc_view(s));
-	if (sc_self()->cur && !(sc_state(sc_view(s)) & SC_CLOSED))
-		sc_cancel(sc_view(s), SCOPE_CAUSE_EXPLICIT);
+	uintptr_t place = sc_self()->cur;
+	struct sc_scope *s = sc_view(public);
+
+	sc_check_open("scope_cancel of", s);
+	if (place == 0 || (sc_state(s) & (SC_CLOSED | SC_OWN)))
+		return;
+	sc_cancel_by(s, SCOPE_CAUSE_EXPLICIT,
+		     sc_note_canceller(place, __builtin_return_address(0)));
 }
 
 int scope_set_shield(struct scope *s, bool on)

@@ -1,4 +1,5 @@
 /* runtime/scope/run.c: scope_run: configuration, the root, interrupts: rules S2, I1-I3, Z1-Z3. */
+#include "scope/path.h"
 #include "scope/ref.h"
 #include <errno.h>
 #include <signal.h>
@@ -159,7 +160,7 @@ static void on_fault(const void *address, const void *sp)
 	/* Names are read with malloc, in which the overflow may have happened. */
 	sc_report("libscope: stack overflow\n", 25);
 	sc_os_last_seconds(2);
-	sc_describe(worker->cur, task, sizeof task);
+	sc_describe_in_handler(worker->cur, task, sizeof task);
 	sc_reportf("libscope: stack overflow in %s: raise stack_size in scope_config, or keep "
 		   "large buffers off the stack\n", task);
 	abort();
@@ -200,6 +201,7 @@ static void install(const struct scope_config *config)
 	sc_root.state = SC_LINKED;
 	sc_root.count = 1; /* the root task */
 	sc_seal(&sc_root);
+	sc_numbers_reset();
 	sc_reporter(config->report, config->report_arg);
 }
 

@@ -27,7 +27,7 @@ static void count_region(struct sc_worker *worker, int by)
 	uintptr_t task = sc_task_of(worker->cur);
 
 	if (task & 1) {
-		sc_untag(task)->running.site += (uint64_t)by * SC_RUNNING_REGION;
+		at_add_rlx(&sc_untag(task)->running.site, (uint64_t)by * SC_RUNNING_REGION);
 		at_or_rlx(&sc_untag(task)->state, SC_TAINT);
 	} else {
 		worker->strand->regions += by;

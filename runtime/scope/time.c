@@ -170,9 +170,12 @@ void sc_open_deadline(struct sc_worker *worker, struct sc_scope *s, int64_t when
 
 int scope_within(int64_t timeout_ns, scope_task_fn *fn, void *arg)
 {
+	const void *site = __builtin_return_address(0);
 	struct scope_options options = {0};
 	int64_t now = sc_now();
-	struct scope s;
+	struct scope public;
+	struct sc_scope *s = sc_view(&public);
+	int rc;
 
 	if (sc_self()->cur == 0)
 		return -ENOTCONN;
@@ -180,7 +183,12 @@ int scope_within(int64_t timeout_ns, scope_task_fn *fn, void *arg)
 		timeout_ns = 0;
 	if (__builtin_add_overflow(now, timeout_ns, &options.deadline_ns))
 		options.deadline_ns = SC_NEVER;
-	scope_open_with(&s, &options); /* only a name would need memory */
-	scope_fail(&s, fn(arg), NULL);
-	return scope_close(&s);
+	scope_open_with(&public, &options); /* only a name would need memory */
+	/* Reports say where the caller is, not this. */
+	s->site = site;
+	sc_seal(s);
+	rc = fn(arg);
+	if (rc != 0 && sc_self()->cur == (uintptr_t)s)
+		sc_failed_at(s, rc, (uintptr_t)s, site, SCOPE_SITE_FAIL, NULL);
+	return scope_close(&public);
 }

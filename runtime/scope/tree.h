@@ -101,16 +101,17 @@ enum sc_state {
 #define SC_SEALED   INT64_MIN          /* in an object: no unit comes any more */
 
 /* The child that runs inlined; `site` carries marks in its top bits, which the next child's
- * site replaces. */
+ * overwrites; ERROR, REGION and NUMBERED are set by read-modify-writes, and TAINT with them. */
 struct sc_running {
 	const void *what; /* its function, or its struct sc_task if NAMED */
-	uintptr_t site;
+	SC_WORD(uintptr_t) site;
 };
-#define SC_RUNNING_NAMED  (UINT64_C(1) << 63)
-#define SC_RUNNING_ERROR  (UINT64_C(1) << 62) /* the strand keeps an error record of it */
-#define SC_RUNNING_REGION (UINT64_C(1) << 57) /* the soft regions that it is in, counted */
-#define SC_RUNNING_REGIONS 31
-#define SC_RUNNING_MARKS  (UINT64_C(127) << 57)
+#define SC_RUNNING_NAMED    (UINT64_C(1) << 63)
+#define SC_RUNNING_ERROR    (UINT64_C(1) << 62) /* the strand keeps an error record of it */
+#define SC_RUNNING_REGION   (UINT64_C(1) << 57) /* the soft regions that it is in, counted */
+#define SC_RUNNING_REGIONS  31
+#define SC_RUNNING_NUMBERED (UINT64_C(1) << 56) /* `number` is its */
+#define SC_RUNNING_MARKS    (UINT64_C(255) << 56)
 
 /* What a counted scope has instead. */
 struct sc_holder {
@@ -132,7 +133,7 @@ struct sc_scope {
 		struct sc_strand *late; /* in an object, sc_lineage: closed it too late, waits */
 	};
 	SC_WORD(uint32_t) state; /* scope_open */
-	int32_t code;           /* lock; FAILED: the first error */
+	SC_WORD(uint32_t) number; /* a node's task's, 0: none yet; a scope's inlined child's */
 	SC_WORD(struct sc_strand *) waiter; /* WAITER: lock.  Closing, watching: the owner */
 	SC_PLAIN(struct sc_scope *) children; /* lock; LINKED: scopes and nodes below */
 	SC_PLAIN(struct sc_scope *) next;  /* lock of the parent; LINKED */
@@ -150,6 +151,8 @@ struct sc_scope {
 	struct sc_extra *extra;    /* lock; EXTRA: extra.h */
 	const void *error_site;    /* lock; FAILED */
 	SC_WORD(int64_t) stop_by;  /* lock; SOFT: when its grace period ends */
+	int32_t code;              /* lock; FAILED: the first error */
+	uint32_t canceller;        /* lock; OWN by scope_cancel: who called it, see cause.c */
 #ifdef SC_DEBUG
 	uint64_t seal;             /* const: of the const fields; check.c */
 #endif
@@ -218,6 +221,8 @@ void sc_scope_unlock(struct sc_scope *s);
 /* Whether code whose place is s is cancelled now: walks up to the first linked scope. */
 int sc_effective(struct sc_scope *s);
 void sc_cancel(struct sc_scope *s, enum scope_cause cause);
+/* By a task, of which sc_note_canceller has made a note. */
+void sc_cancel_by(struct sc_scope *s, enum scope_cause cause, uint32_t canceller);
 void sc_set_shield(struct sc_scope *s, int on);
 /* lock: s.  A soft stop of s and of all below; the waiters are collected. */
 void sc_stop_softly(struct sc_scope *s, struct sc_batch *woken);
@@ -420,11 +425,14 @@ void sc_signals_end(void);     /* closes the streams that are left at the end of
 
 /* ---- error.c ---- */
 
-/* A task or the body of s failed with code != 0.  place: where it ran, for its path. */
+/* A task of s that was spawned at `site` failed with code != 0.  place: where it ran, for its
+ * path.  sc_failed_at: `site` is where something else was done. */
 void sc_failed(struct sc_scope *s, int code, uintptr_t place, const void *site, const char *text);
+void sc_failed_at(struct sc_scope *s, int code, uintptr_t place, const void *site,
+		  enum scope_site_kind kind, const char *text);
 /* The same where no cancel was visible, so that -ECANCELED is an error like any. */
 void sc_add_error(struct sc_scope *s, int code, uintptr_t place, const void *site,
-		  const char *text);
+		  enum scope_site_kind kind, const char *text);
 /* The closed scope's first record becomes the closing task's last error. */
 void sc_keep_error(struct sc_scope *s, int code);
 /* The scope was closed on behalf of `to` with that result, which becomes an error there. */
@@ -481,18 +489,34 @@ void sc_check_leak(uintptr_t place);
 #define sc_check_leak(place)                   ((void)(place))
 #endif
 
-/* ---- report.c ---- */
+/* ---- path.c ---- */
 
 void sc_path(uintptr_t place, char *out, size_t size);
 /* "task PATH, spawned at SITE" of the task at place. */
 void sc_describe(uintptr_t place, char *out, size_t size);
+/* Without source lines, which take long to find. */
+void sc_describe_in_handler(uintptr_t place, char *out, size_t size);
 /* "scope \"NAME\" opened at SITE". */
 void sc_describe_scope(struct sc_scope *s, char *out, size_t size);
+
+/* ---- cause.c ---- */
+
+/* Notes the task at place as one that called scope_cancel at `site`. */
+uint32_t sc_note_canceller(uintptr_t place, const void *site);
+/* Why code whose place is s is cancelled, as scope_cause tells it. */
+void sc_find_cause(struct sc_scope *s, struct scope_cause_info *out);
+/* In a word or two; what began the cancel, in many. */
+const char *sc_cause_text(enum scope_cause cause);
+void sc_put_cause(const struct scope_cause_info *cause, char *out, size_t size);
+
+/* ---- print.c, report.c ---- */
+
+/* "-EIO", or "-EIO (Input/output error)" (in_words) */
+void sc_put_code(int code, int in_words, char *out, size_t size);
 void sc_reporter(scope_report_fn *report, void *arg);
 void sc_report(const char *text, size_t length);
 void sc_reportf(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void sc_report_error(const struct scope_error *error);
-const char *sc_cause_text(enum scope_cause cause);
 
 /* ---- dump.c ---- */
 

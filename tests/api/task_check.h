@@ -121,6 +121,22 @@ static inline void skip_leaks_where_checked(void)
 #endif
 }
 
+/* Whether a path names these tasks, whatever their numbers. */
+static inline int path_is(const char *path, const char *want)
+{
+	while (*path) {
+		if (*path == '#') {
+			do
+				path++;
+			while (*path >= '0' && *path <= '9');
+			continue;
+		}
+		if (*path++ != *want++)
+			return 0;
+	}
+	return *want == '\0';
+}
+
 /* ---- tasks ------------------------------------------------------------------------------ */
 
 static const struct scope_spawn_options concurrent = {.flags = SCOPE_CONCURRENT};

@@ -368,6 +368,47 @@ Test(error, E4_errors_of_all_workers_are_counted)
 	run_clean(many_failing_tasks);
 }
 
+/* Further ones are counted by their codes, those of 256 codes. */
+static int many_codes(void *arg)
+{
+	const struct scope_error_count *each;
+	uint64_t sum = 0;
+	int i, codes = 0;
+	struct scope s;
+
+	(void)arg;
+	scope_open(&s);
+	for (i = 0; i < 64; i++)
+		scope_fail(&s, -EIO, NULL);
+	for (i = 0; i < 300; i++)
+		scope_fail(&s, 1 + i % 3, NULL);
+	for (i = 0; i < 7; i++)
+		scope_fail(&s, -EIO, NULL);
+	CHECK_EQ(scope_close(&s), -EIO);
+	CHECK_EQ(scope_last_error()->uncounted, 307);
+	for (each = scope_last_error()->counts; each; each = each->next, codes++) {
+		CHECK_EQ(each->count, each->code == -EIO ? 7 : 100);
+		sum += each->count;
+	}
+	CHECK_EQ(codes, 4);
+	CHECK_EQ(sum, 307);
+
+	scope_open(&s);
+	for (i = 1; i <= 64 + 256 + 44; i++)
+		scope_fail(&s, i, NULL);
+	CHECK_EQ(scope_close(&s), 1);
+	CHECK_EQ(scope_last_error()->uncounted, 300);
+	for (codes = 0, each = scope_last_error()->counts; each; each = each->next)
+		CHECK_EQ(each->code, 65 + codes++);
+	CHECK_EQ(codes, 256);
+	return 0;
+}
+
+Test(error, E4_errors_past_those_kept_are_counted_by_code)
+{
+	run_clean(many_codes);
+}
+
 static int failing_child(void *arg)
 {
 	sleep_shielded(SCOPE_MS);
@@ -396,6 +437,9 @@ static int record_fields(void *arg)
 	CHECK(error->context == NULL);
 	CHECK(error->suppressed == NULL);
 	CHECK_EQ(error->uncounted, 0);
+	CHECK(error->counts == NULL);
+	CHECK_EQ(error->site_kind, SCOPE_SITE_SPAWN);
+	CHECK_EQ(strcmp(error->because, ""), 0);
 	return 0;
 }
 
@@ -466,7 +510,7 @@ static int paths(void *arg)
 		scope_open(&s);
 		CHECK_EQ(scope_spawn_with(&s, branch, &how, &options), 0);
 		CHECK_EQ(scope_close(&s), -EIO);
-		CHECK_EQ(strcmp(scope_last_error()->path, "/paths/branch/twig"), 0);
+		CHECK(path_is(scope_last_error()->path, "/paths/branch/twig"));
 		CHECK_EQ(scope_close(&outer), 0);
 	}
 	return 0;
@@ -496,9 +540,9 @@ static int path_of_range(void *arg)
 	scope_open(&s);
 	CHECK_EQ(scope_spawn_n(&s, leaf_of_range, codes_of_range, sizeof(int), 200), 0);
 	CHECK_EQ(scope_close(&s), -EIO);
-	CHECK_EQ(strcmp(scope_last_error()->path, "/path_of_range/leaf_of_range"), 0);
+	CHECK(path_is(scope_last_error()->path, "/path_of_range/leaf_of_range"));
 	for (error = scope_last_error()->suppressed; error; error = error->next)
-		CHECK_EQ(strcmp(error->path, "/path_of_range/leaf_of_range"), 0);
+		CHECK(path_is(error->path, "/path_of_range/leaf_of_range"));
 	return 0;
 }
 
@@ -552,7 +596,7 @@ static int contexts(void *arg)
 		CHECK_EQ(scope_spawn_with(&s, translate, NULL, options), 0);
 		CHECK_EQ(scope_close(&s), -EPROTO);
 		error = scope_last_error();
-		CHECK_EQ(strcmp(error->path, "/contexts/translate"), 0);
+		CHECK(path_is(error->path, "/contexts/translate"));
 		CHECK(error->context != NULL);
 		CHECK_EQ(error->context->code, -EIO);
 		CHECK_EQ(strcmp(error->context->text, "first"), 0);
@@ -562,7 +606,7 @@ static int contexts(void *arg)
 		CHECK_EQ(scope_close(&s), -EIO);
 		error = scope_last_error();
 		CHECK_EQ(strcmp(error->text, "first"), 0);
-		CHECK_EQ(strcmp(error->path, "/contexts/hand_on"), 0);
+		CHECK(path_is(error->path, "/contexts/hand_on"));
 		CHECK(error->context == NULL);
 		scope_open(&s);
 		CHECK_EQ(scope_spawn_with(&s, handle, NULL, options), 0);
@@ -779,7 +823,7 @@ static int printed_tree(void *arg)
 	CHECK_SAYS(text, "EIO");
 	CHECK_SAYS(text, "first");
 	/* The spawn of translate lies here, and the suppressed errors come in order. */
-	CHECK_SAYS(text, "printed_tree+0x");
+	CHECK_SAYS(text, "\n  spawned at printed_tree (tests/api/test_error.c:");
 	also = strstr(text, "/printed_tree/fail_later");
 	CHECK(also && strstr(also + 1, "/printed_tree/fail_later"));
 	CHECK(also && strstr(also, "result 2") && strstr(strstr(also, "result 2"), "result 3"));
@@ -806,7 +850,7 @@ static int printed_count(void *arg)
 	print_last_error(text, sizeof(text));
 	CHECK_SAYS(text, "e1");
 	CHECK_SAYS(text, "e64");
-	CHECK_SAYS(text, "36 more");
+	CHECK_SAYS(text, "\n  and 36 more: -EIO (Input/output error)\n");
 	return 0;
 }
 

@@ -231,7 +231,7 @@ static int p3_child(void *arg)
 	CHECK(scope_close(&own) == -ENOENT);
 	error = scope_last_error();
 	CHECK(error && error->code == -ENOENT);
-	CHECK(error && strstr(error->path, "/first/fail_with"));
+	CHECK(error && path_is(error->path, "/p3_root/first/fail_with"));
 	atomic_fetch_add(&ran, 1);
 	return 0;
 }

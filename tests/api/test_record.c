@@ -253,6 +253,159 @@ Test(record, E5_errors_that_are_handled_in_a_loop_form_no_endless_chain)
 	cr_assert_eq(run(handle_in_a_loop, &behind_a_child, 1), 0);
 }
 
+/* ---- numbers ---- */
+
+static char first_path[256], second_path[256];
+
+static int fail_twice_over(void *arg)
+{
+	struct scope s;
+
+	(void)arg;
+	scope_open(&s);
+	scope_fail(&s, -EIO, NULL);
+	CHECK_EQ(scope_close(&s), -EIO);
+	snprintf(first_path, sizeof first_path, "%s", scope_last_error()->path);
+	scope_open(&s);
+	scope_fail(&s, -EINVAL, NULL);
+	CHECK_EQ(scope_close(&s), -EINVAL);
+	snprintf(second_path, sizeof second_path, "%s", scope_last_error()->path);
+	return 0;
+}
+
+static int tell_tasks_apart(void *arg)
+{
+	const struct scope_spawn_options *options = arg;
+	struct scope s;
+
+	scope_open(&s);
+	CHECK_EQ(scope_spawn_with(&s, fail_twice_over, NULL, options), 0);
+	CHECK_EQ(scope_close(&s), 0);
+	CHECK_EQ(strcmp(first_path, "/tell_tasks_apart/fail_twice_over"), 0);
+	CHECK_EQ(strcmp(second_path, first_path), 0);
+	scope_open(&s);
+	CHECK_EQ(scope_spawn_with(&s, fail_twice_over, NULL, options), 0);
+	CHECK_EQ(scope_close(&s), 0);
+	CHECK_EQ(strcmp(first_path, "/tell_tasks_apart/fail_twice_over#2"), 0);
+	CHECK_EQ(strcmp(second_path, first_path), 0);
+	return 0;
+}
+
+Test(record, E4_tasks_of_one_name_have_numbers)
+{
+	int again;
+
+	/* Those of one run. */
+	for (again = 0; again < 2; again++) {
+		cr_assert_eq(run(tell_tasks_apart, NULL, 1), 0);
+		cr_assert_eq(run(tell_tasks_apart, (void *)(uintptr_t)&concurrent, 2), 0);
+	}
+}
+
+enum { MANY_NAMES = 600 };
+
+static int more_names_than_are_counted(void *arg)
+{
+	static char names[MANY_NAMES][8];
+	struct scope_spawn_options options = {0};
+	int code = -EIO, i, plain = 0;
+	struct scope s;
+
+	(void)arg;
+	for (i = 0; i < 2 * MANY_NAMES; i++) {
+		snprintf(names[i % MANY_NAMES], sizeof names[0], "n%d", i % MANY_NAMES);
+		options.name = names[i % MANY_NAMES];
+		scope_open(&s);
+		CHECK_EQ(scope_spawn_with(&s, fail_with, &code, &options), 0);
+		CHECK_EQ(scope_close(&s), -EIO);
+		if (!strchr(scope_last_error()->path, '#'))
+			plain++;
+		else if (i < MANY_NAMES)
+			CHECK(i >= 500);
+		else
+			CHECK_EQ(strcmp(strchr(scope_last_error()->path, '#'), "#1") != 0, 1);
+	}
+	CHECK_EQ(plain, 512);
+	return 0;
+}
+
+Test(record, E4_a_name_of_too_many_always_has_a_number)
+{
+	cr_assert_eq(run(more_names_than_are_counted, NULL, 1), 0);
+}
+
+/* Children of a range share one site: each finds it as if it were the first. */
+static int has_an_error_of_its_own(void *arg)
+{
+	int code = *(int *)arg;
+	struct scope s;
+
+	CHECK(scope_last_error() == NULL);
+	scope_open(&s);
+	scope_fail(&s, code, NULL);
+	CHECK_EQ(scope_close(&s), code);
+	snprintf(second_path, sizeof second_path, "%s", scope_last_error()->path);
+	CHECK(strcmp(first_path, second_path) != 0);
+	strcpy(first_path, second_path);
+	return 0;
+}
+
+static int range_of_errors(void *arg)
+{
+	static int codes[] = {-EIO, -EPERM, -EDOM, -ERANGE, -EINVAL, -ENOENT};
+	struct scope s;
+
+	(void)arg;
+	first_path[0] = '\0';
+	scope_open(&s);
+	CHECK_EQ(scope_spawn_n(&s, has_an_error_of_its_own, codes, sizeof *codes, 6), 0);
+	CHECK_EQ(scope_close(&s), 0);
+	return 0;
+}
+
+Test(record, P3_a_child_of_a_range_has_no_error_of_its_sibling)
+{
+	cr_assert_eq(run(range_of_errors, NULL, 1), 0);
+}
+
+/* ---- where ---- */
+
+static int lies_here(const void *site, scope_task_fn *fn)
+{
+	return (const char *)site > (const char *)(uintptr_t)fn &&
+	       (const char *)site < (const char *)(uintptr_t)fn + 4096;
+}
+
+static int sleep_long(void *arg)
+{
+	(void)arg;
+	return scope_sleep_for(SCOPE_SEC);
+}
+
+static int kinds_of_sites(void *arg)
+{
+	int code = -EDOM;
+	struct scope s;
+
+	(void)arg;
+	scope_open(&s);
+	scope_fail(&s, -EIO, NULL);
+	CHECK_EQ(scope_close(&s), -EIO);
+	CHECK_EQ(scope_last_error()->site_kind, SCOPE_SITE_FAIL);
+	CHECK_EQ(scope_within(SCOPE_MS, sleep_long, NULL), -ETIMEDOUT);
+	CHECK_EQ(scope_last_error()->site_kind, SCOPE_SITE_OPEN);
+	CHECK(lies_here(scope_last_error()->site, kinds_of_sites));
+	CHECK_EQ(scope_within(SCOPE_MS, fail_with, &code), -EDOM);
+	CHECK_EQ(scope_last_error()->site_kind, SCOPE_SITE_FAIL);
+	CHECK(lies_here(scope_last_error()->site, kinds_of_sites));
+	return 0;
+}
+
+Test(record, E4_a_record_says_what_lies_at_its_site)
+{
+	cr_assert_eq(run(kinds_of_sites, NULL, 1), 0);
+}
+
 /* ---- records of tasks that leave scopes open ---- */
 
 static int leaves_open(void *arg)

@@ -60,9 +60,13 @@ Test(report, E4_a_path_too_long_for_its_record_is_cut)
 {
 	cr_assert_eq(run(long_path, NULL, 1), 0);
 	cr_assert_eq(last.code, -EIO);
-	cr_expect_gt(strlen(last.path), 1000);
+	cr_expect_gt(strlen(last.path), 900);
 	cr_expect_lt(strlen(last.path), 1024);
+	/* Both ends are there, with the most of the inner one. */
 	cr_expect_eq(strncmp(last.path, "/long_path/descend/aaaaaaaa", 27), 0, "%s", last.path);
+	cr_expect_not_null(strstr(last.path, "/…/"), "%s", last.path);
+	cr_expect_eq(last.path[strlen(last.path) - 1], 'a' + (LEVELS - 1) % 26, "%s", last.path);
+	cr_expect_gt(strlen(strstr(last.path, "/…/")), 700);
 }
 
 /* What scope_error_print wrote of the last error. */
@@ -104,8 +108,9 @@ static int fail_by_long_names(void *arg)
 Test(report, E7_a_tree_too_long_to_print_is_cut)
 {
 	cr_assert_eq(run(fail_by_long_names, NULL, 1), 0);
-	cr_expect_gt(strlen(printed), 8000);
-	cr_expect_lt(strlen(printed), 8192);
+	cr_expect_gt(strlen(printed), 16384);
+	cr_expect_lt(strlen(printed), 16384 + 2 * 2048);
+	cr_expect_not_null(strstr(printed, "\n  and more, which is not printed\n"), "%s", printed);
 }
 
 static int chain(void *arg)
@@ -137,8 +142,8 @@ static int print_chain(void *arg)
 Test(report, E7_contexts_are_printed_eight_deep)
 {
 	cr_assert_eq(run(print_chain, NULL, 1), 0);
-	cr_expect_not_null(strstr(printed, "result 9,"), "%s", printed);
-	cr_expect_null(strstr(printed, "result 10,"), "%s", printed);
+	cr_expect_not_null(strstr(printed, "result 9\n"), "%s", printed);
+	cr_expect_null(strstr(printed, "result 10\n"), "%s", printed);
 }
 
 static int print_unbuffered(void *arg)
@@ -260,7 +265,7 @@ Test(report, Z3_two_hundred_parked_tasks_are_named_and_the_rest_is_counted)
 	report_deadlock(crowd);
 	/* The root that closes is the first of them. */
 	cr_expect_eq(times_said("\n  /crowd"), 200);
-	cr_expect_eq(times_said("/crowd/never_ends: asleep"), 199);
+	cr_expect_eq(times_said("\n  /crowd/never_ends"), 199);
 	cr_expect_eq(times_said("and 51 more"), 1);
 }
 

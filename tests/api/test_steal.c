@@ -148,7 +148,7 @@ static int error_path(void *arg)
 		return 0; /* nothing was stolen */
 	CHECK_EQ(rc, -EIO);
 	CHECK(scope_last_error() != NULL);
-	CHECK_EQ(strcmp(scope_last_error()->path, "/error_path/twig"), 0);
+	CHECK(path_is(scope_last_error()->path, "/error_path/twig"));
 	CHECK_EQ(scope_last_error()->code, -EIO);
 	return 0;
 }

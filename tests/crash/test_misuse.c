@@ -9,7 +9,7 @@
 
 TestSuite(misuse, .timeout = 60);
 
-#define HEX            "\\+0x[0-9a-f]+"
+#define LINE           " \\(tests/crash/test_misuse\\.c:[0-9]+\\)"
 #define BY(path, site) "^libscope: misuse by task " path ", spawned at " site ": "
 #define UNKNOWN        BY("\\(unknown\\)", "\\(unknown\\)")
 #define NO_SCOPE                                                                                   \
@@ -57,7 +57,7 @@ static void run_culprit(scope_task_fn *fn, unsigned workers)
 		run_culprit(fn, 1);                                                                \
 	}
 
-#define CULPRIT BY("/root/culprit", "root" HEX)
+#define CULPRIT BY("/root/culprit", "root" LINE)
 
 /* ---- closing ------------------------------------------------------------------------------ */
 
@@ -77,7 +77,7 @@ PROGRAM(closed_twice, closes_twice)
 Test(misuse, S9_a_scope_closed_twice)
 {
 	DIES(closed_twice, BY_SIGNAL(SIGABRT),
-	     CULPRIT "scope_close of scope opened at closes_twice" HEX ", " CLOSED);
+	     CULPRIT "scope_close of scope opened at closes_twice" LINE ", " CLOSED);
 }
 
 static int closes_in_wrong_order(void *arg)
@@ -97,8 +97,8 @@ PROGRAM(misnested, closes_in_wrong_order)
 Test(misuse, S9_a_close_in_the_wrong_order)
 {
 	DIES(misnested, BY_SIGNAL(SIGABRT),
-	     CULPRIT "scope_close of scope opened at closes_in_wrong_order" HEX
-		     ", while the scope \"inner\" opened at closes_in_wrong_order" HEX
+	     CULPRIT "scope_close of scope opened at closes_in_wrong_order" LINE
+		     ", while the scope \"inner\" opened at closes_in_wrong_order" LINE
 		     ", opened later, is open: close scopes in the reverse order of opening$");
 }
 
@@ -123,7 +123,7 @@ Test(misuse, S9_a_close_by_a_member)
 {
 	DIES(closed_by_member, BY_SIGNAL(SIGABRT),
 	     BY("/root/culprit/closes_its_own",
-		"has_member_close" HEX) "scope_close of scope opened at has_member_close" HEX
+		"has_member_close" LINE) "scope_close of scope opened at has_member_close" LINE
 					", of which it is a member: it would wait for itself; only "
 					"the task that opened a "
 					"scope closes it$");
@@ -162,9 +162,9 @@ Test(misuse, S9_a_close_by_a_stranger)
 {
 	DIES(closed_by_stranger, BY_SIGNAL(SIGABRT),
 	     BY("/root/culprit/closes_its_own",
-		"closes_others" HEX) "scope_close of scope opened at holds_scope" HEX
+		"closes_others" LINE) "scope_close of scope opened at holds_scope" LINE
 				     ", of task /root/culprit/holds_scope, spawned at "
-				     "closes_others" HEX
+				     "closes_others" LINE
 				     ": only the task that opened a scope closes it$");
 }
 
@@ -187,7 +187,7 @@ PROGRAM(spawn_into_closed, spawns_into_closed)
 Test(misuse, S5_a_spawn_into_a_closed_scope)
 {
 	DIES(spawn_into_closed, BY_SIGNAL(SIGABRT),
-	     CULPRIT "spawn into scope opened at spawns_into_closed" HEX ", " CLOSED);
+	     CULPRIT "spawn into scope opened at spawns_into_closed" LINE ", " CLOSED);
 }
 
 static int cancels_closed(void *arg)
@@ -228,11 +228,11 @@ PROGRAM(wait_for_closed, waits_for_closed)
 Test(misuse, S5_other_calls_on_a_closed_scope)
 {
 	DIES(cancel_of_closed, BY_SIGNAL(SIGABRT),
-	     CULPRIT "scope_cancel of scope opened at cancels_closed" HEX ", " CLOSED);
+	     CULPRIT "scope_cancel of scope opened at cancels_closed" LINE ", " CLOSED);
 	DIES(fail_of_closed, BY_SIGNAL(SIGABRT),
-	     CULPRIT "scope_fail of scope opened at fails_closed" HEX ", " CLOSED);
+	     CULPRIT "scope_fail of scope opened at fails_closed" LINE ", " CLOSED);
 	DIES(wait_for_closed, BY_SIGNAL(SIGABRT),
-	     CULPRIT "scope_wait_until of scope opened at waits_for_closed" HEX ", " CLOSED);
+	     CULPRIT "scope_wait_until of scope opened at waits_for_closed" LINE ", " CLOSED);
 }
 
 static struct scope *dangling;
@@ -295,7 +295,7 @@ Test(misuse, S10_a_helper_that_left_its_scope_open)
 {
 	DIES(left_open_in_helper, BY_SIGNAL(SIGABRT),
 	     UNKNOWN
-	     "scope_close of scope opened at leaves_open_in_helper" HEX
+	     "scope_close of scope opened at leaves_open_in_helper" LINE
 	     ", while the one at 0x[0-9a-f]+, opened later, is open, and that was overwritten or "
 	     "the function that it belonged to has returned$");
 }
@@ -352,13 +352,13 @@ PROGRAM(leaked_on_own_stack, leaks_elsewhere)
 Test(misuse, S11_a_task_that_leaves_a_scope_open)
 {
 	DIES(leaked, BY_SIGNAL(SIGABRT),
-	     CULPRIT "return with scope opened at leaks" HEX
+	     CULPRIT "return with scope opened at leaks" LINE
 		     ", still open: close a scope in the task that opened it, on every way out$");
 	DIES(leaked_by_root, BY_SIGNAL(SIGABRT),
-	     BY("/leaks", "scope_run") "return with scope opened at leaks" HEX ", still open");
+	     BY("/leaks", "scope_run") "return with scope opened at leaks" LINE ", still open");
 	DIES(leaked_on_own_stack, BY_SIGNAL(SIGABRT),
 	     BY("/root/culprit/leaks",
-		"leaks_elsewhere" HEX) "return with scope opened at leaks" HEX ", still open");
+		"leaks_elsewhere" LINE) "return with scope opened at leaks" LINE ", still open");
 }
 
 /* ---- overwritten memory -------------------------------------------------------------------- */
@@ -428,7 +428,7 @@ Test(misuse, S5_a_scope_overwritten_by_its_task)
 {
 	DIES(overwritten_by_task, BY_SIGNAL(SIGABRT),
 	     BY("\\(unknown\\)/overwrites_parents",
-		"has_it_overwritten" HEX) "end of a task of " NO_SCOPE);
+		"has_it_overwritten" LINE) "end of a task of " NO_SCOPE);
 }
 
 /* ---- no false alarms ----------------------------------------------------------------------- */
