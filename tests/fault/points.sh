@@ -34,6 +34,7 @@ echo "ok - points::every_call_through_the_table"
 # way that the runtime could answer: arithmetic on memory, formatting, asking for facts, signals
 # to threads that exist, locks of its own, writing a report, the end of the process.
 settled=' malloc free munmap memcpy memset memcmp memmove strlen strcmp strncmp strcspn strrchr
+	strnlen strcpy strncpy stpcpy program_invocation_short_name
 	strstr strtoull strerrordesc_np strerrorname_np snprintf vsnprintf qsort
 	__isoc99_fscanf __isoc99_sscanf fclose fflush fwrite close write
 	__errno_location __libc_current_sigrtmin __sched_cpucount _GLOBAL_OFFSET_TABLE_

@@ -306,6 +306,22 @@ static int has_errors(void *arg)
 	return rc;
 }
 
+/* More than a scope keeps. */
+static int has_many_errors(void *arg)
+{
+	struct scope s;
+	int i;
+
+	does_nothing(arg);
+	scope_open(&s);
+	for (i = 0; i < 66; i++)
+		scope_fail(&s, -EDOM, NULL);
+	i = scope_close(&s);
+	CHECK(i == -EDOM);
+	CHECK(!scope_last_error() || scope_last_error()->uncounted <= 2);
+	return i;
+}
+
 /* ---- spawning ----------------------------------------------------------------------------- */
 
 static int sees_copy(void *arg)
@@ -466,6 +482,7 @@ const struct fault_program fault_programs[] = {
 	{.name = "cancels", .main = cancels},
 	{.name = "loops", .main = loops},
 	{.name = "errors", .main = has_errors, .result = -EDOM},
+	{.name = "many_errors", .main = has_many_errors, .result = -EDOM},
 	{.name = "spawns", .main = spawns},
 	{.name = "divides", .main = divides},
 	{.name = "full_deque", .main = fills_deque, .small_deques = 1},

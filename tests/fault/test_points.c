@@ -10,6 +10,7 @@ static struct silence {
 	int met;
 } silences[] = {
 	{"sc_os.alloc", "new_record", "the words of an error are lost, never its code (E4)", 0},
+	{"sc_os.alloc", "count_error", "counted, but not by its code (E4)", 0},
 	{"sc_os.alloc", "set_last", "scope_last_error knows none, close has the code (E4)", 0},
 	{"sc_os.alloc", "split_tasks", "a range that can't be halved stays whole", 0},
 	{"sc_os.reserve", "add_region", "half of the stacks are asked for, and so on", 0},
