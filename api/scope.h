@@ -29,6 +29,14 @@
 #define SCOPE_API extern
 #endif
 
+/* Behind a call that only answers: its answer is to be used.  Results that say what went wrong are
+ * not marked: a spawn's may be ignored, a close's after scope_cancel, a checkpoint's anywhere. */
+#if defined(__GNUC__)
+#define SCOPE_QUERY __attribute__((warn_unused_result))
+#else
+#define SCOPE_QUERY
+#endif
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -66,7 +74,8 @@ typedef void scope_report_fn(const char *text, size_t length, void *arg);
 enum scope_run_flags {
 	SCOPE_VIRTUAL_CLOCK = 1u << 0,   /* time jumps to the next deadline when all wait */
 	SCOPE_NO_SIGNALS = 1u << 1,      /* leave SIGINT, SIGTERM, SIGQUIT alone */
-	SCOPE_DETECT_DEADLOCK = 1u << 2, /* all parked, nothing to wait for: -EDEADLK */
+	SCOPE_DETECT_DEADLOCK = 1u << 2, /* all parked, nothing to wait for: -EDEADLK; also
+					  * by SCOPE_DETECT_DEADLOCK=1 in the environment */
 	SCOPE_UNGUARDED_STACKS = 1u << 3 /* allow stacks without guards when guards run out */
 };
 
@@ -100,6 +109,9 @@ struct scope_config {
  * seeds finds what goes wrong in one order only; a run that fails says which SCOPE_SEED has
  * that order again, and `trace` of scope_stats_get tells whether it was.
  *
+ * A variable of the environment (SCOPE_WORKERS, SCOPE_SEED, SCOPE_DETECT_DEADLOCK) that is not
+ * what it should be is reported once and ignored.
+ *
  * Unless SCOPE_NO_SIGNALS is set, the first SIGINT or SIGTERM shuts the root scope down with
  * grace_ns (scope_shutdown), or without it cancels the scope; the second one cancels it in any
  * case; the third prints the tasks and ends the process with status 128 + signal.  So does the
@@ -120,7 +132,8 @@ struct scope_config {
  * Cost: a thread per worker beyond the first and one for time and signals: 0.2 ms and more.
  * Returns the root task's result, else
  *   -EBUSY    a run is under way in this process (also when called from a task); nothing ran
- *   -EINVAL   a field of config is out of range or a reserved one is set; nothing ran
+ *   -EINVAL   a field of config is out of range or a reserved one is set, or main_task is
+ *             NULL; nothing ran
  *   -ENOMEM   no memory for workers and stacks; nothing ran
  *   -EAGAIN   a worker thread could not be started; nothing ran
  *   -EPERM    called in a signal handler that runs on a signal stack; nothing ran
@@ -212,8 +225,8 @@ SCOPE_API void scope_open(struct scope *s);
  * Cost: no system call; allocates only for a name, a policy, results, a limit.
  * Returns 0, else the scope is not open and later calls on it say so (-ESTALE):
  *   -ENOTCONN  not called from a task
- *   -EINVAL    negative deadline, unknown on_timeout or policy, a reserved field is set, or one
- *              that does not go with the policy
+ *   -EINVAL    s is NULL, negative deadline, unknown on_timeout or policy, a reserved field is
+ *              set, or one that does not go with the policy
  *   -ENOMEM    no memory to keep what the scope has no room for
  */
 SCOPE_API int scope_open_with(struct scope *s, const struct scope_options *options);
@@ -238,6 +251,7 @@ SCOPE_API int scope_open_with(struct scope *s, const struct scope_options *optio
  *   -ENOMEM     no memory, which the owner needs only when its worker's queue is full; also
  *               an error of the scope
  *   -ESTALE     the scope is closed
+ *   -EINVAL     s is NULL (fn NULL: libscope-debug.a aborts)
  */
 SCOPE_API int scope_spawn(struct scope *s, scope_task_fn *fn, void *arg);
 
@@ -269,7 +283,7 @@ struct scope_spawn_options {
  * Cost: one allocation.
  * Returns 0, else `fn` does not run and the argument stays with the caller:
  *   -ENOTCONN   not called from a task
- *   -EINVAL     unknown flag, or a reserved field is set; the scope is unchanged
+ *   -EINVAL     unknown flag, a reserved field is set, or s or fn is NULL
  *   -ECANCELED  `s` is a cancelled place, or that of the caller is and `s` is full
  *   -ESHUTDOWN  `s` is full, and the place of the caller, in a soft region, is stopped
  *   -EAGAIN     `s` is full, and with SCOPE_NOWAIT or for a member it is not waited for
@@ -292,6 +306,7 @@ SCOPE_API int scope_spawn_with(struct scope *s, scope_task_fn *fn, void *arg,
  *   -EAGAIN     `s` is full and the caller is a member
  *   -ENOMEM     no memory; also an error of the scope
  *   -ESTALE     the scope is closed
+ *   -EINVAL     s or fn is NULL
  */
 SCOPE_API int scope_spawn_copy(struct scope *s, scope_task_fn *fn, const void *value, size_t size);
 
@@ -306,7 +321,7 @@ SCOPE_API int scope_spawn_copy(struct scope *s, scope_task_fn *fn, const void *v
  * results, a limit or a policy look at each.
  * Returns 0, else no child runs:
  *   -ENOTCONN   not called from a task
- *   -EINVAL     count * stride overflows, or count is more than max_tasks
+ *   -EINVAL     count * stride overflows, count is more than max_tasks, or s or fn is NULL
  *   -ECANCELED  `s` is a cancelled place, or that of the caller is and `s` is full
  *   -ESHUTDOWN  `s` is full, and the place of the caller, in a soft region, is stopped
  *   -EAGAIN     `s` is full and the caller is a member
@@ -335,6 +350,7 @@ SCOPE_API int scope_spawn_n(struct scope *s, scope_task_fn *fn, void *base, size
  *   -EDEADLK    the caller is a member: it would wait for itself
  *   -EPERM      the caller is neither owner nor member
  *   -ESTALE     the scope is closed; one in an object: its parent has closed it just now
+ *   -EINVAL     s is NULL
  */
 SCOPE_API int scope_close(struct scope *s);
 
@@ -355,6 +371,7 @@ SCOPE_API int scope_close(struct scope *s);
  *   -EDEADLK    the caller is a member
  *   -EPERM      the caller is neither owner nor member
  *   -ESTALE     the scope is closed
+ *   -EINVAL     s is NULL
  */
 SCOPE_API int scope_wait_until(struct scope *s, int64_t deadline_ns);
 
@@ -380,6 +397,7 @@ SCOPE_API void scope_cancel(struct scope *s);
  *   -EPERM     the caller is not the owner, or a younger scope of it is open
  *   -ESTALE    the scope is closed
  *   -EBUSY     the parent of a scope in an object is closing it
+ *   -EINVAL    s is NULL
  */
 SCOPE_API int scope_fail(struct scope *s, int code, const char *format, ...)
 #if defined(__GNUC__)
@@ -395,6 +413,7 @@ SCOPE_API int scope_fail(struct scope *s, int code, const char *format, ...)
  * Returns 0, else nothing is changed:
  *   -ENOTCONN  not called from a task
  *   -ESTALE    the scope is closed
+ *   -EINVAL    s is NULL
  */
 SCOPE_API int scope_set_shield(struct scope *s, bool on);
 
@@ -406,7 +425,7 @@ SCOPE_API int scope_set_shield(struct scope *s, bool on);
  * Thread safety: any task that holds the scope while it is open.
  * Returns 0, else nothing is changed:
  *   -ENOTCONN  not called from a task
- *   -EINVAL    negative deadline
+ *   -EINVAL    negative deadline, or s is NULL
  *   -EALREADY  the deadline fired, or the grace period of a shutdown is over
  *   -ESTALE    the scope is closed
  *   -EBUSY     the parent of a scope in an object is closing it
@@ -474,15 +493,15 @@ SCOPE_API int scope_defer(struct scope *s, scope_task_fn *fn, void *arg);
  * Cost: an allocation.
  * Returns NULL without memory, and where scope_defer would return an error.
  */
-SCOPE_API void *scope_alloc(struct scope *s, size_t size);
+SCOPE_API void *scope_alloc(struct scope *s, size_t size) SCOPE_QUERY;
 
 /** True if the deadline fired before any other cancel and was felt; so too if that was the end
  * of the grace period of a shutdown.  Answers after close. */
-SCOPE_API bool scope_timed_out(const struct scope *s);
+SCOPE_API bool scope_timed_out(const struct scope *s) SCOPE_QUERY;
 
 /** True if the scope itself was cancelled, by a call, an error or its deadline.  Answers
  * after close. */
-SCOPE_API bool scope_cancel_called(const struct scope *s);
+SCOPE_API bool scope_cancel_called(const struct scope *s) SCOPE_QUERY;
 
 /**
  * Shuts the scope down gracefully: until the grace period is over, only tasks in a soft region
@@ -534,6 +553,7 @@ SCOPE_API int scope_soft_end(void);
  *   -ECANCELED  a cancel from above was felt inside
  * or 0; and if `fn` did not run
  *   -ENOTCONN   not called from a task
+ *   -EINVAL     fn is NULL
  */
 SCOPE_API int scope_within(int64_t timeout_ns, scope_task_fn *fn, void *arg);
 
@@ -659,7 +679,7 @@ SCOPE_API bool scope_cancelled(void);
 SCOPE_API int scope_yield(void);
 
 /** The monotonic clock in nanoseconds; the virtual one under SCOPE_VIRTUAL_CLOCK. */
-SCOPE_API int64_t scope_now(void);
+SCOPE_API int64_t scope_now(void) SCOPE_QUERY;
 
 /**
  * Parks the task for `duration_ns`; zero and less is a checkpoint.
@@ -736,7 +756,7 @@ struct scope_error {
 
 /** The record behind the last nonzero scope_close in this task, NULL if there was none (a
  * cancel from above leaves none); valid until the task's next nonzero close or its end. */
-SCOPE_API const struct scope_error *scope_last_error(void);
+SCOPE_API const struct scope_error *scope_last_error(void) SCOPE_QUERY;
 
 /**
  * Prints an error as a tree: path, code and text, the site by function and line (function and

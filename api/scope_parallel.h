@@ -35,7 +35,7 @@ typedef int scope_for_fn(size_t begin, size_t end, void *arg);
  * Cost: an allocation each time that the range is divided for another worker.
  * Returns 0, the first error (want of memory may be one), else
  *   -ENOTCONN   not called from a task; nothing ran
- *   -EINVAL     begin > end
+ *   -EINVAL     begin > end, or body is NULL
  *   -ECANCELED  the place is cancelled and chunks were left out or felt it
  */
 SCOPE_API int scope_for(size_t begin, size_t end, size_t grain, scope_for_fn *body, void *arg);

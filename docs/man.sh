@@ -117,6 +117,7 @@ inside {
 declaring {
 	if ($0 ~ /^#|^[ \t]*__attribute__|^[ \t]*;$/)
 		next
+	sub(/ SCOPE_QUERY;$/, ";")
 	prototype = prototype " " $0
 	if ($0 !~ /\)[ ]*;?$/)
 		next

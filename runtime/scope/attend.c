@@ -238,7 +238,7 @@ int scope_checkpoint(void)
 	struct sc_worker *worker = sc_self();
 
 	if (SC_UNLIKELY(worker->cur == 0))
-		return -ENOTCONN;
+		return sc_not_connected("scope_checkpoint");
 	return sc_check(worker);
 }
 
@@ -295,7 +295,7 @@ int scope_yield(void)
 	int rc;
 
 	if (SC_UNLIKELY(worker->cur == 0))
-		return -ENOTCONN;
+		return sc_not_connected("scope_yield");
 	if (SC_LIKELY(!sc_called(worker)) && yield_plainly(worker))
 		return 0;
 	rc = sc_check(worker);

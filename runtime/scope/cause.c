@@ -162,7 +162,7 @@ int scope_cause(const struct scope *public, struct scope_cause_info *out_info)
 	struct scope_cause_info info;
 
 	if (sc_self()->cur == 0)
-		return -ENOTCONN;
+		return sc_not_connected("scope_cause");
 	sc_check_scope("scope_cause of", s);
 	if (sc_state(s) & SC_CLOSED)
 		recall_cause(s, &info);

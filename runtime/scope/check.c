@@ -38,6 +38,15 @@ int sc_sound(uintptr_t place)
 	return *seal(s) == seal_of(s);
 }
 
+SC_COLD static void accuse(uintptr_t place, const char *what, const char *fault)
+{
+	char task[1280];
+
+	sc_describe(place, task, sizeof task);
+	sc_reportf("libscope: misuse by %s: %s %s\n", task, what, fault);
+	abort();
+}
+
 /* What the task at `place` did wrong to s, and what it should do. */
 SC_COLD static void misuse(uintptr_t place, const char *what, struct sc_scope *s, const char *fault)
 {
@@ -49,8 +58,39 @@ SC_COLD static void misuse(uintptr_t place, const char *what, struct sc_scope *s
 	abort();
 }
 
+int sc_not_connected(const char *what)
+{
+	static SC_WORD(uint32_t) said;
+	uint32_t none = 0;
+
+	if (at_cas_rlx(&said, &none, 1))
+		sc_reportf("libscope: %s was called outside scope_run, and did nothing: scopes and "
+			   "tasks exist in the function that scope_run is given, and in what that "
+			   "calls, not in main, in threads of the program's own or in a forked "
+			   "child\n",
+			   what);
+	return -ENOTCONN;
+}
+
+void sc_check_given(const char *what, const void *s)
+{
+	uintptr_t place = sc_self()->cur;
+
+	if (place && !s)
+		accuse(place, what, "NULL: give it the scope that scope_open was given");
+}
+
+void sc_check_function(const char *what, scope_task_fn *fn)
+{
+	uintptr_t place = sc_self()->cur;
+
+	if (place && !fn)
+		accuse(place, what, "a NULL function: give it what the task is to run");
+}
+
 static void check_seal(uintptr_t place, const char *what, struct sc_scope *s)
 {
+	sc_check_given(what, s);
 	if (place && !sc_sound((uintptr_t)s))
 		misuse(place, what, s,
 		       "which is no scope: it was overwritten, or never opened, or the function "

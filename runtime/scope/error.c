@@ -506,9 +506,9 @@ int sc_fail(struct scope *public, int code, const char *format, ...)
 	int rc;
 
 	if (worker->cur == 0)
-		return -ENOTCONN;
+		return sc_not_connected("scope_fail");
 	sc_check_open("scope_fail of", s);
-	rc = may_fail(worker, s);
+	rc = s ? may_fail(worker, s) : -EINVAL;
 	if (rc < 0)
 		return rc;
 	if (format) {

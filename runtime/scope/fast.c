@@ -18,8 +18,11 @@ void scope_open(struct scope *public)
 {
 	struct sc_worker *worker = sc_self();
 
-	if (SC_UNLIKELY(worker->cur == 0))
+	if (SC_UNLIKELY(worker->cur == 0)) {
+		(void)sc_not_connected("scope_open");
 		return;
+	}
+	sc_check_given("scope_open of", public);
 	sc_open_at(worker, sc_view(public), __builtin_return_address(0));
 }
 
@@ -29,6 +32,7 @@ int scope_spawn(struct scope *public, scope_task_fn *fn, void *arg)
 	struct sc_scope *s = sc_view(public);
 	struct sc_slot *top = worker->bottom.top;
 
+	sc_check_function("scope_spawn of", fn);
 	if (SC_UNLIKELY(worker->cur != (uintptr_t)s || sc_at_limit(worker, top)))
 		return sc_spawn_slow(s, fn, arg, __builtin_return_address(0));
 	sc_push_at(worker, top, s, fn, arg, __builtin_return_address(0));

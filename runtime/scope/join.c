@@ -37,9 +37,11 @@ int sc_owner_check(struct sc_worker *worker, struct sc_scope *s)
 	int held, rc;
 
 	if (worker->cur == 0)
-		return -ENOTCONN;
+		return sc_not_connected("scope_close, or a call like it,");
 	if (worker->cur == (uintptr_t)s)
 		return 0;
+	if (!s)
+		return -EINVAL;
 	if (sc_state(s) & SC_CLOSED)
 		return -ESTALE;
 	if ((sc_state(s) & SC_COUNTED) && sc_owns(worker, s))
@@ -191,7 +193,10 @@ int sc_spawn_slow(struct sc_scope *s, scope_task_fn *fn, void *arg, const void *
 	int rc;
 
 	if (worker->cur == 0)
-		return -ENOTCONN;
+		return sc_not_connected("scope_spawn");
+	sc_check_given("spawn into", s);
+	if (!s)
+		return -EINVAL;
 	if (!sc_begin_use(s))
 		return -ESTALE;
 	rc = spawn(worker, &slot);

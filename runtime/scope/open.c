@@ -86,8 +86,9 @@ int scope_open_with(struct scope *public, const struct scope_options *options)
 	int rc;
 
 	if (worker->cur == 0)
-		return -ENOTCONN;
-	rc = prepare(worker, s, options);
+		return sc_not_connected("scope_open_with");
+	sc_check_given("scope_open_with of", s);
+	rc = s ? prepare(worker, s, options) : -EINVAL;
 	if (rc < 0)
 		return rc;
 	state = s->state;
@@ -110,7 +111,8 @@ static int open_in(struct sc_scope *s, struct sc_scope *parent, const struct sco
 	int rc;
 
 	if (worker->cur == 0)
-		return -ENOTCONN;
+		return sc_not_connected("scope_open_in");
+	sc_check_given("scope_open_in of", s);
 	sc_check_open("scope_open_in below", parent);
 	s->state = 0;
 	if ((sc_state(parent) & SC_CLOSED) || !sc_begin_use(parent))
@@ -138,7 +140,7 @@ void scope_cancel(struct scope *public)
 	struct sc_scope *s = sc_view(public);
 
 	sc_check_open("scope_cancel of", s);
-	if (place == 0 || (sc_state(s) & (SC_CLOSED | SC_OWN)))
+	if (place == 0 || !s || (sc_state(s) & (SC_CLOSED | SC_OWN)))
 		return;
 	sc_cancel_by(s, SCOPE_CAUSE_EXPLICIT,
 		     sc_note_canceller(place, __builtin_return_address(0)));
@@ -147,8 +149,10 @@ void scope_cancel(struct scope *public)
 int scope_set_shield(struct scope *s, bool on)
 {
 	if (sc_self()->cur == 0)
-		return -ENOTCONN;
+		return sc_not_connected("scope_set_shield");
 	sc_check_open("scope_set_shield of", sc_view(s));
+	if (!s)
+		return -EINVAL;
 	if (sc_state(sc_view(s)) & SC_CLOSED)
 		return -ESTALE;
 	sc_set_shield(sc_view(s), on);

@@ -17,7 +17,7 @@ static SC_NOINLINE int both_slow(scope_task_fn *f, void *f_arg, scope_task_fn *g
 	int rc;
 
 	if (worker->cur == 0)
-		return -ENOTCONN;
+		return sc_not_connected("scope_both");
 	rc = sc_check_cancel(worker);
 	if (rc < 0)
 		return rc;
@@ -135,8 +135,8 @@ int scope_for(size_t begin, size_t end, size_t grain, scope_for_fn *body, void *
 	int rc;
 
 	if (worker->cur == 0)
-		return -ENOTCONN;
-	if (begin > end)
+		return sc_not_connected("scope_for");
+	if (begin > end || !body)
 		return -EINVAL;
 	if (begin == end)
 		return sc_check_cancel(worker);
@@ -202,7 +202,7 @@ int scope_reduce(size_t begin, size_t end, size_t grain, const struct scope_redu
 	int rc;
 
 	if (worker->cur == 0)
-		return -ENOTCONN;
+		return sc_not_connected("scope_reduce");
 	if (begin > end || !valid(reducer) || !out_result)
 		return -EINVAL;
 	first.range.what = (const void *)reducer->body;

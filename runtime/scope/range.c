@@ -415,8 +415,10 @@ int scope_spawn_n(struct scope *public, scope_task_fn *fn, void *base, size_t st
 	int rc;
 
 	if (worker->cur == 0)
-		return -ENOTCONN;
-	if (__builtin_mul_overflow(stride, count, &bytes))
+		return sc_not_connected("scope_spawn_n");
+	sc_check_given("spawn into", s);
+	sc_check_function("scope_spawn_n of", fn);
+	if (__builtin_mul_overflow(stride, count, &bytes) || !s || !fn)
 		return -EINVAL;
 	if (!sc_begin_use(s))
 		return -ESTALE;

@@ -17,14 +17,43 @@ enum {
 
 /* ---- configuration -------------------------------------------------------------------------- */
 
-static uint64_t from_environment(const char *name)
-{
-	const char *text = getenv(name);
+/* A variable of the environment that is not what it should be; each is told of once. */
+struct variable {
+	const char *name, *wanted;
+	uint64_t most;
+	uint32_t bad, told;
+};
 
-	return text ? strtoull(text, NULL, 0) : 0;
+static struct variable seed_variable = {"SCOPE_SEED", "a number", UINT64_MAX, 0, 0};
+static struct variable workers_variable = {"SCOPE_WORKERS", "a number up to 1024", SC_MAX_WORKERS,
+					   0, 0};
+static struct variable detect_variable = {"SCOPE_DETECT_DEADLOCK", "0 or 1", 1, 0, 0};
+
+/* 0 if it is not set, or not what it should be. */
+static uint64_t from_environment(struct variable *variable)
+{
+	const char *text = getenv(variable->name);
+	char *end;
+	uint64_t value;
+
+	if (!text || !*text)
+		return 0;
+	errno = 0;
+	value = strtoull(text, &end, 0);
+	variable->bad = *end || *text < '0' || *text > '9' || errno != 0 || value > variable->most;
+	return variable->bad ? 0 : value;
 }
 
-static int check_config(struct scope_config *config)
+static void tell_of(struct variable *variable)
+{
+	if (variable->bad && !variable->told)
+		sc_reportf("libscope: %s=%.80s in the environment is not %s: it is ignored\n",
+			   variable->name, getenv(variable->name), variable->wanted);
+	variable->told |= variable->bad;
+	variable->bad = 0;
+}
+
+static int check_config(const struct scope_config *config)
 {
 	size_t i;
 
@@ -38,26 +67,36 @@ static int check_config(struct scope_config *config)
 	if (config->stack_size &&
 	    (config->stack_size < 16384 || config->stack_size > (size_t)1 << 30))
 		return -EINVAL;
+	return config->seed && config->workers > 1 ? -EINVAL : 0;
+}
+
+/* What the caller left open. */
+static void complete_config(struct scope_config *config)
+{
 	/* The number of workers that a caller asks for goes before a seed of the environment,
 	 * and a seed before a number of the environment. */
 	if (config->seed == 0 && config->workers <= 1)
-		config->seed = from_environment("SCOPE_SEED");
+		config->seed = from_environment(&seed_variable);
 	if (config->workers == 0)
-		config->workers = config->seed ? 1 : (unsigned)from_environment("SCOPE_WORKERS");
-	if (config->workers == 0 || config->workers > SC_MAX_WORKERS)
+		config->workers = config->seed ? 1 : (unsigned)from_environment(&workers_variable);
+	if (config->workers == 0)
 		config->workers = sc_os_processors();
-	if (config->seed && config->workers != 1)
-		return -EINVAL;
+	if (from_environment(&detect_variable))
+		config->flags |= SCOPE_DETECT_DEADLOCK;
 	if (config->stack_size == 0)
 		config->stack_size = 256 * 1024;
 	if (config->kill_after_ns == 0)
 		config->kill_after_ns = 5 * SCOPE_SEC;
 	if (config->orphan_grace_ns == 0)
 		config->orphan_grace_ns = SCOPE_SEC;
-	return 0;
 }
 
 /* ---- hooks ----------------------------------------------------------------------------------- */
+
+#define WHAT_TO_DO                                                                                 \
+	"one that computes has to call scope_checkpoint() or scope_cancelled(); a cancel does "    \
+	"not reach one that waits in the kernel or for a thread's lock: let such waits have a "    \
+	"limit of time"
 
 static int last_words; /* the exit status while the report of a third interrupt is made */
 static int64_t grace;  /* const while running: that of the first interrupt */
@@ -78,8 +117,7 @@ static void on_signal(int signal, unsigned count)
 		return;
 	}
 	last_words = 128 + signal;
-	sc_report_tree("third interrupt: these tasks did not end; a task that computes has to call "
-		       "scope_checkpoint() or scope_cancelled()");
+	sc_report_tree("third interrupt: these tasks did not end; " WHAT_TO_DO);
 	_exit(128 + signal);
 }
 
@@ -96,8 +134,7 @@ static void on_alarm(struct sc_alarm *alarm)
 static void on_stuck(int signal)
 {
 	last_words = 128 + signal;
-	sc_report_tree("no progress after the interrupt: these tasks did not end; a task that "
-		       "computes has to call scope_checkpoint() or scope_cancelled()");
+	sc_report_tree("no progress after the interrupt: these tasks did not end; " WHAT_TO_DO);
 	_exit(128 + signal);
 }
 
@@ -287,11 +324,15 @@ int scope_run(scope_task_fn *main_task, void *arg, const struct scope_config *gi
 	if (config.out_signal)
 		*config.out_signal = 0;
 	rc = check_config(&config);
-	if (rc < 0)
-		return rc;
+	if (rc < 0 || !main_task)
+		return -EINVAL;
 	if (!at_cas_acqrel(&running, &expected, 1)) /* [run.one] */
 		return -EBUSY;
+	complete_config(&config);
 	install(&config);
+	tell_of(&seed_variable);
+	tell_of(&workers_variable);
+	tell_of(&detect_variable);
 	rc = sc_os_fault_install(on_fault);
 	if (rc == 0)
 		rc = run_root(main_task, arg, &config);
@@ -301,6 +342,7 @@ int scope_run(scope_task_fn *main_task, void *arg, const struct scope_config *gi
 	if (sc_sched.flags & SC_SCHED_SIGNALS)
 		seen = (int)(sc_sched.signals & SC_SIGNAL_LAST);
 	sc_sched.flags = 0; /* whoever asks for the time now means the real clock */
+	sc_reporter(NULL, NULL); /* its arg may not outlive the call */
 	at_store_rel(&running, 0); /* [run.one] */
 	if (seen && config.out_signal)
 		*config.out_signal = seen;

@@ -179,7 +179,10 @@ struct sc_strand *sc_refuse_task(struct sc_slot *slot, struct sc_task *task)
 	struct sc_scope *s = given->scope;
 
 	sc_failed(s, -ENOMEM, 0, record ? record->slot.site : given->site,
-		  "no stack for a task that must not be inlined");
+		  "no stack can be had for this task, which may not run on its "
+		  "parent's: spawn fewer at once or recurse less deeply, take a smaller "
+		  "scope_config.stack_size, or raise vm.max_map_count or the limit of "
+		  "address space (ulimit -v)");
 	if (given->fn == sc_range_entry)
 		sc_range_refused(given->arg);
 	if (record && record->drop)
@@ -305,7 +308,11 @@ int sc_spawn_with(struct sc_scope *s, scope_task_fn *fn, const void *arg, size_t
 	int rc;
 
 	if (worker->cur == 0)
-		return -ENOTCONN;
+		return sc_not_connected("scope_spawn_with");
+	sc_check_given("spawn into", s);
+	sc_check_function("spawn of", fn);
+	if (!s || !fn)
+		return -EINVAL;
 	if (!sc_begin_use(s))
 		return -ESTALE;
 	rc = spawn_with(worker, s, fn, arg, copy_size, options, site);
@@ -317,7 +324,7 @@ int scope_spawn_with(struct scope *public, scope_task_fn *fn, void *arg,
 		     const struct scope_spawn_options *options)
 {
 	if (!sc_spawn_options_valid(options))
-		return sc_self()->cur == 0 ? -ENOTCONN : -EINVAL;
+		return sc_self()->cur == 0 ? sc_not_connected("scope_spawn_with") : -EINVAL;
 	return sc_spawn_with(sc_view(public), fn, arg, options ? options->copy_size : 0, options,
 			  __builtin_return_address(0));
 }

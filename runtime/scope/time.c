@@ -30,7 +30,7 @@ int scope_sleep_until(int64_t deadline_ns)
 	int rc;
 
 	if (worker->cur == 0)
-		return -ENOTCONN;
+		return sc_not_connected("scope_sleep_until");
 	rc = sc_check(worker);
 	if (rc < 0 || (deadline_ns != SC_NEVER && deadline_ns <= sc_now()))
 		return rc;
@@ -142,8 +142,8 @@ int scope_set_deadline(struct scope *public, int64_t deadline_ns)
 	int rc;
 
 	if (worker->cur == 0)
-		return -ENOTCONN;
-	if (deadline_ns < 0)
+		return sc_not_connected("scope_set_deadline");
+	if (deadline_ns < 0 || !s)
 		return -EINVAL;
 	sc_check_open("scope_set_deadline of", s);
 	if (sc_state(s) & SC_CLOSED)
@@ -178,7 +178,10 @@ int scope_within(int64_t timeout_ns, scope_task_fn *fn, void *arg)
 	int rc;
 
 	if (sc_self()->cur == 0)
-		return -ENOTCONN;
+		return sc_not_connected("scope_within");
+	sc_check_function("scope_within of", fn);
+	if (!fn)
+		return -EINVAL;
 	if (timeout_ns < 0)
 		timeout_ns = 0;
 	if (__builtin_add_overflow(now, timeout_ns, &options.deadline_ns))

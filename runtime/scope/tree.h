@@ -479,6 +479,11 @@ void sc_check_open(const char *what, struct sc_scope *s);
 void sc_check_close(const char *what, struct sc_scope *s);
 void sc_check_relation(const char *what, struct sc_scope *s, int relation);
 void sc_check_leak(uintptr_t place);
+/* A scope, and a function, that is not NULL. */
+void sc_check_given(const char *what, const void *s);
+void sc_check_function(const char *what, scope_task_fn *fn);
+/* -ENOTCONN: the call was made outside a task, which is said once. */
+int sc_not_connected(const char *what);
 #else
 #define sc_seal(s)                             ((void)(s))
 #define sc_sound(place)                        ((void)(place), 1)
@@ -487,6 +492,9 @@ void sc_check_leak(uintptr_t place);
 #define sc_check_close(what, s)                ((void)(what), (void)(s))
 #define sc_check_relation(what, s, relation)   ((void)(what), (void)(s), (void)(relation))
 #define sc_check_leak(place)                   ((void)(place))
+#define sc_check_given(what, s)                ((void)(what), (void)(s))
+#define sc_check_function(what, fn)            ((void)(what), (void)(fn))
+#define sc_not_connected(what)                 ((void)(what), -ENOTCONN)
 #endif
 
 /* ---- path.c ---- */

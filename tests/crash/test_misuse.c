@@ -431,6 +431,80 @@ Test(misuse, S5_a_scope_overwritten_by_its_task)
 		"has_it_overwritten" LINE) "end of a task of " NO_SCOPE);
 }
 
+/* ---- nothing to work on -------------------------------------------------------------------- */
+
+static void without_scope_run(void)
+{
+	struct scope s;
+
+	scope_open(&s);
+	fail_if(scope_spawn(&s, nothing, NULL) != -ENOTCONN, "spawn");
+	fail_if(scope_close(&s) != -ENOTCONN, "close");
+	fail_if(scope_sleep_for(1) != -ENOTCONN, "sleep");
+}
+
+static void close_without_scope_run(void)
+{
+	struct scope s;
+
+	memset(&s, 0, sizeof s);
+	fail_if(scope_close(&s) != -ENOTCONN, "close");
+}
+
+Test(misuse, S2_a_call_outside_scope_run_is_said_once)
+{
+	DIES(without_scope_run, BY_EXIT(0),
+	     "^libscope: scope_open was called outside scope_run, and did nothing: scopes and "
+	     "tasks exist in the function that scope_run is given, .* or in a forked child$",
+	     "!scope_spawn was called", "!scope_close", "!scope_sleep");
+	DIES(close_without_scope_run, BY_EXIT(0),
+	     "^libscope: scope_close, or a call like it, was called outside scope_run");
+}
+
+static int closes_nothing(void *arg)
+{
+	(void)arg;
+	return scope_close(NULL);
+}
+
+static int opens_nothing(void *arg)
+{
+	(void)arg;
+	scope_open(NULL);
+	return 0;
+}
+
+static int spawns_nothing(void *arg)
+{
+	struct scope s;
+
+	(void)arg;
+	scope_open(&s);
+	scope_spawn(&s, NULL, NULL);
+	return scope_close(&s);
+}
+
+static int runs_nothing_within(void *arg)
+{
+	(void)arg;
+	return scope_within(SCOPE_SEC, NULL, NULL);
+}
+
+PROGRAM(null_closed, closes_nothing)
+PROGRAM(null_opened, opens_nothing)
+PROGRAM(null_spawned, spawns_nothing)
+PROGRAM(null_within, runs_nothing_within)
+
+Test(misuse, S9_no_scope_and_no_function)
+{
+	DIES(null_closed, BY_SIGNAL(SIGABRT),
+	     CULPRIT "scope_close of NULL: give it the scope that scope_open was given$");
+	DIES(null_opened, BY_SIGNAL(SIGABRT), CULPRIT "scope_open of NULL: ");
+	DIES(null_spawned, BY_SIGNAL(SIGABRT),
+	     CULPRIT "scope_spawn of a NULL function: give it what the task is to run$");
+	DIES(null_within, BY_SIGNAL(SIGABRT), CULPRIT "scope_within of a NULL function: ");
+}
+
 /* ---- no false alarms ----------------------------------------------------------------------- */
 
 static int asks_after_close(void *arg)
