@@ -245,7 +245,7 @@ static void warn(size_t count, const char *one, const char *many)
 	text_format(&t, "WARNING: %zu %s", count, count == 1 ? one : many);
 	text_put(&t, "", 1);
 	if (!t.bad)
-		note_plain("", "", t.data);
+		note_plain(NULL, NULL, t.data);
 	text_free(&t);
 }
 

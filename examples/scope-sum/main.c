@@ -33,9 +33,12 @@ struct job {
 
 enum { EXIT_TROUBLE = 1, EXIT_USAGE = 2, WORKERS_MOST = 1024 };
 
-static const char usage_text[] =
-	"usage: scope-sum [-j N] [-o FILE] [--stats] PATH...\n"
+#define SYNOPSIS                                                                                   \
+	"usage: scope-sum [-j N] [-o FILE] [--stats] PATH...\n"                                    \
 	"       scope-sum [-j N] [--stats] -c MANIFEST\n"
+
+static const char usage_text[] =
+	SYNOPSIS
 	"\n"
 	"Prints the SHA-256 of files and of all files in directories, sorted by name,\n"
 	"as sha256sum does; a single - is standard input.\n"
@@ -137,7 +140,7 @@ static int usage(const char *format, const char *what)
 {
 	fputs("scope-sum: ", stderr);
 	fprintf(stderr, format, what);
-	fprintf(stderr, "\n%s", usage_text);
+	fputs("\n" SYNOPSIS "scope-sum --help says more\n", stderr);
 	return EXIT_USAGE;
 }
 

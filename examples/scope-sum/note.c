@@ -40,10 +40,11 @@ void note_plain(const char *directory, const char *name, const char *what)
 		text_string(&text, "\r\033[K");
 	drawn = false;
 	text_string(&text, "scope-sum: ");
-	text_quoted(&text, directory, strlen(directory));
-	text_quoted(&text, name, strlen(name));
-	if (*directory || *name)
-		text_string(&text, ": ");
+	if (directory) {
+		text_quoted(&text, directory, strlen(directory));
+		text_quoted(&text, name, strlen(name));
+		text_string(&text, *directory || *name ? ": " : "'': ");
+	}
 	text_string(&text, what);
 	text_string(&text, "\n");
 	emit();

@@ -93,20 +93,6 @@ static void add_subdirectory(struct scope *s, const struct dir *up, int at, cons
 	}
 }
 
-/* A link is not followed, but one that leads nowhere but round is an error of the tree. */
-static void look_at_link(const struct dir *dir, int at, const char *name)
-{
-	struct stat st;
-
-	atomic_fetch_add_explicit(&sum.links, 1, memory_order_relaxed);
-	if (fstatat(at, name, &st, 0)) {
-		if (errno == ELOOP)
-			note_errno(dir->path, name, ELOOP);
-	} else if (S_ISDIR(st.st_mode) && find_above(dir, &st)) {
-		note_error(dir->path, name, "loop: the link leads to a directory above it");
-	}
-}
-
 static const char *kind_name(unsigned char type)
 {
 	switch (type) {
@@ -151,8 +137,8 @@ static void add_entry(struct scope *s, struct dir *dir, int at, const struct ent
 		batch_add(batch, name, strlen(name));
 	else if (type == DT_DIR)
 		add_subdirectory(s, dir, at, name);
-	else if (type == DT_LNK)
-		look_at_link(dir, at, name);
+	else if (type == DT_LNK) /* not followed, wherever it leads, as find does */
+		atomic_fetch_add_explicit(&sum.links, 1, memory_order_relaxed);
 	else if (type != DT_UNKNOWN)
 		note_plain(dir->path, name, kind_name(type));
 }
