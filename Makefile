@@ -322,22 +322,24 @@ lint: ## Check layers, names, memory-order tags, headers and documented errors.
 
 man: $(BUILD)/man/done
 
-$(BUILD)/man/done: docs/man.sh $(HEADERS)
+$(BUILD)/man/done: docs/man.sh docs/libscope.7 $(HEADERS)
 	$(Q)rm -rf $(@D) && mkdir -p $(@D)
 	$(Q)docs/man.sh $(VERSION) $(@D) $(HEADERS)
 	$(Q)touch $@
 
 install: ## Install headers, libraries, scope.pc, man pages, examples (PREFIX, DESTDIR).
-install: lib man $(addprefix $(BUILD)/bin/,$(EXAMPLES))
+install: lib debug man $(addprefix $(BUILD)/bin/,$(EXAMPLES))
 	$(Q)$(INSTALL) -d $(addprefix $(DESTDIR)$(PREFIX)/,include lib/pkgconfig bin \
-		share/man/man1 share/man/man3)
+		share/man/man1 share/man/man3 share/man/man7)
 	$(Q)$(INSTALL) -m 644 $(HEADERS) $(DESTDIR)$(PREFIX)/include
-	$(Q)$(INSTALL) -m 644 $(BUILD)/libscope.a $(BUILD)/libscope-lto.a $(DESTDIR)$(PREFIX)/lib
+	$(Q)$(INSTALL) -m 644 $(BUILD)/libscope.a $(BUILD)/libscope-lto.a \
+		$(BUILD)/libscope-debug.a $(DESTDIR)$(PREFIX)/lib
 	$(Q)$(INSTALL) -m 755 $(BUILD)/libscope.so.0 $(DESTDIR)$(PREFIX)/lib
 	$(Q)ln -sf libscope.so.0 $(DESTDIR)$(PREFIX)/lib/libscope.so
 	$(Q)sed 's|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(VERSION)|' docs/scope.pc.in \
 		>$(DESTDIR)$(PREFIX)/lib/pkgconfig/scope.pc
 	$(Q)$(INSTALL) -m 644 $(BUILD)/man/*.3 $(DESTDIR)$(PREFIX)/share/man/man3
+	$(Q)$(INSTALL) -m 644 $(BUILD)/man/libscope.7 $(DESTDIR)$(PREFIX)/share/man/man7
 	$(Q)$(if $(MAN1),$(INSTALL) -m 644 $(MAN1) $(DESTDIR)$(PREFIX)/share/man/man1)
 	$(Q)$(if $(EXAMPLES),$(INSTALL) -m 755 $(addprefix $(BUILD)/bin/,$(EXAMPLES)) \
 		$(DESTDIR)$(PREFIX)/bin)
@@ -346,7 +348,8 @@ install: lib man $(addprefix $(BUILD)/bin/,$(EXAMPLES))
 uninstall: ## Remove what install put there.
 uninstall: man
 	$(Q)rm -f $(addprefix $(DESTDIR)$(PREFIX)/,$(addprefix include/,$(notdir $(HEADERS))) \
-		lib/libscope.a lib/libscope-lto.a lib/libscope.so lib/libscope.so.0 \
+		share/man/man7/libscope.7 lib/libscope.a lib/libscope-lto.a \
+		lib/libscope-debug.a lib/libscope.so lib/libscope.so.0 \
 		lib/pkgconfig/scope.pc $(addprefix share/man/man1/,$(notdir $(MAN1))) \
 		$(addprefix bin/,$(EXAMPLES)))
 	$(Q)cd $(BUILD)/man && for page in *.3; do \

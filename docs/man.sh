@@ -1,13 +1,14 @@
 #!/bin/sh
-# docs/man.sh: writes a manual page for each public function from its comment.
+# docs/man.sh: writes a manual page for each public function, struct and enum from its comment.
 #
 # Usage: docs/man.sh VERSION DIRECTORY HEADER...
+# And libscope.7: docs/libscope.7 with the list of the calls in the place of its line "CALLS".
 # A comment is /** ... */ before SCOPE_API: paragraphs of behaviour, then fixed lines
 # ("name   text" for parameters, "Cancellation point", "Thread safety", "Cost", "Returns")
 # and errno lines ("  -EXXX  text").
 version=$1 directory=$2
 shift 2
-exec awk -v version="$version" -v directory="$directory" '
+awk -v version="$version" -v directory="$directory" '
 function escaped(s) {
 	gsub(/\\/, "\\\\e", s)
 	gsub(/-/, "\\-", s)
@@ -91,11 +92,66 @@ function page(   file, i, s, summary, part, text, errors, notes, parameters, ope
 	if (notes != "")
 		printf ".SH NOTES\n%s", notes >file
 	if (errors != "")
-		printf ".SH ERRORS\n%s", errors >file
-	printf ".SH SEE ALSO\nThe header\n.I %s\ncarries the whole contract.\n", body[n] >file
+		printf ".SH RETURN VALUE\n%s", errors >file
+	printf ".SH SEE ALSO\n.BR libscope (7)\n.PP\nThe header\n.I %s\n", body[n] >file
+	printf "carries the whole contract.\n" >file
+	close(file)
+	list(body[n], name, summary)
+}
+# A line of the overview.
+function list(header, name, summary) {
+	if (header != listed) {
+		printf ".SS %s\n", header >calls
+		listed = header
+	}
+	printf ".TP\n.BR %s (3)\n%s\n", name, summary >calls
+}
+# The page of a struct or an enum: its comment, and its definition with the comments inside.
+function type_page(   file, i, n, body) {
+	file = directory "/" name ".3"
+	n = split(FILENAME, body, "/")
+	printf ".TH %s 3 \"\" \"libscope %s\" \"libscope\"\n", toupper(name), version >file
+	printf ".SH NAME\n%s \\- %s of libscope\n", name, kind >file
+	printf ".SH SYNOPSIS\n.nf\n.B #include <%s>\n.PP\n", body[n] >file
+	for (i = 1; i <= fields; i++)
+		printf "%s\n", escaped(field[i]) >file
+	printf ".fi\n" >file
+	if (remarks > 0)
+		printf ".SH DESCRIPTION\n" >file
+	for (i = 1; i <= remarks; i++)
+		printf "%s\n", remark[i] == "" ? ".PP" : escaped(trimmed(remark[i])) >file
+	printf ".SH SEE ALSO\n.BR libscope (7)\n" >file
 	close(file)
 }
-FNR == 1 { inside = declaring = lines = 0 }
+BEGIN { calls = directory "/calls" }
+FNR == 1 { inside = declaring = lines = defining = remarking = remarks = 0 }
+# ---- types: a plain comment, and what is defined behind it
+/^\/\*[^*]/ { remarking = 1; remarks = 0 }
+remarking {
+	s = $0
+	over = sub(/[ ]*\*\/[ ]*$/, "", s)
+	sub(/^(\/\*| \*)[ ]?/, "", s)
+	remark[++remarks] = s
+	if (over)
+		remarking = 0
+	next
+}
+/^(struct|enum) scope[a-z_]* \{$/ {
+	kind = $1
+	name = $2
+	defining = 1
+	fields = 0
+}
+defining {
+	field[++fields] = $0
+	if ($0 ~ /^\}/) {
+		type_page()
+		defining = remarks = 0
+	}
+	next
+}
+/^$/ || /^SCOPE_API/ || /^\/\*\*/ { remarks = 0 }
+# ---- functions
 /^\/\*\*/ {
 	inside = 1
 	lines = 0
@@ -132,4 +188,8 @@ declaring {
 		page()
 	lines = 0
 }
-' "$@"
+' "$@" || exit
+awk -v version="$version" -v calls="$directory/calls" '
+/^CALLS$/ { while ((getline line <calls) > 0) print line; next }
+{ sub(/@VERSION@/, version); print }' docs/libscope.7 >"$directory/libscope.7"
+rm "$directory/calls"

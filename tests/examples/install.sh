@@ -44,8 +44,27 @@ compile() {
 	${CC:-cc} -std=c11 -Wall -Wextra -Werror -o "$room/$output" "$room/program.c" \
 		$(pkg-config --cflags scope) "$@"
 }
-page_is_readable() {
-	grep -q '^\.SH SYNOPSIS' "$room$prefix/share/man/man3/scope_close.3"
+pages_are_readable() {
+	local man=$room$prefix/share/man
+
+	grep -q '^\.SH SYNOPSIS' "$man/man3/scope_close.3" &&
+		grep -q '^\.SH RETURN VALUE' "$man/man3/scope_close.3" &&
+		grep -q 'deadline_ns;' "$man/man3/scope_options.3" &&
+		grep -q '^\.BR scope_spawn (3)' "$man/man7/libscope.7" &&
+		grep -q '^\.TH SCOPE' "$man/man1/scope-seeds.1" || return
+	# Each call that a header declares has its page.
+	sed -n 's/^SCOPE_API .*[ *]\(scope_[a-z_]*\)(.*/\1/p' api/*.h |
+		grep -v scope_errno_location | while read -r call; do
+		test -s "$man/man3/$call.3" || { echo "no page of $call"; return 1; }
+	done
+}
+debug_library_speaks() {
+	printf '%s\n' '#include <scope.h>' \
+		'int main(void) { struct scope s; scope_open(&s); return 0; }' >"$room/outside.c"
+	# shellcheck disable=SC2046
+	${CC:-cc} -o "$room/outside" "$room/outside.c" $(pkg-config --cflags scope) \
+		"$room$(pkg-config --variable=debug_libs scope | sed "s|^$room||; s| .*||")" \
+		-lpthread && "$room/outside" 2>&1 | grep 'scope_open was called outside scope_run'
 }
 only_libc_is_needed() {
 	! ldd "$room$prefix/lib/libscope.so.0" | grep -E 'jemalloc|not found'
@@ -65,7 +84,8 @@ check runs_as_a_whole_static_program prints_what_it_should "$room/whole"
 check builds_with_link_time_optimisation compile lto -O2 -flto \
 	"$room$prefix/lib/libscope-lto.a" -lpthread
 check runs_with_link_time_optimisation prints_what_it_should "$room/lto"
-check manual_pages_are_installed page_is_readable
+check manual_pages_are_installed pages_are_readable
+check debug_library_is_installed debug_library_speaks
 check library_brings_no_allocator only_libc_is_needed
 check uninstalls make_quietly uninstall
 check uninstall_leaves_nothing nothing_is_left
