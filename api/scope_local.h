@@ -58,7 +58,7 @@ SCOPE_API int scope_local_unbind(struct scope_local_binding *binding);
 /**
  * The value that is bound to `key` for the running task, NULL if none is.
  *
- * Cost: about 1 ns for each scope, task and binding between here and the one that is found, or
+ * Cost: about 5 ns for each scope, with its task, between here and the binding that is found, or
  * the root: a value that an inner loop needs is kept in a variable.
  */
 SCOPE_API void *scope_local_get(const struct scope_local *key);
