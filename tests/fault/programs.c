@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include <scope_local.h>
 #include <scope_offload.h>
 #include <scope_parallel.h>
 
@@ -472,6 +473,61 @@ static int offloads(void *arg)
 	return may_refuse(scope_close(&s));
 }
 
+/* ---- policies, limits, clean-up ------------------------------------------------------------ */
+
+/* Never refused: a result is the task's own record. */
+static void take_results(struct scope *s)
+{
+	struct scope_result result;
+	int rc;
+
+	do
+		rc = scope_next(s, &result);
+	while (rc == 0);
+	CHECK(rc == -ENOENT || rc == -ECANCELED);
+}
+
+static int limits(void)
+{
+	struct scope_options options = {.policy = SCOPE_AWAIT_ALL, .max_tasks = 2, .results = true};
+	struct scope_spawn_options copying = {.flags = SCOPE_COPY_LOCALS, .drop = drops};
+	struct scope s;
+	int i, rc;
+
+	rc = may_refuse(scope_open_with(&s, &options));
+	if (rc < 0)
+		return rc;
+	accept(scope_defer(&s, counts, NULL), 1);
+	if (!scope_alloc(&s, 100))
+		may_refuse(-ENOMEM);
+	for (i = 0; i < 4; i++)
+		accept(scope_spawn_with(&s, sleeps, ns(100), &copying), 1);
+	take_results(&s);
+	accept(scope_spawn_with(&s, counts, NULL, &copying), 1);
+	return may_refuse(scope_close(&s));
+}
+
+static int ends(void *arg)
+{
+	struct scope_options options = {.policy = SCOPE_ANY};
+	static struct scope_local key;
+	struct scope_local_binding binding;
+	struct scope s;
+	int rc;
+
+	does_nothing(arg);
+	CHECK(scope_local_bind(&binding, &key, &key) == 0);
+	rc = limits();
+	CHECK(scope_local_unbind(&binding) == 0);
+	if (rc == 0)
+		rc = may_refuse(scope_open_with(&s, &options));
+	if (rc < 0)
+		return rc;
+	accept(scope_spawn_with(&s, counts, NULL, &named), 1);
+	accept(scope_spawn_with(&s, counts, NULL, &named), 1);
+	return may_refuse(scope_close(&s));
+}
+
 const struct fault_program fault_programs[] = {
 	{.name = "nothing", .main = does_nothing},
 	{.name = "defaults", .main = does_nothing, .by_default = 1},
@@ -488,5 +544,6 @@ const struct fault_program fault_programs[] = {
 	{.name = "full_deque", .main = fills_deque, .small_deques = 1},
 	{.name = "leaks", .main = leaks, .result = -EPROTO},
 	{.name = "offloads", .main = offloads},
+	{.name = "ends", .main = ends},
 };
 const unsigned fault_program_count = sizeof fault_programs / sizeof *fault_programs;
