@@ -20,7 +20,9 @@ int scope_stats_get(struct scope_stats *out_stats)
 		sum.tasks_stolen += at_load_rlx(&worker->stolen);
 		sum.tasks_started += at_load_rlx(&worker->started);
 		sum.parks += at_load_rlx(&worker->parks);
-		sum.timers_live += at_load_rlx(&worker->timers.wheel.count);
+		sc_lock_take(&worker->timers.lock);
+		sum.timers_live += worker->timers.wheel.count;
+		sc_lock_drop(&worker->timers.lock);
 	}
 	sum.workers = sc_sched.count;
 	{
