@@ -38,7 +38,7 @@ settled=' malloc free munmap memcpy memset memcmp memmove strlen strcmp strncmp 
 	strstr strtoull strerrordesc_np strerrorname_np snprintf vsnprintf qsort
 	__isoc99_fscanf __isoc99_sscanf fclose fflush fwrite close write
 	__errno_location __libc_current_sigrtmin __sched_cpucount _GLOBAL_OFFSET_TABLE_
-	clock_gettime dl_iterate_phdr getauxval getenv sched_yield sysconf syscall
+	clock_gettime dl_iterate_phdr getauxval getenv getpid sched_yield sysconf syscall
 	pthread_attr_destroy pthread_attr_setstacksize pthread_join pthread_kill pthread_self
 	pthread_sigmask raise sigaddset sigdelset sigemptyset sigfillset signal alarm
 	_exit abort __assert_fail uv_available_parallelism '

@@ -19,6 +19,7 @@ static struct silence {
 	{"sc_os.wait", "monitor", "may return early", 0},
 	{"sc_os.wait", "wait_until_all_left", "may return early", 0},
 	{"sc_os.wait", "next_call", "may return early", 0},
+	{"sc_os.wait", "sc_os_where", "may return early", 0},
 	{"sc_os.wait", "pool_stop", "may return early", 0},
 	{"madvise", "sc_linux_reserve", "pages may be huge", 0},
 	{"pthread_atfork", "sc_os_fork_install", "a forked child is not told apart", 0},
