@@ -191,6 +191,12 @@ static void put_state(struct out *out, const struct sc_sight *task)
 	put(out, "%s", reason_text[task->reason][0]);
 	if (task->reason == SC_IN_OFFLOAD)
 		put(out, " of %s", function_at(task->object, text, sizeof text));
+	if (task->reason == SC_IN_START)
+		put(out, ", %s", function_at(task->object, text, sizeof text));
+	if (task->reason == SC_IN_SIGNAL)
+		put(out, ", %d", (int)(intptr_t)task->object);
+	if (task->reason == SC_IN_PARK)
+		put(out, " in %p", task->object);
 }
 
 /* In a dump the scope has a line of its own. */
@@ -339,8 +345,10 @@ static void json_task(struct out *out, const struct sc_sight *task, int64_t now)
 		put_number(out, "for_ns", now > task->since ? now - task->since : 0);
 	if (task->reason == SC_IN_SLEEP && task->wake_at != SCOPE_NEVER)
 		put_number(out, "until_ns", task->wake_at);
-	if (task->reason == SC_IN_OFFLOAD)
+	if (task->reason == SC_IN_OFFLOAD || task->reason == SC_IN_START)
 		put_string(out, "call", function_at(task->object, text, sizeof text));
+	if (task->reason == SC_IN_SIGNAL)
+		put_number(out, "signal", (intptr_t)task->object);
 	if (task->stack)
 		put_number(out, "stack_bytes", (int64_t)task->stack);
 	json_frames(out, task);
