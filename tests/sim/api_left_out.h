@@ -6,8 +6,10 @@
 #define THREADS  "looks at threads of the system"
 #define FRAMES   "schedule points write to the dead frames that it looks at"
 #define TIMING   "takes for granted that it is not held up for milliseconds"
+#define BLOCKS   "blocks in the kernel the thread that carries all others"
 #define REAL     "compares with what the system does"
 {"interrupt", "", SIGNALS},
+{"dump", "another_dump_is_being_written_ebusy", BLOCKS},
 {"grace", "", SIGNALS},
 {"stream", "", SIGNALS},
 {"watchdog", "", TIMING},
