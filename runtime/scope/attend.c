@@ -64,6 +64,21 @@ static void refresh(struct sc_worker *worker)
 		strand->epoch--;
 }
 
+/* Whether a deadline that nothing but the owner looks at has passed; then it has fired.  Under
+ * the lock: whoever moves it at this instant has moved it, or is told that it fired. */
+static int passed(struct sc_scope *s, int64_t now)
+{
+	int due;
+
+	sc_scope_lock(s);
+	due = (sc_state(s) & (SC_DEADLINE | SC_ARMED | SC_FIRED)) == SC_DEADLINE &&
+	      at_load_rlx(&s->alarm.timer.when) <= now;
+	if (due)
+		at_or_rlx(&s->state, SC_FIRED);
+	sc_scope_unlock(s);
+	return due;
+}
+
 /* The strand's own deadlines that are not armed.  Those above its node belong to strands that
  * were put aside, which armed them, or that run and look themselves. */
 static void look_at_deadlines(struct sc_worker *worker)
@@ -72,7 +87,7 @@ static void look_at_deadlines(struct sc_worker *worker)
 	int64_t now = 0;
 
 	for (;; s = sc_untag(s->parent)) {
-		uint32_t state = at_load_acq(&s->state); /* [scope.linked] */
+		uint32_t state = sc_state(s);
 
 		if (state & (SC_LINKED | SC_TASK))
 			return;
@@ -80,7 +95,7 @@ static void look_at_deadlines(struct sc_worker *worker)
 			continue;
 		if (now == 0)
 			now = sc_now();
-		if (at_load_rlx(&s->alarm.timer.when) <= now)
+		if (passed(s, now))
 			sc_overdue(s);
 	}
 }

@@ -129,6 +129,40 @@ Test(sim, deadlines_are_moved_while_they_fire)
 	explore("deadlines_are_moved_while_they_fire", moved_deadline, WITH_TIMERS);
 }
 
+/* The owner computes and looks at its deadline itself while a task takes it off: that is done, or
+ * the deadline fired, and the task is told. */
+static int body_take_off(struct job *job)
+{
+	job->saw = scope_set_deadline(&job->group->scope, SCOPE_NEVER);
+	return 0;
+}
+
+static int deadline_off(void *arg)
+{
+	struct scope_options options = {.deadline_ns = soon()};
+	struct group g;
+	struct job taker;
+	bool fired;
+
+	(void)arg;
+	group_open_with(&g, &options);
+	if (group_spawn(&g, &taker, body_take_off) < 0)
+		taker.saw = -EALREADY;
+	sim_compute((int64_t)sim_random(20000));
+	scope_checkpoint();
+	scope_close(&g.scope);
+	fired = scope_cancel_called(&g.scope);
+	sim_check(taker.saw == (fired ? -EALREADY : 0), "it %s, taking it off gave %d",
+		  fired ? "fired" : "did not fire", taker.saw);
+	return 0;
+}
+
+Test(sim, a_deadline_that_was_taken_off_does_not_fire)
+{
+	explore("a_deadline_that_was_taken_off_does_not_fire", deadline_off,
+		WITH_TIMERS | PARALLEL);
+}
+
 static int wait_against_end(void *arg)
 {
 	struct group g;
