@@ -2,7 +2,10 @@
  *
  * Code, site and cause of a scope's first error live in the scope.  Text, path and later
  * errors are records in `extra`, kept as memory allows.  A record is counted: by the scope
- * that lists it and by the task whose last close returned it.
+ * that lists it, by the record that it is part of, and by the task whose last close returned it.
+ * These follow one another: a task hands its record to a scope above it and has dropped it when
+ * it ends, which is before that scope is joined.  So [scope.count] is all the order that the
+ * count needs.
  */
 #include "scope/joiner.h"
 #include <errno.h>
@@ -13,10 +16,16 @@ enum { MOST_KEPT = 64, HIGHEST = 64, MOST_CODES = 256, PATH_SIZE = 1024, TEXT_SI
 
 struct record {
 	struct scope_error error; /* first: what users see */
-	SC_WORD(uint32_t) references;
+	SC_PLAIN(uint32_t) references;
 	uint32_t printed;
-	struct record *last;      /* of the suppressed list, in the first record */
-	unsigned kept;            /* records in that list */
+	/* lock: the open scope that lists it.  What users see changes when that scope was joined:
+	 * until then the task that has the first record in hand may be reading it. */
+	SC_PLAIN(struct record *) later; /* the next one in that list */
+	SC_PLAIN(struct record *) last;  /* the end of the list, in the first record */
+	uint64_t uncounted;       /* past those that are kept, in the first record */
+	struct scope_error_count *counts; /* the same by code */
+	unsigned codes;           /* in that list */
+	unsigned kept;            /* in the list, in the first record */
 	unsigned height;          /* the longest way down lists and contexts */
 	/* Who has it in hand: the open scope that lists it.  No other scope lists it too, and
 	 * it is no context any more: lists and contexts form a tree. */
@@ -59,12 +68,18 @@ static void free_counts(struct record *record)
 	}
 }
 
+static int was_last(struct record *record)
+{
+	record->references -= 1;
+	return record->references == 0;
+}
+
 static void put_record(struct record *record)
 {
 	/* Contexts and suppressed errors may form long chains: no recursion. */
 	struct record *queue = record;
 
-	if (!record || at_sub_acqrel(&record->references, 1) != 1) /* [error.count] */
+	if (!record || !was_last(record))
 		return;
 	record->last = NULL;
 	while (queue) {
@@ -78,14 +93,14 @@ static void put_record(struct record *record)
 			struct record *suppressed = record_of(next);
 
 			next = next->next;
-			if (at_sub_acqrel(&suppressed->references, 1) == 1) { /* [error.count] */
+			if (was_last(suppressed)) {
 				suppressed->last = queue;
 				queue = suppressed;
 			}
 		}
 		more[1] = NULL;
 		for (i = 0; more[i]; i++)
-			if (at_sub_acqrel(&more[i]->references, 1) == 1) { /* [error.count] */
+			if (was_last(more[i])) {
 				more[i]->last = queue;
 				queue = more[i];
 			}
@@ -96,7 +111,7 @@ static void put_record(struct record *record)
 
 static struct record *get_record(struct record *record)
 {
-	at_add_rlx(&record->references, 1);
+	record->references += 1;
 	return record;
 }
 
@@ -199,34 +214,78 @@ const struct scope_error *scope_last_error(void)
 
 /* ---- the records of a scope ------------------------------------------------------------------ */
 
-void sc_drop_records(struct sc_extra *extra)
+static struct scope_error_count *find_count(const struct scope_error_count *counts, int code)
 {
-	put_record(extra->first);
+	while (counts && counts->code != code)
+		counts = counts->next;
+	return (struct scope_error_count *)(uintptr_t)counts;
 }
 
 /* lock: the scope of `first`.  Counts an error of which no record is kept. */
 static void count_error(struct record *first, int code)
 {
-	struct scope_error_count *count;
-	const struct scope_error_count **link = &first->error.counts;
-	unsigned codes = 0;
+	struct scope_error_count *count = find_count(first->counts, code);
 
-	first->error.uncounted++;
-	for (; *link; link = (const struct scope_error_count **)(uintptr_t)&(*link)->next) {
-		count = (struct scope_error_count *)(uintptr_t)*link;
-		if (count->code == code) {
-			count->count++;
-			return;
-		}
-		codes++;
+	first->uncounted++;
+	if (!count && first->codes < MOST_CODES && (count = sc_os.alloc(sizeof *count))) {
+		*count = (struct scope_error_count){.next = first->counts, .code = code};
+		first->counts = count;
+		first->codes++;
 	}
-	count = codes < MOST_CODES ? sc_os.alloc(sizeof *count) : NULL;
-	if (!count)
-		return;
-	count->code = code;
-	count->count = 1;
-	count->next = NULL;
-	*link = count;
+	if (count)
+		count->count++;
+}
+
+/* Those of a scope that was joined are added to what users see. */
+static void show_counts(struct record *first)
+{
+	struct scope_error_count *count, *shown;
+
+	first->error.uncounted += first->uncounted;
+	first->uncounted = 0;
+	first->codes = 0;
+	while ((count = first->counts)) {
+		first->counts = (struct scope_error_count *)(uintptr_t)count->next;
+		shown = find_count(first->error.counts, count->code);
+		if (shown) {
+			shown->count += count->count;
+			sc_os.free(count);
+		} else {
+			count->next = first->error.counts;
+			first->error.counts = count;
+		}
+	}
+}
+
+/* The records of a scope that was joined, as users see them: the first with the list of the
+ * others. */
+static struct record *take_records(struct sc_extra *extra)
+{
+	struct record *first = extra->first, *record, *next;
+	const struct scope_error **link;
+
+	extra->first = NULL;
+	if (!first)
+		return NULL;
+	link = &first->error.suppressed;
+	while (*link)
+		link = &record_of(*link)->error.next;
+	for (record = first->later; record; record = next) {
+		next = record->later;
+		record->later = NULL;
+		*link = &record->error;
+		link = &record->error.next;
+	}
+	show_counts(first);
+	first->later = NULL;
+	first->last = NULL;
+	first->listed = NULL;
+	return first;
+}
+
+void sc_drop_records(struct sc_extra *extra)
+{
+	put_record(take_records(extra));
 }
 
 /* lock: s */
@@ -247,9 +306,9 @@ static void add_suppressed(struct sc_scope *s, struct record *record)
 		record->error.because = "";
 	}
 	if (first->last)
-		first->last->error.next = &record->error;
+		first->last->later = record;
 	else
-		first->error.suppressed = &record->error;
+		first->later = record;
 	first->last = record;
 	first->kept++;
 	if (first->height <= record->height)
@@ -451,11 +510,10 @@ static struct record *take_record(struct sc_scope *s, int code, uintptr_t place)
 {
 	struct record *record;
 
-	if ((sc_state(s) & SC_EXTRA) && s->extra->first) {
-		record = s->extra->first;
-		record->listed = NULL;
-		s->extra->first = NULL;
-		return record;
+	if (sc_state(s) & SC_EXTRA) {
+		record = take_records(s->extra);
+		if (record)
+			return record;
 	}
 	if (code == -ECANCELED)
 		return NULL;
@@ -529,8 +587,7 @@ struct scope_error *sc_root_error(void)
 	struct record *record = NULL;
 
 	if (sc_state(&sc_root) & SC_EXTRA) {
-		record = sc_root.extra->first;
-		sc_root.extra->first = NULL;
+		record = take_records(sc_root.extra);
 		sc_drop_extra(&sc_root);
 	}
 	return record ? &record->error : NULL;

@@ -50,7 +50,6 @@
  *                  a walk: who sees LINKED may use the scope's children
  *   [scope.count]  cas_acqrel(count) of each finisher -> add_acqrel/load_acq(count) of the
  *                  owner: after close it sees all that the tasks wrote
- *   [error.count]  sub_acqrel(references) of each holder: the last one frees
  *   [run.one]      cas_acqrel(running, 0 -> 1) -> store_rel(running, 0): runs follow each other
  *   [cancel.epoch] add_sc(epoch) after OWN was set -> load_acq(epoch) in attend
  */

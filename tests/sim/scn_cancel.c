@@ -216,6 +216,38 @@ Test(sim, first_error_cancels_the_rest)
 	explore("first_error_cancels_the_rest", two_errors, 0);
 }
 
+/* The owner hands on what an earlier close gave it, and goes on reading it while tasks fail. */
+static int last_error_is_read(void *arg)
+{
+	const struct scope_error *error;
+	struct job job[3] = {{.number = EIO}, {.number = EPROTO}, {.number = EPIPE}};
+	struct group g;
+	int i, rc;
+
+	(void)arg;
+	group_open(&g);
+	group_spawn(&g, &job[0], body_fail_with);
+	sim_check(group_close(&g) == -EIO, "no error");
+	error = scope_last_error();
+	group_open(&g);
+	group_spawn(&g, &job[1], body_fail_with);
+	group_spawn(&g, &job[2], body_fail_with);
+	scope_fail(&g.scope, -EIO, NULL);
+	for (i = 0; i < 4; i++) {
+		sim_check(!error->suppressed && !error->next, "others are listed below it");
+		pause_randomly();
+	}
+	rc = group_close(&g);
+	sim_check(rc == -EIO || rc == -EPROTO || rc == -EPIPE, "close gave %d", rc);
+	return 0;
+}
+
+Test(sim, a_last_error_stays_as_it_is_while_its_task_reads_it)
+{
+	explore("a_last_error_stays_as_it_is_while_its_task_reads_it", last_error_is_read,
+		PARALLEL);
+}
+
 /* ---- nesting ---- */
 
 static struct group *level[4];
