@@ -30,6 +30,41 @@ Test(sim, spawn_races_cancel)
 	explore("spawn_races_cancel", spawn_against_cancel, 0);
 }
 
+/* From the moment that a cancel returned: a spawn that leaves out the slow path as long as nobody
+ * calls has been called by then, not by the monitor's next look. */
+static int body_cancel_and_say(struct job *job)
+{
+	scope_cancel(&job->group->scope);
+	job->number = 1;
+	pause_randomly();
+	return 0;
+}
+
+static int spawn_after_cancel(void *arg)
+{
+	struct group g;
+	struct job canceller = {0}, job[8];
+	int i;
+
+	(void)arg;
+	group_open(&g);
+	group_spawn(&g, &canceller, body_cancel_and_say);
+	for (i = 0; i < 8; i++) {
+		uint64_t cancelled = canceller.number;
+		int rc = group_spawn(&g, &job[i], body_nothing);
+
+		sim_check(rc || !cancelled, "a spawn into a cancelled scope gave 0");
+		pause_randomly();
+	}
+	sim_check(group_close(&g) == 0, "an own cancel is no error");
+	return 0;
+}
+
+Test(sim, spawns_are_refused_when_a_cancel_returned)
+{
+	explore("spawns_are_refused_when_a_cancel_returned", spawn_after_cancel, PARALLEL);
+}
+
 static int sleep_against_cancel(void *arg)
 {
 	struct group g;
