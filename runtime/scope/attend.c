@@ -34,7 +34,7 @@ static void refresh(struct sc_worker *worker)
 
 	strand->epoch = at_load_acq(&sc_epoch); /* [cancel.epoch] */
 	for (;; s = sc_untag(s->parent)) {
-		uint32_t state = at_load_acq(&s->state); /* [scope.linked] */
+		uint32_t state = sc_state(s);
 
 		any |= (state & (SC_OWN | SC_OUTER)) != 0;
 		soft |= (state & (SC_SOFT | SC_SOFT_OUTER)) != 0;
@@ -122,8 +122,8 @@ int sc_attend(struct sc_worker *worker)
 		look_at_deadlines(worker);
 		due = 1;
 	}
-	/* [cancel.epoch] [attend.dekker] */
-	if (strand->cancelled || at_load_acq(&sc_epoch) != strand->epoch)
+	/* [attend.dekker] */
+	if (strand->cancelled || at_load_rlx(&sc_epoch) != strand->epoch)
 		refresh(worker);
 	if (sc_hungry())
 		share(worker);
@@ -218,7 +218,7 @@ void sc_resume(struct sc_worker *worker)
 			s->base = worker->bottom.top;
 		worker->floor = s->base;
 	}
-	if (strand->cancelled || at_load_acq(&sc_epoch) != strand->epoch) /* [cancel.epoch] */
+	if (strand->cancelled || at_load_rlx(&sc_epoch) != strand->epoch)
 		sc_poke(worker);
 }
 
@@ -299,7 +299,7 @@ SC_INLINE int yield_plainly(struct sc_worker *worker)
 	if (!is_task)
 		s->base = worker->floor;
 	SC_INVARIANT(!worker->strand->cancelled); /* else it had been called */
-	if (SC_UNLIKELY(at_load_acq(&sc_epoch) != worker->strand->epoch)) /* [cancel.epoch] */
+	if (SC_UNLIKELY(at_load_rlx(&sc_epoch) != worker->strand->epoch))
 		sc_poke(worker);
 	return 1;
 }

@@ -42,7 +42,7 @@ static int passes(uint32_t state, uint32_t edge)
 int sc_effective(struct sc_scope *s)
 {
 	for (;; s = sc_untag(s->parent)) {
-		uint32_t state = at_load_acq(&s->state); /* [scope.linked] */
+		uint32_t state = sc_state(s);
 
 		if (state & SC_OWN)
 			return 1;
@@ -56,7 +56,7 @@ int sc_effective(struct sc_scope *s)
 int sc_stopped(struct sc_scope *s)
 {
 	for (;; s = sc_untag(s->parent)) {
-		uint32_t state = at_load_acq(&s->state); /* [scope.linked] */
+		uint32_t state = sc_state(s);
 
 		if (stopped(state))
 			return 1;
@@ -124,7 +124,7 @@ static size_t unlinked_depth(struct sc_scope *s)
 {
 	size_t depth = 0;
 
-	for (; !(at_load_acq(&s->state) & SC_LINKED); s = sc_untag(s->parent)) /* [scope.linked] */
+	for (; !(sc_state(s) & SC_LINKED); s = sc_untag(s->parent))
 		depth++;
 	return depth;
 }
@@ -146,19 +146,20 @@ void sc_link(struct sc_worker *worker, struct sc_scope *s)
 		s = path[--count];
 		if (part > 1)
 			sc_link(worker, s);
-		else if (!(at_load_acq(&s->state) & SC_LINKED)) /* [scope.linked] */
+		else if (!(sc_state(s) & SC_LINKED))
 			link_one(worker, s);
 	}
 }
 
+/* What changes here belongs to the parent's lock.  Who comes to s from above holds that until it
+ * has left s.  Who begins at s, by a call, an error or an alarm, has ended or was waited for, or
+ * keeps the memory of s; and it finds nothing below s any more. */
 void sc_unlink(struct sc_scope *s)
 {
 	struct sc_scope *parent = sc_untag(s->parent);
 
 	sc_scope_lock(parent);
-	sc_scope_lock(s); /* no walk is inside any more */
 	take_out(s);
-	sc_scope_unlock(s);
 	sc_scope_unlock(parent);
 }
 
@@ -182,10 +183,10 @@ int sc_register(struct sc_worker *worker, struct sc_strand *strand, struct sc_sc
 	return over == SC_WAIT_NONE;
 }
 
+/* A walk that was too late to end the wait has left the strand alone when this returns: it
+ * can't take the next wait for the one that it found. */
 void sc_unregister(struct sc_scope *place)
 {
-	if (!(at_load_acq(&place->state) & SC_WAITER)) /* [scope.waiter] */
-		return;
 	sc_scope_lock(place);
 	at_and_rlx(&place->state, ~(uint32_t)SC_WAITER);
 	sc_scope_unlock(place);
@@ -207,10 +208,10 @@ static int claim_waiter(struct sc_scope *s, uint32_t edge, struct sc_batch *woke
 	card = state & SC_TASK ? sc_card_of(s) : sc_card(s->waiter);
 	if (edge == SC_SOFT_OUTER && !card->waits_softly)
 		return 0;
-	/* Claim first: while WAITER is set a waiter that was woken otherwise stops at the lock
-	 * in sc_unregister, and can't be in another wait yet. */
+	/* A waiter that was woken otherwise stops at the lock in sc_unregister, and can't be in
+	 * another wait yet. */
 	won = sc_card_claim(card, edge == SC_OUTER ? SC_WAIT_CANCEL : SC_WAIT_SHUTDOWN);
-	at_and_rel(&s->state, ~(uint32_t)SC_WAITER); /* [scope.waiter] */
+	at_and_rlx(&s->state, ~(uint32_t)SC_WAITER);
 	if (won)
 		sc_batch_pack(woken, card->strand);
 	return won;
@@ -268,7 +269,7 @@ static void walk(struct sc_scope *top, uint32_t edge, struct sc_batch *woken)
 
 void sc_announce(void)
 {
-	at_add_sc(&sc_epoch, 1); /* [cancel.epoch] [attend.dekker] */
+	at_add_rel(&sc_epoch, 1); /* [cancel.epoch]; sc_poke_all has the fence */
 	sc_poke_all();
 }
 

@@ -207,14 +207,15 @@ int sc_spawn_slow(struct sc_scope *s, scope_task_fn *fn, void *arg, const void *
 /* ---- the end of a unit ------------------------------------------------------------------- */
 
 /* The last units of a scope whose owner watches.  Under the lock, which stop_watching takes
- * too: so the owner is still in this very wait when it is claimed, and s still open. */
+ * too: so the owner is still in this very wait when it is claimed, and s still open; and what
+ * these units wrote, the owner sees by the lock. */
 static int end_watched(struct sc_scope *s, uint32_t units, struct sc_strand **out_woken)
 {
 	int64_t seen = SC_WATCHING + units;
 	int ended;
 
 	sc_scope_lock(s);
-	ended = at_cas_acqrel(&s->count, &seen, SC_WATCHING); /* [scope.count] */
+	ended = at_cas_acq(&s->count, &seen, SC_WATCHING); /* [scope.count] */
 	if (ended && sc_wait_claim(s->waiter, SC_WAIT_EVENT))
 		*out_woken = s->waiter;
 	sc_scope_unlock(s);
@@ -223,7 +224,7 @@ static int end_watched(struct sc_scope *s, uint32_t units, struct sc_strand **ou
 
 struct sc_strand *sc_units_end(struct sc_scope *s, uint32_t units)
 {
-	int64_t seen = at_load_acq(&s->count); /* [scope.count] */
+	int64_t seen = at_load_rlx(&s->count);
 	struct sc_strand *woken = NULL;
 
 	sc_check_scope("end of a task of", s);
@@ -231,7 +232,7 @@ struct sc_strand *sc_units_end(struct sc_scope *s, uint32_t units)
 		if (SC_UNLIKELY(seen == SC_WATCHING + units)) {
 			if (end_watched(s, units, &woken))
 				return woken;
-			seen = at_load_acq(&s->count); /* [scope.count] */
+			seen = at_load_rlx(&s->count);
 		} else if (at_cas_acqrel(&s->count, &seen, /* [scope.count] */
 					 seen == SC_WAITING + units ? 0 : seen - units)) {
 			return seen == SC_WAITING + units ? at_load_rlx(&s->waiter) : NULL;
@@ -322,8 +323,8 @@ static int begin_to_wait(struct sc_scope *s)
 	s->units = 0;
 	do {
 		ended = seen + units == 0;
-	} while (!at_cas_acqrel(&s->count, &seen, /* [scope.count] */
-				ended ? 0 : seen + units + SC_WAITING));
+	} while (!at_cas_rel(&s->count, &seen, /* [scope.count] */
+			     ended ? 0 : seen + units + SC_WAITING));
 	return ended;
 }
 
@@ -549,22 +550,19 @@ static void publish_watch(struct sc_worker *worker, struct sc_strand *strand)
 		sc_card(strand)->alarm.kind = SC_ALARM_WAKE;
 		sc_alarm_arm(worker, &sc_card(strand)->alarm, watch_deadline(strand));
 	}
-	ended = at_add_acqrel(&s->count, units + SC_WATCHING) + units == 0; /* [scope.count] */
+	ended = at_add_rel(&s->count, units + SC_WATCHING) + units == 0; /* [scope.count] */
 	if (ended)
 		sc_wait_claim(strand, SC_WAIT_EVENT);
 	if (!sc_wait_commit(strand))
 		sc_ready(strand);
 }
 
-/* True if all had ended when it stopped watching.  See end_watched for the lock. */
-static int stop_watching(struct sc_scope *s)
+/* See end_watched for the lock. */
+static void stop_watching(struct sc_scope *s)
 {
-	int64_t seen;
-
 	sc_scope_lock(s);
-	seen = at_sub_acqrel(&s->count, SC_WATCHING); /* [scope.count] */
+	at_sub_rlx(&s->count, SC_WATCHING);
 	sc_scope_unlock(s);
-	return seen == SC_WATCHING;
 }
 
 /* s is the place, or the running task owns it as a counted one. */
@@ -592,7 +590,8 @@ static int wait_until(struct sc_scope *s, int64_t deadline_ns)
 		if (deadline_ns != SC_NEVER)
 			sc_alarm_disarm(&sc_card(strand)->alarm);
 		sc_unregister(place);
-		if (stop_watching(s))
+		stop_watching(s);
+		if (sc_all_ended(s))
 			return 0; /* completion wins ties (C6) */
 		rc = sc_wait_end(place);
 	}

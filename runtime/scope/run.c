@@ -326,7 +326,7 @@ int scope_run(scope_task_fn *main_task, void *arg, const struct scope_config *gi
 	rc = check_config(&config);
 	if (rc < 0 || !main_task)
 		return -EINVAL;
-	if (!at_cas_acqrel(&running, &expected, 1)) /* [run.one] */
+	if (!at_cas_acq(&running, &expected, 1)) /* [run.one] */
 		return -EBUSY;
 	complete_config(&config);
 	install(&config);

@@ -80,7 +80,7 @@ static void begin(struct sc_worker *worker, struct sc_host *host, struct sc_scop
 	worker->floor = worker->bottom.top;
 	host->strand.fiber.root->frame = s->frame;
 	host->strand.fiber.root->return_address = s->site;
-	host->strand.epoch = at_load_acq(&sc_epoch); /* [cancel.epoch] */
+	host->strand.epoch = at_load_rlx(&sc_epoch);
 	host->strand.cancelled = host->strand.soft = host->strand.regions = 0;
 	/* Before the first cancel of a run nothing can be cancelled. */
 	if (host->strand.epoch != 0) {

@@ -44,14 +44,17 @@
  *
  * Memory order
  *   [scope.lock]   or_acq(state, LOCKED) -> and_rel(state, ~LOCKED)
- *   [scope.waiter] and_rel(state, ~WAITER) of a walk -> load_acq(state) of the woken strand:
- *                  it writes waiter again only after the walk has read it
- *   [scope.linked] or_rel(state, LINKED) after the list fields are set -> load_acq(state) of
- *                  a walk: who sees LINKED may use the scope's children
- *   [scope.count]  cas_acqrel(count) of each finisher -> add_acqrel/load_acq(count) of the
- *                  owner: after close it sees all that the tasks wrote
- *   [run.one]      cas_acqrel(running, 0 -> 1) -> store_rel(running, 0): runs follow each other
- *   [cancel.epoch] add_sc(epoch) after OWN was set -> load_acq(epoch) in attend
+ *   [scope.linked] or_rel(state, LINKED) after the list fields are set -> or_acq(state, LOCKED)
+ *                  of who locks the scope, or load_acq(state) of a walk that holds the lock:
+ *                  it may use the scope's children.  Whoever asks only for LINKED and OUTER
+ *                  finds both in one word, which needs no order
+ *   [scope.count]  cas_acqrel(count) of each finisher -> load_acq(count) of the owner: after
+ *                  close it sees all that the tasks wrote.  cas_rel or add_rel(count) of the
+ *                  owner that waits -> cas_acqrel or cas_acq(count) of the last: it sees waiter
+ *   [run.one]      store_rel(running, 0) -> cas_acq(running, 0 -> 1): runs follow each other
+ *   [cancel.epoch] add_rel(epoch) after the tree was changed -> load_acq(epoch) of a strand
+ *                  that notes it and then reads the tree.  Who only compares has nothing to
+ *                  read yet
  */
 #ifndef SC_SCOPE_TREE_H
 #define SC_SCOPE_TREE_H

@@ -122,15 +122,21 @@ template <class T, int threads> struct join_test : model::test<T, threads> {
 
 	void end_task(unsigned index)
 	{
-		struct sc_strand *to;
-
 		model::linger(40);
 		left[index] = 1;
-		to = sc_units_end(&s, 1);
-		if (to) {
-			MODEL_CHECK(to == &strand);
+		go_on(index, sc_units_end(&s, 1));
+	}
+
+	/* What the worker's loop does. */
+	void go_on(unsigned index, struct sc_strand *to)
+	{
+		if (!to)
+			return;
+		MODEL_CHECK(to == &strand);
+		if (strand.on_resume)
+			strand.on_resume(&workers[index], to);
+		else
 			at_add_acqrel(&ready, 1);
-		}
 	}
 
 	/* After the close nobody uses the scope, and the parent sees what its tasks wrote. */
@@ -229,12 +235,14 @@ template <class T, int threads> struct watch_test : join_test<T, threads> {
 		join_test<T, threads>::flushed(1);
 		rc = 1;
 	}
-	void watch_and_close()
+	void watch_and_close(unsigned tasks)
 	{
+		unsigned i;
+
 		rc = scope_wait_until((struct scope *)&this->s, SC_NEVER);
-		if (rc == 0)
-			MODEL_CHECK(this->left[1] == 1);
-		join_test<T, threads>::close(1);
+		for (i = 1; i <= tasks && rc == 0; i++)
+			MODEL_CHECK(this->left[i] == 1);
+		join_test<T, threads>::close(tasks);
 	}
 	void check()
 	{
@@ -249,7 +257,7 @@ struct watched : watch_test<watched, 2> {
 		if (index)
 			end_task(1);
 		else
-			watch_and_close();
+			watch_and_close(1);
 	}
 	void check()
 	{
@@ -259,6 +267,58 @@ struct watched : watch_test<watched, 2> {
 };
 static model::random<watched> watched(
 	"join/the_last_task_against_the_watching_owner", 20000);
+
+/* What the first of two tasks wrote comes to the owner by the count alone. */
+struct two_watched : watch_test<two_watched, 3> {
+	void set_up()
+	{
+		watch_test<two_watched, 3>::set_up();
+		flushed(2);
+	}
+	void thread(unsigned index)
+	{
+		if (index)
+			end_task(index);
+		else
+			watch_and_close(2);
+	}
+	void check()
+	{
+		MODEL_CHECK(rc == 0);
+		watch_test<two_watched, 3>::check();
+	}
+};
+static model::random<two_watched> two_watched(
+	"join/two_last_tasks_against_the_watching_owner", 20000);
+
+/* The owner of a counted scope is at a place of its own, whose lock tells the task nothing. */
+struct watched_elsewhere : watch_test<watched_elsewhere, 2> {
+	struct sc_scope body;
+
+	void set_up()
+	{
+		watch_test<watched_elsewhere, 2>::set_up();
+		open(&s, &top);
+		s.state = SC_SHARED;
+		s.count = 1;
+		open(&body, &top);
+		workers[0].cur = (uintptr_t)&body;
+	}
+	void thread(unsigned index)
+	{
+		if (index) {
+			end_task(1);
+			return;
+		}
+		rc = wait_until(&s, SC_NEVER);
+		MODEL_CHECK(rc == 0 && left[1] == 1 && s.count == 0);
+		closed = true;
+		s.count = -99;
+		s.waiter = NULL;
+	}
+};
+static model::random<watched_elsewhere> watched_elsewhere(
+	"join/the_last_task_against_an_owner_who_watches_from_elsewhere", 20000);
 
 /* The watch ends by a cancel instead, and the task ends while the owner stops watching. */
 struct watch_cancelled : watch_test<watch_cancelled, 3> {
@@ -270,7 +330,7 @@ struct watch_cancelled : watch_test<watch_cancelled, 3> {
 	void thread(unsigned index)
 	{
 		if (!index)
-			watch_and_close();
+			watch_and_close(1);
 		else if (index == 1)
 			end_task(1);
 		else
@@ -284,3 +344,79 @@ struct watch_cancelled : watch_test<watch_cancelled, 3> {
 };
 static model::random<watch_cancelled> watch_cancelled(
 	"join/task_and_cancel_against_the_watching_owner", 30000);
+
+/* ---- scopes that a task left open ---- */
+
+/* The worker of the task joins them, or whoever ends the last task in one. */
+template <class T, int threads> struct leak_test : join_test<T, threads> {
+	struct sc_scope outer;
+
+	void set_up()
+	{
+		join_test<T, threads>::set_up();
+		this->open(&outer, &this->top);
+		this->strand.place = (uintptr_t)&this->s;
+	}
+
+	/* The task goes on, on whichever worker; its scopes are its own again. */
+	void leave(unsigned tasks)
+	{
+		unsigned i;
+
+		sc_leak_begin(&this->workers[0], &this->strand);
+		while (!at_load_acq(&ready))
+			model::yield();
+		for (i = 1; i <= tasks; i++)
+			MODEL_CHECK(this->left[i] == 1);
+		this->s.count = outer.count = -99;
+	}
+	void check()
+	{
+		MODEL_CHECK(ready == 1 && this->strand.place == (uintptr_t)&this->top);
+		MODEL_CHECK(!this->strand.on_resume);
+		MODEL_CHECK(this->s.count == -99 && outer.count == -99);
+	}
+};
+
+struct one_leak : leak_test<one_leak, 2> {
+	void set_up()
+	{
+		leak_test<one_leak, 2>::set_up();
+		flushed(1);
+	}
+	void thread(unsigned index)
+	{
+		if (index)
+			end_task(1);
+		else
+			leave(1);
+	}
+};
+static model::random<one_leak> one_leak(
+	"join/the_last_task_against_the_scope_that_was_left_open", 20000);
+
+/* One in the other, a task in each. */
+struct two_leaks : leak_test<two_leaks, 3> {
+	void set_up()
+	{
+		leak_test<two_leaks, 3>::set_up();
+		flushed(1);
+		s.parent = (uintptr_t)&outer;
+		outer.state = SC_FLUSHED;
+		outer.units = 1;
+	}
+	void thread(unsigned index)
+	{
+		if (!index) {
+			leave(2);
+		} else if (index == 1) {
+			end_task(1);
+		} else {
+			model::linger(40);
+			left[2] = 1;
+			go_on(2, sc_units_end(&outer, 1));
+		}
+	}
+};
+static model::random<two_leaks> two_leaks(
+	"join/two_scopes_that_were_left_open_one_in_the_other", 20000);

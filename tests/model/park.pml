@@ -5,7 +5,7 @@
  * exactly one party, the strand is continued once, after its context was saved, and nobody
  * claims a wait in which it found no waiter: a late loser must not end the next one.
  *
- * Mutants: COMMIT_STORES CLEAR_WAITER_FIRST UNREGISTER_NO_LOCK NO_DISARM CLAIM_CONTINUES
+ * Mutants: COMMIT_STORES UNREGISTER_NO_LOCK NO_DISARM CLAIM_CONTINUES
  * Mutants: COMMITTER_GIVES_UP
  * Follows: runtime/sched/wait.h all
  * Follows: runtime/scope/cancel.c only sc_unregister claim_waiter sc_scope_lock sc_scope_unlock
@@ -97,17 +97,13 @@ active proctype strand() {
 #endif
 		:: else
 		fi;
-		if
-		:: waiter -> /* sc_unregister: load_acq(state) [scope.waiter] */
 #ifndef M_UNREGISTER_NO_LOCK
-			lock(scope_lock);
+		lock(scope_lock);
 #endif
-			waiter = false;
+		waiter = false; /* sc_unregister */
 #ifndef M_UNREGISTER_NO_LOCK
-			unlock(scope_lock)
+		unlock(scope_lock)
 #endif
-		:: else
-		fi
 	od;
 	ended = true
 }
@@ -124,11 +120,8 @@ proctype walk(mtype outcome) {
 		if
 		:: waiter ->
 			found = wait;
-#ifdef M_CLEAR_WAITER_FIRST
-			waiter = false;
-#endif
 			claim(outcome, found);
-			waiter = false /* claim_waiter: and_rel(state) [scope.waiter] */
+			waiter = false /* claim_waiter */
 		:: else
 		fi;
 		unlock(scope_lock)
