@@ -1,0 +1,97 @@
+/* tests/model/signal.cc: a model of the end of a stream of signals, runtime/scope/signal.c: the
+ * monitor shuts the signal out before the old disposition comes back.
+ */
+#include "runtime.hpp"
+
+#include "scope/signal.c"
+
+enum { SIGNAL = SIGUSR1 };
+
+static SC_PLAIN(uint32_t) blocked; /* the mask of the monitor's thread, which the kernel keeps */
+static SC_PLAIN(uint32_t) given_back;
+
+void sc_os_signal_block(int, int block)
+{
+	blocked = (uint32_t)block;
+}
+
+void sc_os_signal_give_back(int)
+{
+	MODEL_CHECK(blocked == 1);
+	given_back = 1;
+}
+
+/* ---- what nobody here comes to ---- */
+
+int sc_os_signal_take(int, int (*)(int))
+{
+	return 0;
+}
+
+int sc_check(struct sc_worker *)
+{
+	return 0;
+}
+
+int sc_register(struct sc_worker *, struct sc_strand *, struct sc_scope *)
+{
+	return 0;
+}
+
+void sc_park(struct sc_worker *, enum sc_reason, void (*)(struct sc_worker *, struct sc_strand *))
+{
+}
+
+int sc_wait_end(struct sc_scope *)
+{
+	return 0;
+}
+
+int sc_region_begin(struct sc_worker *)
+{
+	return 0;
+}
+
+void sc_region_end(struct sc_worker *) {}
+void sc_wait_begin(struct sc_worker *) {}
+void sc_outside(enum sc_outside, int) {}
+void sc_ready(struct sc_strand *) {}
+void sc_monitor_nudge(void) {}
+
+struct end_of_stream : model::test<end_of_stream, 2> {
+	struct sc_worker worker;
+	struct scope_signal stream;
+
+	void set_up()
+	{
+		model::set_up_workers(&worker, 1);
+		worker.cur = (uintptr_t)&worker; /* any place: a task closes it */
+		sc_os.free = free_nothing;
+		memset(&stream, 0, sizeof stream);
+		stream.signal = SIGNAL;
+		lock.word = 0;
+		streams[SIGNAL] = &stream;
+		arrived[SIGNAL] = OPEN;
+		let_in[SIGNAL] = 1;
+		blocked = 0;
+		given_back = 0;
+	}
+	static void free_nothing(void *) {}
+	void thread(unsigned index)
+	{
+		if (!index) {
+			scope_signal_close(&stream);
+			return;
+		}
+		while (at_load_rlx(&let_in[SIGNAL])) {
+			let_signal_in(SIGNAL);
+			model::yield();
+		}
+	}
+	void check()
+	{
+		MODEL_CHECK(given_back == 1 && arrived[SIGNAL] == 0);
+	}
+};
+static model::bound<end_of_stream> end_of_stream(
+	"signal/the_monitor_shuts_a_signal_out_before_its_handler_goes", 3);
