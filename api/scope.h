@@ -560,8 +560,8 @@ SCOPE_API int scope_within(int64_t timeout_ns, scope_task_fn *fn, void *arg);
 /**
  * Spawns a task and waits until it calls scope_started: until a server listens, a file is
  * open.  From then on it is a task of the scope like any other.  What goes wrong before is told
- * the caller and is no error of the scope.  If the caller is cancelled meanwhile, the task is
- * cancelled and waited for; one that had started by then goes on, and this returns 0.
+ * the caller and is no error of the scope.  If the caller is cancelled or stopped meanwhile, the
+ * task is cancelled and waited for; one that had started by then goes on, and this returns 0.
  *
  * Cancellation point.
  * Thread safety: any task of the run.
@@ -570,7 +570,7 @@ SCOPE_API int scope_within(int64_t timeout_ns, scope_task_fn *fn, void *arg);
  * returned instead of starting, or
  *   -ENOTCONN   not called from a task
  *   -ECANCELED  the place or `s` is or was cancelled
- *   -ESHUTDOWN  it is a stopped place, in a soft region; a start that is under way is not ended
+ *   -ESHUTDOWN  the place is or was stopped, and the caller in a soft region
  *   -ENOMSG     the task returned 0 and had not started
  *   -ENOMEM     no memory; also an error of the scope; or no stack
  *   -ESTALE     the scope is closed

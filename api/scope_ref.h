@@ -155,7 +155,7 @@ struct scope_parker {
  * Returns 0, else
  *   -ENOTCONN   not called from a task
  *   -ECANCELED  the place is or was cancelled
- *   -ESHUTDOWN  it is a stopped place, in a soft region
+ *   -ESHUTDOWN  it is or was stopped, and the caller in a soft region
  *   -EBUSY      another task waits in this parker
  */
 SCOPE_API int scope_park(struct scope_parker *parker);
@@ -169,7 +169,7 @@ SCOPE_API int scope_park(struct scope_parker *parker);
  * Returns 0, else no permit was taken:
  *   -ENOTCONN   not called from a task
  *   -ECANCELED  the place is or was cancelled
- *   -ESHUTDOWN  it is a stopped place, in a soft region
+ *   -ESHUTDOWN  it is or was stopped, and the caller in a soft region
  *   -ETIMEDOUT  none was given until deadline_ns
  *   -EBUSY      another task waits in this parker
  */

@@ -254,7 +254,7 @@ static enum verdict decide(struct sc_worker *worker, uint64_t before)
 				return LOOK_AGAIN;
 			}
 		if (next == SC_NEVER) { /* and nobody is left to give one back */
-			if (sc_outside_waits())
+			if (at_load_rlx(&sc_sched.outside[SC_CALL]))
 				return SLEEP;
 			if (!still(before))
 				return LOOK_AGAIN;

@@ -183,9 +183,9 @@ SC_INLINE int sc_hungry(void)
 /* ---- the world outside ---- */
 
 /* What may wake a strand though no worker runs and no timer is armed.  A CALL ends by itself:
- * while one is under way time does not jump (Z1).  Through a DOOR somebody may come or not: a
- * reference in other hands, a stream of signals.  While there is either, standing still is no
- * deadlock (Z3), and no task is refused for want of a stack. */
+ * while one is under way time does not jump (Z1), and no task is refused for want of a stack
+ * (P8).  Through a DOOR somebody may come or not: a reference in other hands, a stream of
+ * signals.  While there is either, standing still is no deadlock (Z3). */
 enum sc_outside { SC_CALL, SC_DOOR };
 /* One more or, change being -1, one less.  A CALL is begun and ended by running tasks: by who
  * waits for it.  A door is opened by a running task and shut from anywhere, in time before the

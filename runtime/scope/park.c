@@ -24,9 +24,7 @@ static void publish_park(struct sc_worker *worker, struct sc_strand *strand)
 {
 	int64_t when = sc_card(strand)->alarm.timer.when;
 
-	if (!sc_register(worker, strand, sc_untag(strand->place))) {
-		sc_wait_claim(strand, SC_WAIT_CANCEL);
-	} else if (when != SC_NEVER) {
+	if (sc_register(worker, strand, sc_untag(strand->place)) && when != SC_NEVER) {
 		sc_card(strand)->alarm.kind = SC_ALARM_WAKE;
 		sc_alarm_arm(worker, &sc_card(strand)->alarm, when);
 	}
@@ -35,7 +33,7 @@ static void publish_park(struct sc_worker *worker, struct sc_strand *strand)
 }
 
 /* Takes a permit, or becomes the waiter: 1. */
-static int begin(struct parker *parker, struct sc_strand *strand, int64_t deadline_ns)
+static int begin(struct parker *parker, struct sc_worker *worker, int64_t deadline_ns)
 {
 	int rc = 1;
 
@@ -48,7 +46,8 @@ static int begin(struct parker *parker, struct sc_strand *strand, int64_t deadli
 	} else if (deadline_ns != SC_NEVER && deadline_ns <= sc_now()) {
 		rc = -ETIMEDOUT;
 	} else {
-		parker->waiter = strand;
+		sc_wait_begin(worker);
+		parker->waiter = worker->strand;
 	}
 	sc_lock_drop(&parker->lock);
 	return rc;
@@ -70,8 +69,7 @@ int scope_park_until(struct scope_parker *public, int64_t deadline_ns)
 	worker = sc_self();
 	strand = worker->strand;
 	place = sc_untag(worker->cur);
-	sc_wait_begin(worker);
-	rc = begin(parker, strand, deadline_ns);
+	rc = begin(parker, worker, deadline_ns);
 	if (rc <= 0)
 		return rc;
 	sc_card(strand)->alarm.timer.when = deadline_ns;

@@ -105,8 +105,7 @@ int scope_started(void)
 
 static void publish_start(struct sc_worker *worker, struct sc_strand *strand)
 {
-	if (!sc_register(worker, strand, sc_untag(strand->place)))
-		sc_wait_claim(strand, SC_WAIT_CANCEL);
+	sc_register(worker, strand, sc_untag(strand->place));
 	if (!sc_wait_commit(strand))
 		sc_ready(strand);
 }
@@ -136,8 +135,9 @@ static void wait_for_end(struct start *start)
 		sc_park(worker, SC_IN_START, publish_abandoned);
 }
 
-/* The task has ended before it had started: its scope is closed by the starter. */
-static int close_start(struct start *start, int abandoned)
+/* The task has ended before it had started: its scope is closed by the starter.  why: what ended
+ * the wait before, or 0. */
+static int close_start(struct start *start, int why)
 {
 	struct sc_scope *s = &start->between.scope, *parent = sc_untag(s->parent);
 	int rc = sc_conclude(s);
@@ -145,8 +145,10 @@ static int close_start(struct start *start, int abandoned)
 
 	if (rc != 0)
 		sc_keep_error(s, rc);
+	else if (why != 0)
+		rc = why;
 	else
-		rc = abandoned || start->result == -ECANCELED ? -ECANCELED : -ENOMSG;
+		rc = start->result == -ECANCELED ? -ECANCELED : -ENOMSG;
 	sc_take_down(s);
 	sc_os.free(start);
 	woken = sc_units_end(parent, 1);
@@ -155,27 +157,29 @@ static int close_start(struct start *start, int abandoned)
 	return rc;
 }
 
-/* After the wait. */
+/* After the wait.  The task's word goes before a cancel, of which then nothing was felt here. */
 static int settle(struct start *start, struct sc_scope *place)
 {
 	struct sc_scope *s = &start->between.scope;
 	uint32_t phase;
+	int why = 0;
 
 	sc_scope_lock(s);
 	phase = start->phase;
 	if (phase == STARTING)
 		start->phase = ABANDONED;
 	sc_scope_unlock(s);
-	if (phase == STARTED) {
-		drop_hold(start);
-		return 0;
-	}
 	if (phase == STARTING) {
+		why = sc_wait_end(place);
 		wait_for_end(start);
+	} else {
+		sc_unregister(place);
 		sc_look_again(sc_self());
-		sc_hit(place);
 	}
-	return close_start(start, phase == STARTING);
+	if (phase != STARTED)
+		return close_start(start, why);
+	drop_hold(start);
+	return 0;
 }
 
 static struct start *new_start(struct sc_worker *worker, scope_task_fn *fn, void *arg,
@@ -210,7 +214,7 @@ static int begin_start(struct sc_worker *worker, struct sc_scope *s, scope_task_
 	}
 	sc_hang(worker, &start->between.scope, s, 0, site);
 	at_add_rlx(&s->count, 1);
-	sc_wait_prepare(worker->strand);
+	sc_wait_begin(worker);
 	sc_accept(&start->task);
 	*out_start = start;
 	return 0;
@@ -238,6 +242,5 @@ int scope_start(struct scope *public, scope_task_fn *fn, void *arg)
 		return rc;
 	worker->strand->object = (const void *)fn;
 	sc_park(worker, SC_IN_START, publish_start);
-	sc_unregister(place);
 	return settle(start, place);
 }

@@ -99,6 +99,37 @@ Test(park, C2_C3_in_a_cancelled_place_ecanceled)
 	must_run(cancelled, NULL);
 }
 
+static int parks_softly(void *arg)
+{
+	CHECK_EQ(scope_soft_begin(), 0);
+	CHECK_EQ(scope_park(arg), -ESHUTDOWN);
+	CHECK_EQ(scope_park_until(arg, SCOPE_NEVER), -ESHUTDOWN);
+	CHECK_EQ(scope_soft_end(), 0);
+	/* Outside the region the permit of the unpark that came too late. */
+	CHECK_EQ(scope_park(arg), 0);
+	return 0;
+}
+
+static int stopped(void *arg)
+{
+	struct scope_parker parker = {{0}};
+	struct scope s;
+
+	(void)arg;
+	scope_open(&s);
+	CHECK_EQ(scope_spawn_with(&s, parks_softly, &parker, &concurrent), 0);
+	CHECK_EQ(scope_sleep_for(SCOPE_MS), 0);
+	scope_shutdown(&s, SCOPE_SEC);
+	CHECK_EQ(scope_sleep_for(SCOPE_MS), 0);
+	scope_unpark(&parker);
+	return scope_close(&s);
+}
+
+Test(park, G2_in_a_soft_region_eshutdown)
+{
+	must_run(stopped, NULL);
+}
+
 static int parks_too(void *arg)
 {
 	CHECK_EQ(scope_park(arg), -EBUSY);

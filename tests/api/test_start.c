@@ -355,6 +355,37 @@ Test(start, S13_many_leave_nothing)
 	must_run(many_starts, NULL);
 }
 
+/* A soft stop ends the wait as a cancel does, and lets a start that comes first stand. */
+static int starts_softly(void *arg)
+{
+	CHECK_EQ(scope_soft_begin(), 0);
+	CHECK_EQ(scope_start(arg, sleep_for_ever, NULL), -ESHUTDOWN);
+	CHECK_EQ(scope_start(arg, never_called, NULL), -ESHUTDOWN);
+	CHECK_EQ(scope_soft_end(), 0);
+	return 0;
+}
+
+static int stopped(void *arg)
+{
+	struct scope outer, s;
+
+	(void)arg;
+	ran = 0;
+	scope_open(&outer);
+	scope_open(&s);
+	CHECK_EQ(scope_spawn_with(&s, starts_softly, &outer, &concurrent), 0);
+	CHECK_EQ(scope_sleep_for(SCOPE_MS), 0);
+	scope_shutdown(&s, SCOPE_SEC);
+	CHECK_EQ(scope_close(&s), 0);
+	CHECK_EQ(ran, 1);
+	return scope_close(&outer);
+}
+
+Test(start, S14_G2_a_soft_stop_of_the_caller_eshutdown)
+{
+	must_run(stopped, NULL);
+}
+
 /* ---- S16 -------------------------------------------------------------------------------- */
 
 static const struct scope_spawn_options service = {.flags = SCOPE_SERVICE, .name = "service"};

@@ -11,6 +11,7 @@
 #include <scope_local.h>
 #include <scope_offload.h>
 #include <scope_parallel.h>
+#include <scope_ref.h>
 
 #define TEXT_(x) #x
 #define TEXT(x)  TEXT_(x)
@@ -528,6 +529,80 @@ static int ends(void *arg)
 	return may_refuse(scope_close(&s));
 }
 
+/* ---- scopes of objects and of services ------------------------------------------------------ */
+
+static int starts(void *arg)
+{
+	int rc;
+
+	(void)arg;
+	at_add_rlx(&fault_notes.accepted, 1); /* who started it can't tell whether it ran */
+	ran();
+	rc = scope_started();
+	CHECK(rc == 0 || rc == -ECANCELED);
+	return scope_sleep_until(SCOPE_NEVER);
+}
+
+static void use_rights(struct scope *s)
+{
+	struct scope_spawner spawner;
+	struct scope_ref ref;
+
+	if (may_refuse(scope_ref_get(s, &ref)) == 0)
+		accept(scope_ref_spawn(&ref, counts, NULL), 1);
+	if (may_refuse(scope_spawner_of(s, &spawner)) == 0)
+		accept(scope_spawner_spawn_with(&spawner, counts, NULL, &named), 1);
+}
+
+static struct scope_ref called;
+
+/* A thread of the program's own. */
+static void calls(void *arg)
+{
+	int rc = scope_call(&called, counts, NULL);
+
+	(void)arg;
+	CHECK(rc == 0 || rc == -ESTALE || rc == -ECANCELED || rc == -ENOMEM);
+	accept(rc == -ESTALE ? -ECANCELED : rc, 1);
+}
+
+static int is_called(void *arg)
+{
+	struct sc_thread thread;
+	struct scope s;
+	int rc, started = 0;
+
+	does_nothing(arg);
+	scope_open(&s);
+	if (may_refuse(scope_ref_get(&s, &called)) == 0)
+		started = sc_os.thread_start(&thread, calls, NULL) == 0;
+	if (!started)
+		at_store_rlx(&fault_notes.refused, 1);
+	scope_sleep_for(SCOPE_MS);
+	rc = may_refuse(scope_close(&s));
+	if (started)
+		sc_os.thread_join(&thread);
+	return rc;
+}
+
+static int has_objects(void *arg)
+{
+	struct scope_spawn_options service = {.flags = SCOPE_SERVICE, .drop = drops};
+	struct scope_options options = {.name = "object"};
+	struct scope s, object;
+
+	does_nothing(arg);
+	scope_open(&s);
+	accept(scope_spawn_with(&s, sleeps_for_ever, NULL, &service), 1);
+	if (may_refuse(scope_open_in_with(&object, &s, &options)) == 0) {
+		use_rights(&object);
+		may_refuse(scope_start(&object, starts, NULL));
+		accept(scope_spawn(&object, sleeps_for_ever, NULL), 1);
+	}
+	use_rights(&s);
+	return may_refuse(scope_close(&s));
+}
+
 const struct fault_program fault_programs[] = {
 	{.name = "nothing", .main = does_nothing},
 	{.name = "defaults", .main = does_nothing, .by_default = 1},
@@ -545,5 +620,7 @@ const struct fault_program fault_programs[] = {
 	{.name = "leaks", .main = leaks, .result = -EPROTO},
 	{.name = "offloads", .main = offloads},
 	{.name = "ends", .main = ends},
+	{.name = "objects", .main = has_objects},
+	{.name = "called", .main = is_called},
 };
 const unsigned fault_program_count = sizeof fault_programs / sizeof *fault_programs;

@@ -21,6 +21,7 @@ static struct silence {
 	{"sc_os.wait", "next_call", "may return early", 0},
 	{"sc_os.wait", "sc_os_where", "may return early", 0},
 	{"sc_os.wait", "pool_stop", "may return early", 0},
+	{"sc_os.wait", "scope_call", "may return early", 0},
 	{"madvise", "sc_linux_reserve", "pages may be huge", 0},
 	{"pthread_atfork", "sc_os_fork_install", "a forked child is not told apart", 0},
 	{"pthread_getattr_np", "sc_os_stack_bounds", "only AddressSanitizer would like to know", 0},
