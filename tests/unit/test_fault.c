@@ -232,6 +232,32 @@ Test(fault, P8_a_task_that_can_have_no_stack_is_dropped_enomem)
 	cr_assert_eq(run_on(p8_refused, 1, 0), 0, "on the real clock");
 }
 
+/* In a full scope: of two tasks one is dropped, which cancels the other. */
+static int p8_joined(void *arg)
+{
+	struct scope_spawn_options options = {.drop = drop};
+	struct scope_options limit = {.max_tasks = 2, .results = true};
+	struct scope_result result;
+	struct scope s;
+
+	(void)arg;
+	CHECK(scope_open_with(&s, &limit) == 0);
+	CHECK(scope_spawn_with(&s, until_cancelled, &dropped, &options) == 0);
+	CHECK(scope_spawn_with(&s, until_cancelled, &dropped, &options) == 0);
+	CHECK(scope_spawn_with(&s, never_called, &dropped, &options) == -ECANCELED);
+	CHECK(scope_next(&s, &result) == -ECANCELED);
+	CHECK(scope_close(&s) == -ENOMEM);
+	CHECK(ran == 1 && dropped == 1);
+	return 0;
+}
+
+Test(fault, P8_a_task_of_a_full_scope_that_can_have_no_stack_enomem)
+{
+	ran = dropped = 0;
+	leave_stacks(1);
+	cr_assert_eq(run(p8_joined, 1), 0);
+}
+
 static void drop_copy(void *arg)
 {
 	CHECK(memcmp(arg, "a copy", 7) == 0);
