@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <scope_observe.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -24,12 +25,18 @@ static int sleeps(void *arg)
 	return 0;
 }
 
+/* Does not answer where it is: who asks has to wait, for a tenth of a second. */
 static int computes(void *arg)
 {
+	sigset_t all, before;
+
 	(void)arg;
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
 	at_store_rlx(&begun, 1);
 	while (!at_load_rlx(&let_go))
 		;
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	return 0;
 }
 
@@ -47,7 +54,7 @@ static int dump(void)
 	int file = memfd_create("dump", 0), rc;
 	ssize_t length;
 
-	fault_arm(kind_now, nth_now, 0);
+	fault_arm(kind_now, nth_now, kind_now == FAULT_WAIT); /* waits of others come too */
 	rc = scope_dump(file, SCOPE_DUMP_TEXT);
 	came = fault_disarm();
 	length = pread(file, text, sizeof text - 1, 0);
