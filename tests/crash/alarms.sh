@@ -15,7 +15,8 @@ awk '
 	BEGIN {
 		list = " C5_cancel_is_idempotent_and_thread_safe P3_a_child_has_its_own_errors " \
 			"R0_the_second_of_both_fails_or_leaves_a_scope_open " \
-			"T5_set_deadline_enotconn T5_move_races_fire "
+			"T5_set_deadline_enotconn T5_move_races_fire " \
+			"G1_closed_scope_is_left_alone "
 	}
 	/^1\.\./ { print }
 	/^(not )?ok/ {

@@ -1,4 +1,4 @@
-/* tests/sim/scn_owner.c: what the owner of a scope in an object may call while the parent closes. */
+/* tests/sim/scn_owner.c: what an owner of a scope in an object may call while its parent closes. */
 #include "scn.h"
 
 #include <string.h>
