@@ -203,6 +203,23 @@ static void requeue(struct sc_worker *worker, struct sc_strand *strand)
 		sc_offer(worker);
 }
 
+/* It had the worker until the tick: behind all in the inbox, which is looked at now and then.
+ * In the ring those that compute would take 10 ms for each turn of thousands of short ones. */
+static void requeue_last(struct sc_worker *worker, struct sc_strand *strand)
+{
+	struct sc_batch batch = {NULL, NULL, 0};
+
+	if (strand->pinned) {
+		sc_ready(strand);
+		return;
+	}
+	strand->reason = SC_READY;
+	sc_batch_add(&batch, &strand->item);
+	sc_inbox_put(&sc_sched.inbox, &batch);
+	if (sc_hungry())
+		sc_offer(worker);
+}
+
 /* The strand next in the ring if nothing else is due to be looked at: not the LIFO place,
  * not the inbox, no timers, no slots. */
 SC_INLINE struct sc_strand *next_in_ring(struct sc_worker *worker)
@@ -247,8 +264,10 @@ int sc_hand_over(struct sc_worker *worker)
 	return 1;
 }
 
-int sc_give_way(struct sc_worker *worker)
+int sc_give_way(struct sc_worker *worker, int last)
 {
+	void (*post)(struct sc_worker *, struct sc_strand *) =
+		last && !sc_seeded() ? requeue_last : requeue;
 	struct sc_strand *self = worker->strand, *strand;
 
 	if (worker->bottom.top != worker->bottom.split)
@@ -261,10 +280,10 @@ int sc_give_way(struct sc_worker *worker)
 	if (strand->on_resume) {
 		/* It wants the worker's own stack: the loop continues it first. */
 		sc_ready(strand);
-		leave(worker, self, requeue);
+		leave(worker, self, post);
 	} else {
 		strand->reason = SC_RUNNING;
-		worker->post = requeue;
+		worker->post = post;
 		worker->post_strand = self;
 		switch_to(worker, self, strand);
 	}

@@ -120,8 +120,9 @@ void sc_park(struct sc_worker *worker, enum sc_reason reason,
 void sc_land(void);
 /* Whether anything but the running strand's own slots waits for this worker. */
 int sc_others_wait(struct sc_worker *worker);
-/* Lets others go first; false if nobody was there. */
-int sc_give_way(struct sc_worker *worker);
+/* Lets others go first; false if nobody was there.  `last`: it had its time, and comes behind all
+ * that are ready anywhere. */
+int sc_give_way(struct sc_worker *worker, int last);
 /* The same in fewer steps, for a strand with no slots and no scope to put aside: if the next
  * in turn is a strand in the ring.  sc_hooks.resume is left to the caller. */
 int sc_hand_over(struct sc_worker *worker);

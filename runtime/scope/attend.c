@@ -147,7 +147,7 @@ static SC_NOINLINE int look(struct sc_worker *worker, int soft)
 	if (soft && worker->strand->soft && sc_in_region(worker) && sc_stopped(place))
 		return -ESHUTDOWN;
 	if (due || sc_seeded())
-		sc_give_way(worker);
+		sc_give_way(worker, due);
 	return 0;
 }
 
@@ -315,6 +315,6 @@ int scope_yield(void)
 		return 0;
 	rc = sc_check(worker);
 	if (rc == 0)
-		sc_give_way(sc_self());
+		sc_give_way(sc_self(), 0);
 	return rc;
 }

@@ -270,10 +270,10 @@ void sc_close_step(struct sc_scope *s)
 
 	at_store_rlx(&worker->bottom.top, worker->bottom.top + 1);
 	/* Under a seed the youngest child need not be the next to run. */
-	if (sc_seeded() && sc_draw(2) && sc_give_way(worker))
+	if (sc_seeded() && sc_draw(2) && sc_give_way(worker, 0))
 		return;
 	if (attention) {
-		if (sc_attend(worker) && sc_others_wait(worker) && sc_give_way(worker))
+		if (sc_attend(worker) && sc_others_wait(worker) && sc_give_way(worker, 1))
 			return;
 		if (!worker->strand->cancelled)
 			return;

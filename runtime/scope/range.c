@@ -90,7 +90,7 @@ static int answer(struct runner *runner, struct sc_range *range)
 	      halve(runner, range)))
 		put_back(runner);
 	if (sc_attend(worker) && sc_others_wait(worker))
-		sc_give_way(worker);
+		sc_give_way(worker, 1);
 	return 1;
 }
 

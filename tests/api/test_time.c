@@ -975,6 +975,77 @@ Test(time, T6_under_load_deadlines_fire_before_sleeps_that_end_later)
 	cr_assert_leq(bad, 2, "deadlines were late in %d of 5 tries", bad);
 }
 
+/* ---- short tasks beside those that compute --------------------------------------------- */
+
+enum { SHORT = 600 };
+
+static atomic_int short_left;
+
+static int compute_while_there_are_short_ones(void *arg)
+{
+	(void)arg;
+	while (atomic_load(&short_left) > 0)
+		if (scope_checkpoint() < 0)
+			return -ECANCELED;
+	return 0;
+}
+
+static int time_out_soon(void *arg)
+{
+	struct scope_options options = {.deadline_ns = scope_now() + 50 * SCOPE_MS};
+	struct scope s;
+
+	(void)arg;
+	CHECK_EQ(scope_open_with(&s, &options), 0);
+	CHECK_EQ(scope_sleep_until(SCOPE_NEVER), -ECANCELED);
+	CHECK_EQ(scope_close(&s), -ETIMEDOUT);
+	atomic_fetch_sub(&short_left, 1);
+	return 0;
+}
+
+static int short_ones(void *arg)
+{
+	struct scope s;
+	int i;
+
+	(void)arg;
+	scope_open(&s);
+	for (i = 0; i < SHORT; i++)
+		CHECK_EQ(scope_spawn(&s, time_out_soon, NULL), 0);
+	return scope_close(&s);
+}
+
+/* The tick takes the worker from who computes every 10 ms: in turn with 600 short ones that would
+ * be 6 s and more for each of two. */
+static int beside_two_that_compute(void *arg)
+{
+	struct scope_spawn_options concurrent = {.flags = SCOPE_CONCURRENT};
+	int64_t *took = arg, start = real_now();
+	struct scope s;
+	int i;
+
+	atomic_store(&short_left, SHORT);
+	scope_open(&s);
+	for (i = 0; i < 2; i++)
+		CHECK_EQ(scope_spawn_with(&s, compute_while_there_are_short_ones, NULL, &concurrent),
+			 0);
+	CHECK_EQ(scope_spawn_with(&s, short_ones, NULL, &concurrent), 0);
+	CHECK_EQ(scope_close(&s), 0);
+	*took = real_now() - start;
+	return 0;
+}
+
+Test(time, T6_short_tasks_do_not_take_turns_with_those_that_compute)
+{
+	int64_t took = 0;
+
+	skip_where_threads_take_turns();
+	cr_assert_eq(run_config(beside_two_that_compute, &took,
+				(struct scope_config){.workers = 1}),
+		     0);
+	cr_assert_lt(took, 4 * SCOPE_SEC, "%lld ms", (long long)(took / SCOPE_MS));
+}
+
 /* ---- scope_within -------------------------------------------------------------------- */
 
 static int give_result(void *arg)

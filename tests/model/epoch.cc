@@ -27,7 +27,7 @@ void sc_park(struct sc_worker *, enum sc_reason, void (*)(struct sc_worker *, st
 	not_here();
 }
 
-int sc_give_way(struct sc_worker *)
+int sc_give_way(struct sc_worker *, int)
 {
 	return 0;
 }

@@ -50,7 +50,7 @@ int sc_check(struct sc_worker *)
 	return 0;
 }
 
-int sc_give_way(struct sc_worker *)
+int sc_give_way(struct sc_worker *, int)
 {
 	return 0;
 }

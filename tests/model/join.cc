@@ -60,7 +60,7 @@ int sc_wait_end(struct sc_scope *)
 
 	return outcome == SC_WAIT_EVENT ? 0 : outcome == SC_WAIT_CANCEL ? -ECANCELED : -ETIMEDOUT;
 }
-int sc_give_way(struct sc_worker *)
+int sc_give_way(struct sc_worker *, int)
 {
 	return 0;
 }
