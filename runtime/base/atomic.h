@@ -16,6 +16,8 @@
 /* A word that is reached through at_ operations, and data that one of them guards. */
 #define SC_WORD(type)  type
 #define SC_PLAIN(type) type
+/* Members of which one at a time is valid; a model keeps them apart. */
+#define SC_EITHER(one, other) union { one; other; }
 /* A bound, and what is enough of it for a model. */
 #define SC_BOUND(shipped, modelled) (shipped)
 

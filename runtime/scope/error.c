@@ -228,7 +228,7 @@ static void count_error(struct record *first, int code)
 
 	first->uncounted++;
 	if (!count && first->codes < MOST_CODES && (count = sc_os.alloc(sizeof *count))) {
-		*count = (struct scope_error_count){.next = first->counts, .code = code};
+		*count = (struct scope_error_count){.code = code, .next = first->counts};
 		first->counts = count;
 		first->codes++;
 	}

@@ -142,10 +142,8 @@ struct sc_scope {
 	SC_PLAIN(struct sc_scope *) *link; /* lock of the parent; LINKED */
 	/* The node of a task ends here. */
 	SC_WORD(int64_t) count; /* scope_open */
-	union {
-		struct sc_running running; /* owner: while it closes */
-		struct sc_holder holder;   /* COUNTED */
-	};
+	SC_EITHER(struct sc_running running, /* owner: while it closes */
+		  struct sc_holder holder);  /* COUNTED */
 	const void *site;          /* const: return address of scope_open; scope_open */
 	const void *frame;         /* const: frame pointer of the opener; scope_open */
 	int64_t units;        /* owner; FLUSHED */

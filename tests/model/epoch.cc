@@ -291,7 +291,7 @@ static model::bound<begins> begins("attend/a_strand_goes_on_while_it_is_cancelle
 /* ---- the call ---- */
 
 /* A spawn that set its limit anew asks whether it was called. */
-struct spawn : attend_test<spawn, 2> {
+struct called_spawn : attend_test<called_spawn, 2> {
 	void thread(unsigned index)
 	{
 		struct sc_slot slot = {NULL, NULL, NULL, &own};
@@ -306,7 +306,7 @@ struct spawn : attend_test<spawn, 2> {
 		check_cancelled();
 	}
 };
-static model::bound<spawn> spawn(
+static model::bound<called_spawn> called_spawn(
 	"attend/a_spawn_overwrites_no_call", 3);
 
 /* ---- deadlines that only the owner looks at ---- */

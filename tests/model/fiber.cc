@@ -26,9 +26,14 @@ static void *reserve(size_t size)
 }
 
 /* Where the mapping lies that was reserved after `before` regions. */
+static size_t cards()
+{
+	return round_up(REGION_SLOTS * stacks.card, stacks.page);
+}
+
 static char *region_at(unsigned before)
 {
-	return arena + before * round_up(REGION_SLOTS * stacks.stride, 1 << 16);
+	return arena + before * round_up(cards() + REGION_SLOTS * stacks.stride, 1 << 16);
 }
 
 static int commit(void *, size_t)
@@ -258,7 +263,7 @@ struct looked_up : pool_test<looked_up, 2> {
 			return;
 		}
 		for (i = 0; i < 3; i++) {
-			char *address = region_at(i / 2) + i % 2 * stacks.stride;
+			char *address = region_at(i / 2) + cards() + i % 2 * stacks.stride;
 			struct sc_fiber *fiber = sc_stack_of_guard(address + 8);
 
 			MODEL_CHECK(!fiber || ((char *)fiber > address &&

@@ -34,6 +34,10 @@ void sc_close_body(struct sc_scope *) {}
 void sc_arch_switch_aside(struct sc_context *, struct sc_aside *, const struct sc_context *) {}
 void sc_leaver_ended(struct sc_scope *, int) {}
 void sc_failed(struct sc_scope *, int, uintptr_t, const void *, const char *) {}
+void sc_failed_at(struct sc_scope *, int, uintptr_t, const void *, enum scope_site_kind,
+		  const char *)
+{
+}
 void sc_keep_error(struct sc_scope *, int) {}
 void sc_drop_extra(struct sc_scope *) {}
 int sc_joiner_spawn(struct sc_task *, unsigned)

@@ -3,6 +3,7 @@
  */
 #include "runtime.hpp"
 
+#include "sched/wheel.c"
 #include "scope/signal.c"
 
 enum { SIGNAL = SIGUSR1 };

@@ -39,6 +39,7 @@
 template <class T, bool atomic> struct sc_shared;
 #define SC_WORD(type)  sc_shared<type, true>
 #define SC_PLAIN(type) sc_shared<type, false>
+#define SC_EITHER(one, other) one; other
 #define SC_POINT(p)    ((void)0)
 #define SC_BOUND(shipped, modelled) (modelled)
 
