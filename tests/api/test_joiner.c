@@ -662,6 +662,7 @@ static int spawn_into_own(void *arg)
 	scope_open(&inner);
 	CHECK_EQ(scope_spawn(arg, never_called, NULL), -EAGAIN);
 	CHECK_EQ(scope_close(&inner), 0);
+	CHECK_EQ(scope_sleep_for(SCOPE_MS), 0); /* the scope stays full until its owner waits */
 	return count(NULL);
 }
 

@@ -476,8 +476,8 @@ static int error_ends_all(void *arg)
 	scope_open(&s);
 	CHECK_EQ(scope_spawn_with(&s, sleep_for_ever, NULL, &service), 0);
 	CHECK_EQ(scope_spawn_with(&s, sleep_for_ever, NULL, &service), 0);
-	CHECK_EQ(scope_spawn(&s, fail_with, &code), 0);
 	CHECK_EQ(scope_spawn(&s, sleep_for_ever, NULL), 0);
+	CHECK_EQ(scope_spawn(&s, fail_with, &code), 0);
 	CHECK_EQ(scope_close(&s), -EIO);
 	CHECK_EQ(ran, 3);
 	/* Its own error is one of the scope, at once. */

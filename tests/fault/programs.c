@@ -12,6 +12,8 @@
 #include <scope_offload.h>
 #include <scope_parallel.h>
 #include <scope_ref.h>
+#include <scope_signal.h>
+#include <signal.h>
 
 #define TEXT_(x) #x
 #define TEXT(x)  TEXT_(x)
@@ -505,7 +507,22 @@ static int limits(void)
 		accept(scope_spawn_with(&s, sleeps, ns(100), &copying), 1);
 	take_results(&s);
 	accept(scope_spawn_with(&s, counts, NULL, &copying), 1);
+	accept(scope_spawn_n(&s, counts, NULL, 0, 2), 2);
 	return may_refuse(scope_close(&s));
+}
+
+static int opens_a_stream(void *arg)
+{
+	struct scope_signal *stream;
+	int rc;
+
+	does_nothing(arg);
+	rc = scope_signal_open(SIGUSR2, &stream);
+	if (rc == 0)
+		scope_signal_close(stream);
+	else
+		at_store_rlx(&fault_notes.refused, 1); /* memory, or a handler */
+	return 0;
 }
 
 static int ends(void *arg)
@@ -620,6 +637,7 @@ const struct fault_program fault_programs[] = {
 	{.name = "leaks", .main = leaks, .result = -EPROTO},
 	{.name = "offloads", .main = offloads},
 	{.name = "ends", .main = ends},
+	{.name = "streams", .main = opens_a_stream},
 	{.name = "objects", .main = has_objects},
 	{.name = "called", .main = is_called},
 };

@@ -7,9 +7,11 @@
 #define FRAMES   "schedule points write to the dead frames that it looks at"
 #define TIMING   "takes for granted that it is not held up for milliseconds"
 #define BLOCKS   "blocks in the kernel the thread that carries all others"
+#define SPINS    "computes without a schedule point until another thread lets it go"
 #define REAL     "compares with what the system does"
 {"interrupt", "", SIGNALS},
 {"dump", "another_dump_is_being_written_ebusy", BLOCKS},
+{"dump", "O1_works_while_a_task_computes_and_tells_where", SPINS},
 {"grace", "", SIGNALS},
 {"stream", "", SIGNALS},
 {"watchdog", "", TIMING},
