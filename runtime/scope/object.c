@@ -182,7 +182,7 @@ static int seal_off(struct sc_scope *s)
 {
 	int64_t none = 0;
 
-	return at_cas_acqrel(&s->count, &none, SC_SEALED); /* [scope.count] */
+	return at_cas_acq(&s->count, &none, SC_SEALED); /* [scope.count] */
 }
 
 /* Closed with its parent, which hears of everything (H2).  Its memory may be gone as soon as an

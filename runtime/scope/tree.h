@@ -48,9 +48,10 @@
  *                  of who locks the scope, or load_acq(state) of a walk that holds the lock:
  *                  it may use the scope's children.  Whoever asks only for LINKED and OUTER
  *                  finds both in one word, which needs no order
- *   [scope.count]  cas_acqrel(count) of each finisher -> load_acq(count) of the owner: after
- *                  close it sees all that the tasks wrote.  cas_rel or add_rel(count) of the
- *                  owner that waits -> cas_acqrel or cas_acq(count) of the last: it sees waiter
+ *   [scope.count]  cas_acqrel(count) of each finisher -> load_acq(count) of the owner, cas_acq
+ *                  of who seals it: after close it sees all that the tasks wrote.  cas_rel or
+ *                  add_rel(count) of the owner that waits -> cas_acqrel or cas_acq(count) of the
+ *                  last: it sees waiter
  *   [run.one]      store_rel(running, 0) -> cas_acq(running, 0 -> 1): runs follow each other
  *   [cancel.epoch] add_rel(epoch) after the tree was changed -> load_acq(epoch) of a strand
  *                  that notes it and then reads the tree.  Who only compares has nothing to
