@@ -981,7 +981,7 @@ enum { SHORT = 600 };
 
 static atomic_int short_left;
 
-static int compute_while_there_are_short_ones(void *arg)
+static int compute_meanwhile(void *arg)
 {
 	(void)arg;
 	while (atomic_load(&short_left) > 0)
@@ -1027,8 +1027,7 @@ static int beside_two_that_compute(void *arg)
 	atomic_store(&short_left, SHORT);
 	scope_open(&s);
 	for (i = 0; i < 2; i++)
-		CHECK_EQ(scope_spawn_with(&s, compute_while_there_are_short_ones, NULL, &concurrent),
-			 0);
+		CHECK_EQ(scope_spawn_with(&s, compute_meanwhile, NULL, &concurrent), 0);
 	CHECK_EQ(scope_spawn_with(&s, short_ones, NULL, &concurrent), 0);
 	CHECK_EQ(scope_close(&s), 0);
 	*took = real_now() - start;
