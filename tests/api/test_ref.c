@@ -267,7 +267,8 @@ enum { POSTS = CHECKED ? 500 : 20000, THREADS = 3 };
 
 struct poster {
 	struct scope_ref ref;
-	int accepted, calls;
+	int accepted;
+	atomic_int calls;
 };
 
 static int add_one(void *arg)
@@ -293,7 +294,7 @@ static void *post_until_stale(void *arg)
 		if (i % 64 == 0) {
 			rc = scope_call(&poster->ref, give_seven, NULL);
 			CHECK(rc == 7 || rc == -ESTALE);
-			poster->calls += rc == 7;
+			atomic_fetch_add(&poster->calls, rc == 7);
 		}
 	}
 	CHECK_EQ(rc, -ESTALE);
@@ -313,7 +314,7 @@ static int closes_meanwhile(void *arg)
 		CHECK_EQ(scope_ref_get(&s, &poster[i].ref), 0);
 		CHECK_EQ(pthread_create(&thread[i], NULL, post_until_stale, &poster[i]), 0);
 	}
-	while (ran < POSTS)
+	for (i = 0; ran < POSTS || i < THREADS; i += poster[i % THREADS].calls > 0 && i < THREADS)
 		scope_sleep_for(SCOPE_MS / 10);
 	CHECK_EQ(scope_close(&s), 0);
 	/* A close may be put off for long: whoever is accepted is joined. */

@@ -153,7 +153,9 @@ static int interrupt_against_finish(void *arg)
 
 Test(sim, an_offloaded_call_ends_while_it_is_interrupted)
 {
-	explore("an_offloaded_call_ends_while_it_is_interrupted", interrupt_against_finish, 0);
+	/* While a call is interrupted the monitor looks each millisecond. */
+	explore("an_offloaded_call_ends_while_it_is_interrupted", interrupt_against_finish,
+		WITH_TIMERS);
 }
 
 /* The start of the nth thing fails: a thread, or memory for one.  Some call may run all the

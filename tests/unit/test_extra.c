@@ -6,12 +6,13 @@
 
 #include <errno.h>
 #include <scope.h>
+#include <stdatomic.h>
 
 TestSuite(extra, .timeout = 60);
 
-/* Written by the tasks of one worker. */
-static int allocs_left; /* so many calls still succeed */
-static int live;        /* pieces that were not given back */
+/* Written by the tasks of one worker, and where threads of the runtime give memory back. */
+static atomic_int allocs_left; /* so many calls still succeed */
+static atomic_int live;        /* pieces that were not given back */
 static int called;
 static const char *failure;
 
