@@ -105,7 +105,8 @@ static void *claimer(void *arg)
 			return NULL;
 		last = now;
 		notes[self] = now;
-		at_add_rlx(&continued, (uint32_t)sc_wait_claim(&strand, self ? SC_WAIT_CANCEL
+		/* Who wins hands the strand to a queue, which is a release. */
+		at_add_rel(&continued, (uint32_t)sc_wait_claim(&strand, self ? SC_WAIT_CANCEL
 									    : SC_WAIT_EVENT));
 		at_add_rel(&answered, 1);
 	}
@@ -141,6 +142,8 @@ Test(wait, one_of_two_claimers_wins_and_one_party_continues)
 			sched_yield();
 		if (outcome != SC_WAIT_EVENT && outcome != SC_WAIT_CANCEL)
 			cr_assert_fail("outcome %d", (int)outcome);
+		while (!at_load_acq(&continued))
+			sched_yield();
 		/* What the winner wrote before it claimed is there. [wait.claim] */
 		seen = notes[outcome == SC_WAIT_CANCEL];
 		while (at_load_acq(&answered) != CLAIMERS)
