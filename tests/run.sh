@@ -195,7 +195,8 @@ run_examples() {
 
 run_sim() {
 	has_sources sim && built sim "$build/test/sim" &&
-		program sim 300 "$build/test/sim" --fork -j"$jobs" --timeout 200
+		SIM_SECONDS=${SIM_SECONDS:-1} program sim 300 "$build/test/sim" --fork -j"$jobs" \
+			--timeout 200
 }
 
 models() {
