@@ -23,7 +23,8 @@ check_program() {
 		name = $2
 		takes = 0
 		sub(/\.[0-9a-z_.]*>/, ">", name)
-		stays = name ~ /<(scope_run|sc_sched_run|run_thread|work|sc_os_sigstack_(un)?install)>/
+		stays = name ~ /<(scope_run|sc_sched_run|run_thread|work)>/ ||
+			name ~ /<sc_os_sigstack_(un)?install>/
 	}
 	/%fs:0x0,/ { takes = !stays }
 	takes && /call/ && !/__tls_get_addr|__stack_chk_fail/ {
