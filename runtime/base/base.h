@@ -28,6 +28,19 @@
 
 #define SC_CONTAINER(pointer, type, member) ((type *)((char *)(pointer)-offsetof(type, member)))
 
+/* Whether the reserved words of an options struct of the API are 0. */
+#define SC_UNRESERVED(options) \
+	sc_all_zero((options)->reserved, sizeof (options)->reserved / sizeof (options)->reserved[0])
+
+SC_INLINE int sc_all_zero(const uint64_t *words, size_t count)
+{
+	uint64_t any = 0;
+
+	while (count > 0)
+		any |= words[--count];
+	return any == 0;
+}
+
 /* Hands "libscope: <message>\n" to sc_panic_sink and aborts. */
 void sc_panic(const char *format, ...) __attribute__((noreturn, format(printf, 1, 2)));
 /* Writes to stderr unless replaced; set while no other thread can panic. */

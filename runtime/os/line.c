@@ -32,7 +32,8 @@ static uint64_t fixed(struct reader *reader, unsigned bytes)
 	return value;
 }
 
-static uint64_t unsigned_leb(struct reader *reader)
+/* Seven bits a byte, the lowest first.  The last byte has bit 6 for the sign, if there is one. */
+static uint64_t leb(struct reader *reader, int is_signed)
 {
 	uint64_t value = 0;
 	unsigned shift = 0, byte;
@@ -43,23 +44,19 @@ static uint64_t unsigned_leb(struct reader *reader)
 			value |= (uint64_t)(byte & 0x7f) << shift;
 		shift += 7;
 	} while (byte & 0x80);
+	if (is_signed && shift < 64 && (byte & 0x40))
+		value |= ~UINT64_C(0) << shift;
 	return value;
+}
+
+static uint64_t unsigned_leb(struct reader *reader)
+{
+	return leb(reader, 0);
 }
 
 static int64_t signed_leb(struct reader *reader)
 {
-	uint64_t value = 0;
-	unsigned shift = 0, byte;
-
-	do {
-		byte = (unsigned)fixed(reader, 1);
-		if (shift < 64)
-			value |= (uint64_t)(byte & 0x7f) << shift;
-		shift += 7;
-	} while (byte & 0x80);
-	if (shift < 64 && (byte & 0x40))
-		value |= ~UINT64_C(0) << shift;
-	return (int64_t)value;
+	return (int64_t)leb(reader, 1);
 }
 
 static const char *string(struct reader *reader)

@@ -191,21 +191,7 @@ void sc_worker_loop(struct sc_worker *worker)
 
 /* ---- on a strand -------------------------------------------------------------------------- */
 
-static void requeue(struct sc_worker *worker, struct sc_strand *strand)
-{
-	if (strand->pinned) {
-		sc_ready(strand);
-		return;
-	}
-	strand->reason = SC_READY;
-	sc_enqueue(worker, &strand->item);
-	if (sc_hungry())
-		sc_offer(worker);
-}
-
-/* It had the worker until the tick: behind all in the inbox, which is looked at now and then.
- * In the ring those that compute would take 10 ms for each turn of thousands of short ones. */
-static void requeue_last(struct sc_worker *worker, struct sc_strand *strand)
+SC_INLINE void requeue_at(struct sc_worker *worker, struct sc_strand *strand, int last)
 {
 	struct sc_batch batch = {NULL, NULL, 0};
 
@@ -214,10 +200,26 @@ static void requeue_last(struct sc_worker *worker, struct sc_strand *strand)
 		return;
 	}
 	strand->reason = SC_READY;
-	sc_batch_add(&batch, &strand->item);
-	sc_inbox_put(&sc_sched.inbox, &batch);
+	if (last) {
+		sc_batch_add(&batch, &strand->item);
+		sc_inbox_put(&sc_sched.inbox, &batch);
+	} else {
+		sc_enqueue(worker, &strand->item);
+	}
 	if (sc_hungry())
 		sc_offer(worker);
+}
+
+static void requeue(struct sc_worker *worker, struct sc_strand *strand)
+{
+	requeue_at(worker, strand, 0);
+}
+
+/* It had the worker until the tick: behind all in the inbox, which is looked at now and then.
+ * In the ring those that compute would take 10 ms for each turn of thousands of short ones. */
+static void requeue_last(struct sc_worker *worker, struct sc_strand *strand)
+{
+	requeue_at(worker, strand, 1);
 }
 
 /* The strand next in the ring if nothing else is due to be looked at: not the LIFO place,

@@ -10,23 +10,16 @@ SC_INLINE int is_plain(const struct scope_options *options)
 	uint64_t any = (uintptr_t)options->name | options->results | options->policy |
 		       options->max_tasks | (uintptr_t)options->on_exit |
 		       (uintptr_t)options->drop | (uintptr_t)options->out_winner;
-	size_t i;
 
-	for (i = 0; i < sizeof options->reserved / sizeof options->reserved[0]; i++)
-		any |= options->reserved[i];
-	return any == 0;
+	return any == 0 && SC_UNRESERVED(options);
 }
 
 /* 0, -EINVAL, -ENOMEM. */
 static SC_NOINLINE int open_extra(struct sc_scope *s, const struct scope_options *options)
 {
 	struct sc_extra *extra;
-	size_t i;
 
-	for (i = 0; i < sizeof options->reserved / sizeof options->reserved[0]; i++)
-		if (options->reserved[i])
-			return -EINVAL;
-	if (!sc_joiner_valid(options))
+	if (!SC_UNRESERVED(options) || !sc_joiner_valid(options))
 		return -EINVAL;
 	extra = sc_extra(s);
 	if (!extra)

@@ -182,7 +182,7 @@ static struct sc_range *split_fold(struct sc_range *range, size_t low, size_t hi
 static int valid(const struct scope_reducer *r)
 {
 	return r && r->init && r->body && r->combine && r->size > 0 &&
-	       r->size <= MOST_ACCUMULATOR && r->reserved[0] == 0 && r->reserved[1] == 0;
+	       r->size <= MOST_ACCUMULATOR && SC_UNRESERVED(r);
 }
 
 int scope_reduce(size_t begin, size_t end, size_t grain, const struct scope_reducer *reducer,

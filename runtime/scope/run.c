@@ -55,14 +55,10 @@ static void tell_of(struct variable *variable)
 
 static int check_config(const struct scope_config *config)
 {
-	size_t i;
-
-	for (i = 0; i < sizeof config->reserved / sizeof config->reserved[0]; i++)
-		if (config->reserved[i])
-			return -EINVAL;
-	if ((config->flags & ~(unsigned)KNOWN_FLAGS) || config->grace_ns < 0 ||
-	    config->orphan_grace_ns < 0 || config->watchdog_ns < 0 || config->kill_after_ns < 0 ||
-	    config->workers > SC_MAX_WORKERS)
+	if (!SC_UNRESERVED(config) || (config->flags & ~(unsigned)KNOWN_FLAGS))
+		return -EINVAL;
+	if (config->grace_ns < 0 || config->orphan_grace_ns < 0 || config->watchdog_ns < 0 ||
+	    config->kill_after_ns < 0 || config->workers > SC_MAX_WORKERS)
 		return -EINVAL;
 	if (config->stack_size &&
 	    (config->stack_size < 16384 || config->stack_size > (size_t)1 << 30))

@@ -202,18 +202,10 @@ enum {
 		      SCOPE_COPY_LOCALS
 };
 
-static int reserved_set(const uint64_t *words, size_t count)
-{
-	while (count > 0)
-		if (words[--count])
-			return 1;
-	return 0;
-}
-
 int sc_spawn_options_valid(const struct scope_spawn_options *options)
 {
-	return !options || (!(options->flags & ~(unsigned)KNOWN_FLAGS) &&
-			    !reserved_set(options->reserved, 4));
+	return !options ||
+	       (!(options->flags & ~(unsigned)KNOWN_FLAGS) && SC_UNRESERVED(options));
 }
 
 static int spawn_record(struct sc_worker *worker, struct sc_scope *s, struct sc_task *task,
