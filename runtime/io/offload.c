@@ -7,11 +7,8 @@
 
 static int options_valid(const struct scope_offload_options *options)
 {
-	size_t i;
-
-	for (i = 0; i < sizeof options->reserved / sizeof options->reserved[0]; i++)
-		if (options->reserved[i])
-			return 0;
+	if (!SC_UNRESERVED(options))
+		return 0;
 	if (options->mode != SCOPE_OFFLOAD_ABANDON && (options->copy_size || options->drop))
 		return 0;
 	if (options->mode != SCOPE_OFFLOAD_INTERRUPT && options->interrupt_fn)
@@ -20,21 +17,6 @@ static int options_valid(const struct scope_offload_options *options)
 }
 
 /* ---- waiting ------------------------------------------------------------------------------- */
-
-static void publish(struct sc_worker *worker, struct sc_strand *strand)
-{
-	if (!sc_register(worker, strand, sc_untag(strand->place)))
-		sc_wait_claim(strand, SC_WAIT_CANCEL);
-	if (!sc_wait_commit(strand))
-		sc_ready(strand);
-}
-
-static void publish_shielded(struct sc_worker *worker, struct sc_strand *strand)
-{
-	(void)worker;
-	if (!sc_wait_commit(strand))
-		sc_ready(strand);
-}
 
 static void interrupt(struct sc_call *call, const struct scope_offload_options *options)
 {
@@ -58,7 +40,7 @@ static enum sc_call_state cancelled(struct sc_call *call,
 		if (interrupts)
 			interrupt(call, options);
 		if (sc_pool_wait_again(call))
-			sc_park(sc_self(), SC_IN_OFFLOAD, publish_shielded);
+			sc_park(sc_self(), SC_IN_OFFLOAD, sc_wait_park);
 		state = SC_CALL_DONE;
 		cut = interrupts && call->result == -EINTR;
 		if (cut)
@@ -81,8 +63,8 @@ static enum sc_call_state wait_for(struct sc_call *call,
 	if (!sc_pool_submit(call))
 		return SC_CALL_REFUSED;
 	strand->object = (const void *)call->fn;
-	sc_park(sc_self(), SC_IN_OFFLOAD, publish);
-	sc_unregister(sc_untag(sc_self()->cur));
+	sc_park(sc_self(), SC_IN_OFFLOAD, sc_wait_post);
+	sc_wait_withdraw(sc_untag(sc_self()->cur));
 	return sc_wait_outcome(strand) == SC_WAIT_CANCEL ? cancelled(call, options) : call->state;
 }
 
@@ -142,7 +124,7 @@ int scope_offload(scope_task_fn *fn, void *arg, const struct scope_offload_optio
 	int rc;
 
 	if (worker->cur == 0)
-		return -ENOTCONN;
+		return sc_not_connected("scope_offload");
 	if (!options)
 		options = &defaults;
 	if (!options_valid(options))

@@ -44,7 +44,6 @@
 #include "sched/worker.h"
 
 enum { SC_MAX_WORKERS = 1024 };
-#define SC_NEVER INT64_MAX
 
 /* What the layer above installs before start. */
 struct sc_hooks {

@@ -25,6 +25,7 @@ SC_INLINE void sc_wait_prepare(struct sc_strand *strand)
 	struct sc_card *card = sc_card(strand);
 
 	card->waits_softly = 0;
+	at_store_rlx(&card->alarm.timer.when, SC_NEVER);
 	at_store_rlx(&card->wait, SC_WAIT_PREPARING);
 }
 

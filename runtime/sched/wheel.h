@@ -9,6 +9,8 @@
 
 #include "base/atomic.h"
 
+#define SC_NEVER INT64_MAX
+
 /* Embedded in what waits; `when` is set by the caller before insert. */
 struct sc_timer {
 	SC_WORD(int64_t) when;  /* absolute ns, >= 0 */

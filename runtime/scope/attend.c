@@ -222,30 +222,6 @@ void sc_resume(struct sc_worker *worker)
 		sc_poke(worker);
 }
 
-/* ---- around a cancellable wait ------------------------------------------------------------- */
-
-void sc_wait_begin(struct sc_worker *worker)
-{
-	sc_wait_prepare(worker->strand);
-	sc_card(worker->strand)->waits_softly = (uint32_t)sc_in_region(worker);
-}
-
-int sc_wait_end(struct sc_scope *place)
-{
-	struct sc_worker *worker = sc_self();
-	enum sc_wait outcome = sc_wait_outcome(worker->strand);
-
-	if (outcome == SC_WAIT_EVENT || outcome == SC_WAIT_TIMEOUT) {
-		sc_unregister(place);
-		return outcome == SC_WAIT_EVENT ? 0 : -ETIMEDOUT;
-	}
-	sc_look_again(worker);
-	if (outcome == SC_WAIT_SHUTDOWN)
-		return -ESHUTDOWN;
-	sc_hit(place);
-	return -ECANCELED;
-}
-
 /* ---- the public checkpoints: without a frame where nothing is unusual ------------------- */
 
 int scope_checkpoint(void)

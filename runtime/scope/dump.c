@@ -472,7 +472,7 @@ int scope_dump(int fd, enum scope_dump_format format)
 	struct out out = {.fd = fd};
 
 	if (sc_self()->cur == 0)
-		return -ENOTCONN;
+		return sc_not_connected("scope_dump");
 	if (format != SCOPE_DUMP_TEXT && format != SCOPE_DUMP_JSON)
 		return -EINVAL;
 	if (fd < 0)

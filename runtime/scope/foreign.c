@@ -38,7 +38,7 @@ static int post_to(const struct scope_ref *ref, scope_task_fn *fn, void *arg,
 		struct sc_slot slot = {fn, site, arg, s};
 
 		rc = post(s, &slot, drop);
-		sc_unhold(s);
+		sc_drop_units(s, 1);
 	}
 	sc_guest_leave();
 	return rc;
@@ -98,7 +98,7 @@ int scope_ref_cancel(const struct scope_ref *ref)
 	s = sc_hold((const struct sc_right *)ref);
 	if (s) {
 		sc_cancel(s, SCOPE_CAUSE_EXPLICIT);
-		sc_unhold(s);
+		sc_drop_units(s, 1);
 	}
 	if (guest)
 		sc_guest_leave();

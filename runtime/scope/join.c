@@ -240,6 +240,14 @@ struct sc_strand *sc_units_end(struct sc_scope *s, uint32_t units)
 	}
 }
 
+void sc_drop_units(struct sc_scope *s, uint32_t units)
+{
+	struct sc_strand *woken = sc_units_end(s, units);
+
+	if (woken)
+		sc_ready(woken);
+}
+
 /* ---- closing ----------------------------------------------------------------------------- */
 
 static void settle(struct sc_worker *worker, struct sc_scope *s)
@@ -531,11 +539,6 @@ int sc_leaks_joined(void)
 
 /* ---- scope_wait_until (S12) ------------------------------------------------------------- */
 
-static int64_t watch_deadline(struct sc_strand *strand)
-{
-	return sc_card(strand)->alarm.timer.when;
-}
-
 static void publish_watch(struct sc_worker *worker, struct sc_strand *strand)
 {
 	struct sc_scope *s = strand->subject;
@@ -545,16 +548,11 @@ static void publish_watch(struct sc_worker *worker, struct sc_strand *strand)
 	s->units = 0;
 	at_or_rlx(&s->state, SC_SHARED); /* they are in `count` from here on */
 	at_store_rlx(&s->waiter, strand);
-	sc_register(worker, strand, sc_untag(strand->place));
-	if (watch_deadline(strand) != SC_NEVER) {
-		sc_card(strand)->alarm.kind = SC_ALARM_WAKE;
-		sc_alarm_arm(worker, &sc_card(strand)->alarm, watch_deadline(strand));
-	}
+	sc_wait_publish(worker, strand);
 	ended = at_add_rel(&s->count, units + SC_WATCHING) + units == 0; /* [scope.count] */
 	if (ended)
 		sc_wait_claim(strand, SC_WAIT_EVENT);
-	if (!sc_wait_commit(strand))
-		sc_ready(strand);
+	sc_wait_park(worker, strand);
 }
 
 /* See end_watched for the lock. */
@@ -573,7 +571,6 @@ static int wait_until(struct sc_scope *s, int64_t deadline_ns)
 
 	while (rc == 0) {
 		struct sc_worker *worker = sc_self();
-		struct sc_strand *strand = worker->strand;
 
 		/* Never run here, so let others have them; what was taken counts only then. */
 		if (place == s && worker->bottom.top != s->base)
@@ -582,14 +579,10 @@ static int wait_until(struct sc_scope *s, int64_t deadline_ns)
 			return 0;
 		if (deadline_ns != SC_NEVER && deadline_ns <= sc_now())
 			return -ETIMEDOUT;
-		strand->subject = s;
-		sc_wait_begin(worker);
-		sc_card(strand)->alarm.timer.when = deadline_ns;
-		sc_card(strand)->alarm.timer.link = NULL;
+		worker->strand->subject = s;
+		sc_wait_begin(worker, deadline_ns);
 		sc_park(worker, SC_IN_WAIT, publish_watch);
-		if (deadline_ns != SC_NEVER)
-			sc_alarm_disarm(&sc_card(strand)->alarm);
-		sc_unregister(place);
+		sc_wait_withdraw(place);
 		stop_watching(s);
 		if (sc_all_ended(s))
 			return 0; /* completion wins ties (C6) */

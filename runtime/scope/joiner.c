@@ -41,14 +41,6 @@ static void begin_units(struct sc_scope *s, size_t count)
 	at_add_rlx(&s->count, (int64_t)count);
 }
 
-static void end_units(struct sc_scope *s, size_t count)
-{
-	struct sc_strand *woken = sc_units_end(s, (uint32_t)count);
-
-	if (woken)
-		sc_ready(woken);
-}
-
 static void expect(struct sc_scope *s, size_t count)
 {
 	if (!sc_joiner(s)->keeps)
@@ -82,7 +74,7 @@ static int spawn(struct sc_scope *s, struct sc_task *tasks, size_t count, int ma
 	if (rc == 0)
 		expect(s, count);
 	else
-		end_units(s, count);
+		sc_drop_units(s, (uint32_t)count);
 	for (; tasks; tasks = rest) {
 		rest = sc_task_next(tasks);
 		if (rc == 0)
@@ -278,6 +270,16 @@ static int asked(struct sc_scope *s, struct sc_task *task, uintptr_t place)
 	return 0;
 }
 
+/* lock: s.  A task that waits in scope_next, to be continued by the caller, or NULL; it stays in
+ * this wait while the lock is held. */
+static struct sc_strand *claim_taker(struct sc_joiner *joiner)
+{
+	struct sc_strand *taker = joiner->taker;
+
+	joiner->taker = NULL;
+	return taker && sc_wait_claim(taker, SC_WAIT_EVENT) ? taker : NULL;
+}
+
 /* For scope_next.  False: it is too late for that. */
 static int keep(struct sc_scope *s, struct sc_task *task)
 {
@@ -296,11 +298,7 @@ static int keep(struct sc_scope *s, struct sc_task *task)
 			joiner->kept = task;
 		joiner->kept_last = task;
 	}
-	taker = joiner->taker;
-	joiner->taker = NULL;
-	/* It stays in this wait while the lock is held. */
-	if (taker && !sc_wait_claim(taker, SC_WAIT_EVENT))
-		taker = NULL;
+	taker = claim_taker(joiner);
 	sc_scope_unlock(s);
 	if (taker)
 		sc_ready(taker);
@@ -344,12 +342,8 @@ void sc_joiner_missed(struct sc_scope *s)
 	struct sc_strand *taker = NULL;
 
 	sc_scope_lock(s);
-	if (joiner->keeps && --joiner->expected == 0) {
-		taker = joiner->taker;
-		joiner->taker = NULL;
-	}
-	if (taker && !sc_wait_claim(taker, SC_WAIT_EVENT))
-		taker = NULL;
+	if (joiner->keeps && --joiner->expected == 0)
+		taker = claim_taker(joiner);
 	sc_scope_unlock(s);
 	if (taker)
 		sc_ready(taker);

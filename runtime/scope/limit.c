@@ -65,7 +65,7 @@ static void publish_entrant(struct sc_worker *worker, struct sc_strand *strand)
 	struct sc_entrant *entrant = strand->subject;
 	struct sc_joiner *joiner = sc_joiner(entrant->scope);
 
-	if (sc_register(worker, strand, sc_untag(strand->place))) {
+	if (sc_wait_publish(worker, strand)) {
 		sc_scope_lock(entrant->scope);
 		if (try_enter(joiner, entrant->tasks)) {
 			/* Something else may have been first. */
@@ -82,8 +82,7 @@ static void publish_entrant(struct sc_worker *worker, struct sc_strand *strand)
 		}
 		sc_scope_unlock(entrant->scope);
 	}
-	if (!sc_wait_commit(strand))
-		sc_ready(strand);
+	sc_wait_park(worker, strand);
 }
 
 /* After a cancel or a soft stop: out of the list, and those behind may fit. */
@@ -120,7 +119,7 @@ static int wait_for_room(struct sc_scope *s, size_t tasks)
 	entrant.strand = strand;
 	strand->subject = &entrant;
 	strand->object = s;
-	sc_wait_begin(worker);
+	sc_wait_begin(worker, SC_NEVER);
 	sc_park(worker, SC_IN_SPAWN, publish_entrant);
 	rc = sc_wait_end(place);
 	/* Else who gave the room had taken it out, and may still be about to leave the lock; the

@@ -37,7 +37,7 @@ int scope_local_bind(struct scope_local_binding *public, const struct scope_loca
 	struct sc_worker *worker = sc_self();
 
 	if (worker->cur == 0)
-		return -ENOTCONN;
+		return sc_not_connected("scope_local_bind");
 	binding->own = (struct sc_local){key, value};
 	bind(worker, binding, 1, &binding->own);
 	return 0;

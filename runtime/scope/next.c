@@ -12,21 +12,15 @@ static int has_answer(const struct sc_joiner *joiner)
 static void publish_taker(struct sc_worker *worker, struct sc_strand *strand)
 {
 	struct sc_scope *s = strand->subject;
-	int64_t when = sc_card(strand)->alarm.timer.when;
 
-	sc_register(worker, strand, sc_untag(strand->place));
-	if (when != SC_NEVER) {
-		sc_card(strand)->alarm.kind = SC_ALARM_WAKE;
-		sc_alarm_arm(worker, &sc_card(strand)->alarm, when);
-	}
+	sc_wait_publish(worker, strand);
 	sc_scope_lock(s);
 	if (has_answer(sc_joiner(s)))
 		sc_wait_claim(strand, SC_WAIT_EVENT);
 	else
 		sc_joiner(s)->taker = strand;
 	sc_scope_unlock(s);
-	if (!sc_wait_commit(strand))
-		sc_ready(strand);
+	sc_wait_park(worker, strand);
 }
 
 /* Until there is an answer: 0, or why there is none. */
@@ -38,13 +32,8 @@ static int wait_for_result(struct sc_scope *s, int64_t deadline_ns)
 
 	strand->subject = s;
 	strand->object = s;
-	sc_wait_begin(worker);
-	sc_card(strand)->alarm.timer.when = deadline_ns;
-	sc_card(strand)->alarm.timer.link = NULL;
-	sc_card(strand)->alarm.wheel = worker->index;
+	sc_wait_begin(worker, deadline_ns);
 	sc_park(worker, SC_IN_NEXT, publish_taker);
-	if (deadline_ns != SC_NEVER)
-		sc_alarm_disarm(&sc_card(strand)->alarm);
 	sc_scope_lock(s);
 	sc_joiner(s)->taker = NULL;
 	sc_scope_unlock(s);

@@ -175,7 +175,7 @@ int sc_object_hold(struct sc_scope *s)
 void sc_end_use(struct sc_scope *s)
 {
 	if (sc_is_object(s))
-		sc_unhold(s);
+		sc_drop_units(s, 1);
 }
 
 static int seal_off(struct sc_scope *s)
@@ -259,15 +259,6 @@ int sc_object_enter(struct sc_scope *s)
 	return rc;
 }
 
-/* waits: a parent whose unit the use was, or NULL. */
-static void tell(struct sc_scope *waits)
-{
-	struct sc_strand *woken = waits ? sc_units_end(waits, 1) : NULL;
-
-	if (woken)
-		sc_ready(woken);
-}
-
 void sc_object_leave(struct sc_scope *s)
 {
 	struct sc_scope *waits = NULL;
@@ -276,7 +267,8 @@ void sc_object_leave(struct sc_scope *s)
 	if (at_and_rlx(&s->state, ~(uint32_t)(SC_OWNER_IN | SC_PARENT_IN)) & SC_PARENT_IN)
 		waits = sc_untag(s->parent);
 	sc_lock_drop(&sc_lineage);
-	tell(waits);
+	if (waits)
+		sc_drop_units(waits, 1);
 }
 
 static void publish_late(struct sc_worker *worker, struct sc_strand *strand)
@@ -320,7 +312,8 @@ int sc_close_object(struct sc_worker *worker, struct sc_scope *s)
 		sc_look_again(sc_self());
 	waits = sc_take_down(s);
 	sc_set_closed(s, sc_state(s));
-	tell(waits);
+	if (waits)
+		sc_drop_units(waits, 1);
 	return rc;
 }
 
@@ -365,7 +358,7 @@ int scope_move(struct scope *public, struct scope *new_parent)
 	int rc;
 
 	if (worker->cur == 0)
-		return -ENOTCONN;
+		return sc_not_connected("scope_move");
 	sc_check_open("scope_move of", s);
 	if (sc_state(s) & SC_CLOSED)
 		return -ESTALE;

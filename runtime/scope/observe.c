@@ -12,7 +12,7 @@ int scope_stats_get(struct scope_stats *out_stats)
 	if (!out_stats)
 		return -EINVAL;
 	if (sc_self()->cur == 0)
-		return -ENOTCONN;
+		return sc_not_connected("scope_stats_get");
 	memset(&sum, 0, sizeof sum);
 	for (i = 0; i < sc_sched.count; i++) {
 		struct sc_worker *worker = &sc_sched.workers[i];

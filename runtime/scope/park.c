@@ -20,18 +20,6 @@ static struct parker *view(struct scope_parker *parker)
 	return (struct parker *)parker;
 }
 
-static void publish_park(struct sc_worker *worker, struct sc_strand *strand)
-{
-	int64_t when = sc_card(strand)->alarm.timer.when;
-
-	if (sc_register(worker, strand, sc_untag(strand->place)) && when != SC_NEVER) {
-		sc_card(strand)->alarm.kind = SC_ALARM_WAKE;
-		sc_alarm_arm(worker, &sc_card(strand)->alarm, when);
-	}
-	if (!sc_wait_commit(strand))
-		sc_ready(strand);
-}
-
 /* Takes a permit, or becomes the waiter: 1. */
 static int begin(struct parker *parker, struct sc_worker *worker, int64_t deadline_ns)
 {
@@ -46,7 +34,7 @@ static int begin(struct parker *parker, struct sc_worker *worker, int64_t deadli
 	} else if (deadline_ns != SC_NEVER && deadline_ns <= sc_now()) {
 		rc = -ETIMEDOUT;
 	} else {
-		sc_wait_begin(worker);
+		sc_wait_begin(worker, deadline_ns);
 		parker->waiter = worker->strand;
 	}
 	sc_lock_drop(&parker->lock);
@@ -57,28 +45,21 @@ int scope_park_until(struct scope_parker *public, int64_t deadline_ns)
 {
 	struct sc_worker *worker = sc_self();
 	struct parker *parker = view(public);
-	struct sc_strand *strand;
 	struct sc_scope *place;
 	int rc;
 
 	if (worker->cur == 0)
-		return -ENOTCONN;
+		return sc_not_connected("scope_park_until");
 	rc = sc_check(worker);
 	if (rc < 0)
 		return rc;
 	worker = sc_self();
-	strand = worker->strand;
 	place = sc_untag(worker->cur);
 	rc = begin(parker, worker, deadline_ns);
 	if (rc <= 0)
 		return rc;
-	sc_card(strand)->alarm.timer.when = deadline_ns;
-	sc_card(strand)->alarm.timer.link = NULL;
-	sc_card(strand)->alarm.wheel = worker->index;
-	strand->object = parker;
-	sc_park(worker, SC_IN_PARK, publish_park);
-	if (deadline_ns != SC_NEVER && sc_wait_outcome(strand) != SC_WAIT_TIMEOUT)
-		sc_alarm_disarm(&sc_card(strand)->alarm);
+	worker->strand->object = parker;
+	sc_park(worker, SC_IN_PARK, sc_wait_post);
 	sc_lock_take(&parker->lock);
 	parker->waiter = NULL;
 	sc_lock_drop(&parker->lock);

@@ -120,7 +120,7 @@ int sc_right_of(struct sc_scope *s, int outside, struct sc_right *out)
 	struct sc_entry *entry;
 
 	if (sc_self()->cur == 0)
-		return -ENOTCONN;
+		return sc_not_connected("scope_ref, or a call like it,");
 	sc_check_open("a right to", s);
 	if ((sc_state(s) & SC_CLOSED) || !sc_begin_use(s))
 		return -ESTALE;
@@ -151,14 +151,6 @@ struct sc_scope *sc_hold(const struct sc_right *right)
 	}
 	sc_lock_drop(&right->entry->lock);
 	return s;
-}
-
-void sc_unhold(struct sc_scope *s)
-{
-	struct sc_strand *woken = sc_units_end(s, 1);
-
-	if (woken)
-		sc_ready(woken);
 }
 
 int sc_rights_end(struct sc_scope *s)
@@ -203,12 +195,12 @@ int scope_ref_spawn(const struct scope_ref *ref, scope_task_fn *fn, void *arg)
 	int rc;
 
 	if (sc_self()->cur == 0)
-		return -ENOTCONN;
+		return sc_not_connected("scope_ref_spawn");
 	s = sc_hold(right_in(ref));
 	if (!s)
 		return -ESTALE;
 	rc = sc_spawn_slow(s, fn, arg, __builtin_return_address(0));
-	sc_unhold(s);
+	sc_drop_units(s, 1);
 	return rc;
 }
 
@@ -224,7 +216,7 @@ static int spawn_into_scope(const struct sc_spawner *spawner, scope_task_fn *fn,
 		return -ESTALE;
 	rc = options ? sc_spawn_with(s, fn, arg, options->copy_size, options, site)
 		     : sc_spawn_slow(s, fn, arg, site);
-	sc_unhold(s);
+	sc_drop_units(s, 1);
 	return rc;
 }
 
@@ -248,7 +240,7 @@ int scope_spawner_of(struct scope *s, struct scope_spawner *out_spawner)
 int scope_spawner_spawn(const struct scope_spawner *spawner, scope_task_fn *fn, void *arg)
 {
 	if (sc_self()->cur == 0)
-		return -ENOTCONN;
+		return sc_not_connected("scope_spawner_spawn");
 	return inside(spawner)->spawn(inside(spawner), fn, arg, NULL, __builtin_return_address(0));
 }
 
@@ -256,7 +248,7 @@ int scope_spawner_spawn_with(const struct scope_spawner *spawner, scope_task_fn 
 			     const struct scope_spawn_options *options)
 {
 	if (sc_self()->cur == 0)
-		return -ENOTCONN;
+		return sc_not_connected("scope_spawner_spawn_with");
 	if (!sc_spawn_options_valid(options))
 		return -EINVAL;
 	return inside(spawner)->spawn(inside(spawner), fn, arg, options,

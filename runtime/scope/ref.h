@@ -28,9 +28,8 @@ void sc_refs_end(void);
 /* A right to s, from a task.  outside: threads that are none may have it too, so the run does not
  * take itself for dead as long as s is open.  0, -ENOTCONN, -ESTALE, -ENOMEM. */
 int sc_right_of(struct sc_scope *s, int outside, struct sc_right *out);
-/* The scope, held open by a unit that sc_unhold ends; NULL: it is closed.  Within a run only:
+/* The scope, held open by a unit that sc_drop_units ends; NULL: it is closed.  Within a run only:
  * a task, or a guest. */
 struct sc_scope *sc_hold(const struct sc_right *right);
-void sc_unhold(struct sc_scope *s);
 
 #endif

@@ -115,7 +115,7 @@ int scope_signal_open(int signal, struct scope_signal **out_signal)
 	int rc;
 
 	if (sc_self()->cur == 0)
-		return -ENOTCONN;
+		return sc_not_connected("scope_signal_open");
 	if (!out_signal || signal <= 0 || signal >= SC_OS_SIGNALS)
 		return -EINVAL;
 	stream = sc_os.alloc(sizeof *stream);
@@ -187,14 +187,6 @@ void sc_signals_end(void)
 
 /* ---- reading ------------------------------------------------------------------------------ */
 
-/* On the next stack. */
-static void publish_next(struct sc_worker *worker, struct sc_strand *strand)
-{
-	sc_register(worker, strand, sc_untag(strand->place));
-	if (!sc_wait_commit(strand))
-		sc_ready(strand);
-}
-
 /* Whether to park: 1, else the result. */
 static int look(struct scope_signal *stream, struct sc_strand *strand)
 {
@@ -222,12 +214,12 @@ static int next(struct scope_signal *stream)
 		return rc;
 	worker = sc_self();
 	place = sc_untag(worker->cur);
-	sc_wait_begin(worker);
+	sc_wait_begin(worker, SC_NEVER);
 	rc = look(stream, worker->strand);
 	if (rc <= 0)
 		return rc;
 	worker->strand->object = (const void *)(uintptr_t)stream->signal;
-	sc_park(worker, SC_IN_SIGNAL, publish_next);
+	sc_park(worker, SC_IN_SIGNAL, sc_wait_post);
 	rc = sc_wait_end(place);
 	sc_lock_take(&lock);
 	stream->waiter = NULL;
@@ -247,7 +239,7 @@ int scope_signal_next(struct scope_signal *stream)
 	int rc, began;
 
 	if (worker->cur == 0)
-		return -ENOTCONN;
+		return sc_not_connected("scope_signal_next");
 	began = sc_region_begin(worker) == 0; /* else it is in many */
 	rc = next(stream);
 	if (began)

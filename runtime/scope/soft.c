@@ -71,7 +71,7 @@ int scope_soft_begin(void)
 {
 	struct sc_worker *worker = sc_self();
 
-	return worker->cur ? sc_region_begin(worker) : -ENOTCONN;
+	return worker->cur ? sc_region_begin(worker) : sc_not_connected("scope_soft_begin");
 }
 
 int scope_soft_end(void)
@@ -79,7 +79,7 @@ int scope_soft_end(void)
 	struct sc_worker *worker = sc_self();
 
 	if (worker->cur == 0)
-		return -ENOTCONN;
+		return sc_not_connected("scope_soft_end");
 	if (!sc_in_region(worker))
 		return -EPERM;
 	sc_region_end(worker);

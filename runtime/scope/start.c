@@ -88,7 +88,7 @@ int scope_started(void)
 	int rc;
 
 	if (worker->cur == 0)
-		return -ENOTCONN;
+		return sc_not_connected("scope_started");
 	task = sc_task_of(worker->cur);
 	if (task & 1)
 		return -EPERM;
@@ -102,20 +102,6 @@ int scope_started(void)
 }
 
 /* ---- the starter --------------------------------------------------------------------------- */
-
-static void publish_start(struct sc_worker *worker, struct sc_strand *strand)
-{
-	sc_register(worker, strand, sc_untag(strand->place));
-	if (!sc_wait_commit(strand))
-		sc_ready(strand);
-}
-
-static void publish_abandoned(struct sc_worker *worker, struct sc_strand *strand)
-{
-	(void)worker;
-	if (!sc_wait_commit(strand))
-		sc_ready(strand);
-}
 
 /* The starter was cancelled, so is the task; its end is waited for whatever comes. */
 static void wait_for_end(struct start *start)
@@ -132,7 +118,7 @@ static void wait_for_end(struct start *start)
 	sc_scope_unlock(s);
 	worker->strand->object = (const void *)start->task.slot.fn;
 	if (!has_ended)
-		sc_park(worker, SC_IN_START, publish_abandoned);
+		sc_park(worker, SC_IN_START, sc_wait_park);
 }
 
 /* The task has ended before it had started: its scope is closed by the starter.  why: what ended
@@ -141,7 +127,6 @@ static int close_start(struct start *start, int why)
 {
 	struct sc_scope *s = &start->between.scope, *parent = sc_untag(s->parent);
 	int rc = sc_conclude(s);
-	struct sc_strand *woken;
 
 	if (rc != 0)
 		sc_keep_error(s, rc);
@@ -151,9 +136,7 @@ static int close_start(struct start *start, int why)
 		rc = start->result == -ECANCELED ? -ECANCELED : -ENOMSG;
 	sc_take_down(s);
 	sc_os.free(start);
-	woken = sc_units_end(parent, 1);
-	if (woken)
-		sc_ready(woken);
+	sc_drop_units(parent, 1);
 	return rc;
 }
 
@@ -173,7 +156,7 @@ static int settle(struct start *start, struct sc_scope *place)
 		why = sc_wait_end(place);
 		wait_for_end(start);
 	} else {
-		sc_unregister(place);
+		sc_wait_withdraw(place);
 		sc_look_again(sc_self());
 	}
 	if (phase != STARTED)
@@ -214,7 +197,7 @@ static int begin_start(struct sc_worker *worker, struct sc_scope *s, scope_task_
 	}
 	sc_hang(worker, &start->between.scope, s, 0, site);
 	at_add_rlx(&s->count, 1);
-	sc_wait_begin(worker);
+	sc_wait_begin(worker, SC_NEVER);
 	sc_accept(&start->task);
 	*out_start = start;
 	return 0;
@@ -228,7 +211,7 @@ int scope_start(struct scope *public, scope_task_fn *fn, void *arg)
 	int rc;
 
 	if (worker->cur == 0)
-		return -ENOTCONN;
+		return sc_not_connected("scope_start");
 	rc = sc_check(worker);
 	if (rc < 0)
 		return rc;
@@ -241,6 +224,6 @@ int scope_start(struct scope *public, scope_task_fn *fn, void *arg)
 	if (rc < 0)
 		return rc;
 	worker->strand->object = (const void *)fn;
-	sc_park(worker, SC_IN_START, publish_start);
+	sc_park(worker, SC_IN_START, sc_wait_post);
 	return settle(start, place);
 }

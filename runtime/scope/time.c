@@ -9,23 +9,9 @@ int64_t scope_now(void)
 
 /* ---- sleep ---------------------------------------------------------------------------------- */
 
-/* On the next stack.  The cancel waiter first, then the timer: either may win at once. */
-static void publish_sleep(struct sc_worker *worker, struct sc_strand *strand)
-{
-	int64_t when = sc_card(strand)->alarm.timer.when;
-
-	if (sc_register(worker, strand, sc_untag(strand->place)) && when != SC_NEVER) {
-		sc_card(strand)->alarm.kind = SC_ALARM_WAKE;
-		sc_alarm_arm(worker, &sc_card(strand)->alarm, when);
-	}
-	if (!sc_wait_commit(strand))
-		sc_ready(strand);
-}
-
 int scope_sleep_until(int64_t deadline_ns)
 {
 	struct sc_worker *worker = sc_self();
-	struct sc_strand *strand;
 	struct sc_scope *place;
 	int rc;
 
@@ -35,15 +21,9 @@ int scope_sleep_until(int64_t deadline_ns)
 	if (rc < 0 || (deadline_ns != SC_NEVER && deadline_ns <= sc_now()))
 		return rc;
 	worker = sc_self();
-	strand = worker->strand;
 	place = sc_untag(worker->cur);
-	sc_wait_begin(worker);
-	sc_card(strand)->alarm.timer.when = deadline_ns;
-	sc_card(strand)->alarm.timer.link = NULL;
-	sc_card(strand)->alarm.wheel = worker->index;
-	sc_park(worker, SC_IN_SLEEP, publish_sleep);
-	if (deadline_ns != SC_NEVER && sc_wait_outcome(strand) != SC_WAIT_TIMEOUT)
-		sc_alarm_disarm(&sc_card(strand)->alarm);
+	sc_wait_begin(worker, deadline_ns);
+	sc_park(worker, SC_IN_SLEEP, sc_wait_post);
 	rc = sc_wait_end(place);
 	return rc == -ETIMEDOUT ? 0 : rc;
 }

@@ -276,13 +276,26 @@ int sc_attend(struct sc_worker *worker);
 int sc_check(struct sc_worker *worker);
 /* The same for calls that are no checkpoints and only leave things out: no -ESHUTDOWN. */
 int sc_check_cancel(struct sc_worker *worker);
-/* A wait that a cancel may end, and, for a task in a soft region, a soft stop: before the park
- * and when it is over.  0: by its event, -ETIMEDOUT, -ECANCELED, marking the hit, -ESHUTDOWN. */
-void sc_wait_begin(struct sc_worker *worker);
-int sc_wait_end(struct sc_scope *place);
 /* The hooks around a park. */
 void sc_suspend(struct sc_worker *worker);
 void sc_resume(struct sc_worker *worker);
+
+/* ---- wait.c ---- */
+
+/* A wait that a cancel may end, its deadline (SC_NEVER: none), and, for a task in a soft region,
+ * a soft stop.  Before the park: */
+void sc_wait_begin(struct sc_worker *worker, int64_t deadline_ns);
+/* In the post: who may end it is told.  False: it is over, for the place is cancelled. */
+int sc_wait_publish(struct sc_worker *worker, struct sc_strand *strand);
+/* The end of a post: the strand is parked, or goes on, for its wait is over.  As a post of its
+ * own: for a wait that only its event ends. */
+void sc_wait_park(struct sc_worker *worker, struct sc_strand *strand);
+/* Both: a post for waits whose event finds the strand already. */
+void sc_wait_post(struct sc_worker *worker, struct sc_strand *strand);
+/* After the park.  0: by its event, -ETIMEDOUT, -ECANCELED, marking the hit, -ESHUTDOWN. */
+int sc_wait_end(struct sc_scope *place);
+/* Part of that: no cancel and no timer will look at this wait any more. */
+void sc_wait_withdraw(struct sc_scope *place);
 
 /* ---- join.c: what leaves the fast paths is kept out of the callers of a link-time build ---- */
 
@@ -295,6 +308,8 @@ int sc_queue_slot(const struct sc_slot *slot, void (*drop)(void *arg));
 int sc_refused(struct sc_worker *worker, struct sc_scope *s);
 /* The end of so many units, the last access to s: a strand to continue or NULL. */
 struct sc_strand *sc_units_end(struct sc_scope *s, uint32_t units);
+/* The same, by who has no strand to continue. */
+void sc_drop_units(struct sc_scope *s, uint32_t units);
 /* Something was unusual on top of the deque or in the worker; see fast.c. */
 SC_NOINLINE void sc_close_step(struct sc_scope *s);
 SC_NOINLINE int sc_close_finish(struct sc_scope *s);

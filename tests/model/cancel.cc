@@ -67,7 +67,7 @@ template <class T, int threads> struct tree_test : model::test<T, threads> {
 		}
 	}
 
-	/* What publish_sleep does, without a timer: true if it parked. */
+	/* What sc_wait_post does, without a timer: true if it parked. */
 	bool park(unsigned i)
 	{
 		sc_wait_prepare(&strand[i]);

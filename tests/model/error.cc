@@ -10,6 +10,7 @@
 #include "scope/error.c"
 #include "scope/extra.c"
 #include "scope/join.c"
+#include "scope/wait.c"
 
 static SC_WORD(uint32_t) ready; /* times that the owner's strand was made ready */
 
@@ -43,12 +44,11 @@ void sc_find_cause(struct sc_scope *, struct scope_cause_info *out)
 	memset((void *)out, 0, sizeof *out);
 }
 
-int sc_wait_end(struct sc_scope *)
+int sc_in_region(struct sc_worker *)
 {
 	return 0;
 }
 
-void sc_wait_begin(struct sc_worker *) {}
 void sc_end_use(struct sc_scope *) {}
 
 int sc_object_hold(struct sc_scope *)

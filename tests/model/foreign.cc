@@ -33,7 +33,7 @@ int sc_effective(struct sc_scope *)
 	return 0;
 }
 
-void sc_unhold(struct sc_scope *) {}
+void sc_drop_units(struct sc_scope *, uint32_t) {}
 void sc_guest_leave(void) {}
 
 static int write_answer(void *)

@@ -10,6 +10,7 @@ static SC_WORD(uint32_t) ready; /* times that the owner's strand was made ready 
 #include "sched/wheel.c"
 #include "scope/cancel.c"
 #include "scope/join.c"
+#include "scope/wait.c"
 
 #include "join.hpp"
 
@@ -50,15 +51,9 @@ int sc_check(struct sc_worker *)
 {
 	return 0;
 }
-void sc_wait_begin(struct sc_worker *worker)
+int sc_in_region(struct sc_worker *)
 {
-	sc_wait_prepare(worker->strand);
-}
-int sc_wait_end(struct sc_scope *)
-{
-	enum sc_wait outcome = sc_wait_outcome(sc_self()->strand);
-
-	return outcome == SC_WAIT_EVENT ? 0 : outcome == SC_WAIT_CANCEL ? -ECANCELED : -ETIMEDOUT;
+	return 0;
 }
 int sc_give_way(struct sc_worker *, int)
 {

@@ -34,11 +34,6 @@ int sc_check(struct sc_worker *)
 	return 0;
 }
 
-int sc_register(struct sc_worker *, struct sc_strand *, struct sc_scope *)
-{
-	return 0;
-}
-
 void sc_park(struct sc_worker *, enum sc_reason, void (*)(struct sc_worker *, struct sc_strand *))
 {
 }
@@ -54,7 +49,8 @@ int sc_region_begin(struct sc_worker *)
 }
 
 void sc_region_end(struct sc_worker *) {}
-void sc_wait_begin(struct sc_worker *) {}
+void sc_wait_begin(struct sc_worker *, int64_t) {}
+void sc_wait_post(struct sc_worker *, struct sc_strand *) {}
 void sc_outside(enum sc_outside, int) {}
 void sc_ready(struct sc_strand *) {}
 void sc_monitor_nudge(void) {}

@@ -1,0 +1,81 @@
+/* runtime/scope/wait.c: a wait that a cancel, a deadline or a soft stop may end as well.
+ *
+ * The task begins it, tells whoever brings the event, and parks.  The post, on the next stack,
+ * tells the walks of the tree and the timer, and commits.  Whoever ends the wait (sched/wait.h),
+ * the task then withdraws it from all others before it goes on: none of them may take its next
+ * wait for this one.
+ */
+#include "scope/tree.h"
+#include <errno.h>
+
+void sc_wait_begin(struct sc_worker *worker, int64_t deadline_ns)
+{
+	struct sc_card *card = sc_card(worker->strand);
+
+	sc_wait_prepare(worker->strand);
+	card->waits_softly = (uint32_t)sc_in_region(worker);
+	at_store_rlx(&card->alarm.timer.when, deadline_ns);
+	card->alarm.timer.link = NULL;
+	card->alarm.wheel = worker->index;
+}
+
+/* The cancel waiter first, then the timer: either may win at once. */
+int sc_wait_publish(struct sc_worker *worker, struct sc_strand *strand)
+{
+	struct sc_alarm *alarm = &sc_card(strand)->alarm;
+	int64_t when = at_load_rlx(&alarm->timer.when);
+
+	if (!sc_register(worker, strand, sc_untag(strand->place)))
+		return 0;
+	if (when != SC_NEVER) {
+		alarm->kind = SC_ALARM_WAKE;
+		sc_alarm_arm(worker, alarm, when);
+	}
+	return 1;
+}
+
+void sc_wait_park(struct sc_worker *worker, struct sc_strand *strand)
+{
+	(void)worker;
+	if (!sc_wait_commit(strand))
+		sc_ready(strand);
+}
+
+void sc_wait_post(struct sc_worker *worker, struct sc_strand *strand)
+{
+	sc_wait_publish(worker, strand);
+	sc_wait_park(worker, strand);
+}
+
+/* An alarm that fired is in no wheel; one that did not is, unless the place was cancelled. */
+static void disarm(struct sc_strand *strand)
+{
+	struct sc_alarm *alarm = &sc_card(strand)->alarm;
+
+	if (at_load_rlx(&alarm->timer.when) != SC_NEVER &&
+	    sc_wait_outcome(strand) != SC_WAIT_TIMEOUT)
+		sc_alarm_disarm(alarm);
+}
+
+void sc_wait_withdraw(struct sc_scope *place)
+{
+	disarm(sc_self()->strand);
+	sc_unregister(place);
+}
+
+int sc_wait_end(struct sc_scope *place)
+{
+	struct sc_worker *worker = sc_self();
+	enum sc_wait outcome = sc_wait_outcome(worker->strand);
+
+	disarm(worker->strand);
+	if (outcome == SC_WAIT_EVENT || outcome == SC_WAIT_TIMEOUT) {
+		sc_unregister(place);
+		return outcome == SC_WAIT_EVENT ? 0 : -ETIMEDOUT;
+	}
+	sc_look_again(worker);
+	if (outcome == SC_WAIT_SHUTDOWN)
+		return -ESHUTDOWN;
+	sc_hit(place);
+	return -ECANCELED;
+}
