@@ -596,9 +596,9 @@ SCOPE_API int scope_started(void);
  * that keeps it alive, a cache with one that cleans up.  The caller's place stays what it was,
  * and the order in which such scopes are closed is free.  Its tasks are never run on the
  * caller's stack.  In the tree it is a child of `parent`: cancels and deadlines of that reach
- * it, and scope_close(parent) cancels and joins it, after the other tasks of the parent.  What
- * scope_close of it would have returned is an error of the parent then; else errors go to who
- * closes it.
+ * it, and scope_close(parent) cancels and joins it, after the other tasks of the parent; one that
+ * is opened later still is cancelled at once.  What scope_close of it would have returned is an
+ * error of the parent then; else errors go to who closes it.
  *
  * The running task becomes its owner, who alone may close it, wait for it, fail it and move it,
  * from a cancelled place too: cancel and close end its tasks whatever happens.

@@ -1,10 +1,11 @@
 /* runtime/scope/object.c: scopes that live in objects: rules H0 to H4.
  *
  * Such a scope hangs below its parent from open to close: cancels and deadlines reach it by the
- * walks, and the parent's close finds it there.  Its owner closes it (OWNER_IN), or else its
- * parent's close does (PARENT_IN).  Both bits: the parent's close has found the owner in, has
- * cancelled the scope and made that use a unit of the parent, which the owner ends.  Without that
- * unit the owner may not touch the parent once the scope is out of its list.
+ * walks, and the parent's close, when it comes to them, cancels all and finds them one after
+ * another.  The owner closes it (OWNER_IN), or else the parent's close does (PARENT_IN).  Both
+ * bits: the parent's close has found the owner in and made that use a unit of the parent, which
+ * the owner ends.  Without that unit the owner may not touch the parent once the scope is out of
+ * its list.
  *
  * The parent is closed when no unit and no scope below is left: a unit may open scopes there, and
  * the tasks of a scope below may spawn into the parent.
@@ -34,6 +35,30 @@ void sc_lineage_drop(int held)
 
 /* ---- opening ----------------------------------------------------------------------------- */
 
+/* Objects will hang below s. */
+static void expect_objects(struct sc_scope *s)
+{
+	sc_scope_lock(s);
+	if (!(sc_state(s) & SC_OBJECTS)) {
+		s->ends_objects = 0;
+		at_or_rlx(&s->state, SC_OBJECTS | SC_SHARED);
+	}
+	sc_scope_unlock(s);
+}
+
+/* s was hung below that parent.  If the parent's close has cancelled the others, this one came
+ * too late for it. */
+static void cancel_if_late(struct sc_scope *s, struct sc_scope *parent)
+{
+	int late;
+
+	sc_scope_lock(parent);
+	late = parent->ends_objects;
+	sc_scope_unlock(parent);
+	if (late)
+		sc_cancel(s, SCOPE_CAUSE_PARENT);
+}
+
 void sc_hang(struct sc_worker *worker, struct sc_scope *s, struct sc_scope *parent, uintptr_t owner,
 	     const void *site)
 {
@@ -46,8 +71,10 @@ void sc_hang(struct sc_worker *worker, struct sc_scope *s, struct sc_scope *pare
 	s->state |= SC_COUNTED;
 	sc_seal(s);
 	at_add_rlx(&live, 1);
-	at_or_rlx(&parent->state, SC_OBJECTS | SC_SHARED);
+	expect_objects(parent);
 	sc_link(worker, s);
+	if (!(s->state & SC_BETWEEN))
+		cancel_if_late(s, parent);
 }
 
 /* ---- the parent's close (H1) --------------------------------------------------------------- */
@@ -55,10 +82,8 @@ void sc_hang(struct sc_worker *worker, struct sc_scope *s, struct sc_scope *pare
 /* lock: sc_lineage, s. */
 static void count_use(struct sc_scope *s, struct sc_scope *child)
 {
-	if (at_or_rlx(&child->state, SC_PARENT_IN) & SC_PARENT_IN)
-		return;
-	at_add_rlx(&s->count, 1);
-	sc_cancel(child, SCOPE_CAUSE_PARENT);
+	if (!(at_or_rlx(&child->state, SC_PARENT_IN) & SC_PARENT_IN))
+		at_add_rlx(&s->count, 1);
 }
 
 enum kind { MEMBER, SERVICE, OBJECT };
@@ -98,6 +123,20 @@ static int has_services(struct sc_scope *s)
 	return (sc_state(s) & SC_EXTRA) && s->extra->services > 0;
 }
 
+/* lock: sc_lineage, s.  All at once: a task of one may wait for another, and a cancel of the one
+ * does not reach the other. */
+static void cancel_objects(struct sc_scope *s)
+{
+	struct sc_scope *child;
+
+	if (s->ends_objects)
+		return;
+	s->ends_objects = 1;
+	for (child = s->children; child; child = child->next)
+		if (sc_is_object(child) && kind_of(child) == OBJECT)
+			sc_cancel(child, SCOPE_CAUSE_PARENT);
+}
+
 /* The scope below s to be closed next, which is claimed and cancelled.  Services come first, the
  * youngest of them before the others: who came last is first in the list.  NULL: none; then
  * *out_busy says whether there are such that end by themselves. */
@@ -110,8 +149,10 @@ static struct sc_scope *claim(struct sc_scope *s, int *out_busy)
 	sc_lock_take(&sc_lineage);
 	sc_scope_lock(s);
 	child = has_services(s) ? first_below(s, SERVICE, out_busy) : NULL;
-	if (!child && !*out_busy)
+	if (!child && !*out_busy) {
+		cancel_objects(s);
 		child = first_below(s, OBJECT, out_busy);
+	}
 	if (child && !(sc_state(child) & SC_PARENT_IN)) {
 		at_or_rlx(&child->state, SC_PARENT_IN);
 		fresh = 1;
@@ -344,8 +385,9 @@ static int move(struct sc_scope *s, struct sc_scope *to)
 	if (!is_above(s, to))
 		return -EXDEV;
 	if (to != sc_untag(s->parent)) {
-		at_or_rlx(&to->state, SC_OBJECTS | SC_SHARED);
+		expect_objects(to);
 		sc_relink(s, to);
+		cancel_if_late(s, to);
 	}
 	s->holder.owner = owner_of(to);
 	return 0;

@@ -154,6 +154,7 @@ struct sc_scope {
 	SC_WORD(int64_t) stop_by;  /* lock; SOFT: when its grace period ends */
 	int32_t code;              /* lock; FAILED: the first error */
 	uint32_t canceller;        /* lock; OWN by scope_cancel: who called it, see cause.c */
+	uint32_t ends_objects;     /* lock; OBJECTS: its close has come to them */
 #ifdef SC_DEBUG
 	uint64_t seal;             /* const: of the const fields; check.c */
 #endif

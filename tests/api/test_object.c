@@ -425,7 +425,7 @@ Test(object, H1_S4_members_spawn_into_the_closing_parent)
 	must_run(members_spawn, NULL);
 }
 
-/* ... and open more there. */
+/* ... and open more there, which are cancelled as the others are. */
 static struct scope opened_late;
 
 static int open_in_parent(void *arg)
@@ -434,7 +434,7 @@ static int open_in_parent(void *arg)
 
 	scope_sleep_until(SCOPE_NEVER);
 	CHECK_EQ(scope_open_in(&opened_late, outer), 0);
-	CHECK_EQ(scope_spawn(&opened_late, sleep_for_ever, NULL), 0);
+	CHECK_EQ(scope_spawn(&opened_late, sleep_for_ever, NULL), -ECANCELED);
 	return 0;
 }
 
@@ -448,7 +448,7 @@ static int members_open(void *arg)
 	CHECK_EQ(scope_open_in(&object, &outer), 0);
 	CHECK_EQ(scope_spawn(&object, open_in_parent, &outer), 0);
 	CHECK_EQ(scope_close(&outer), 0);
-	CHECK_EQ(ran, 1);
+	CHECK(scope_cancel_called(&opened_late));
 	CHECK_EQ(scope_close(&opened_late), -ESTALE);
 	return 0;
 }
@@ -456,6 +456,47 @@ static int members_open(void *arg)
 Test(object, H1_members_open_scopes_in_the_closing_parent)
 {
 	must_run(members_open, NULL);
+}
+
+static atomic_int begun;
+
+/* A task of the one opens the other in the parent of both, and waits for it. */
+static int open_and_close(void *arg)
+{
+	struct scope object;
+
+	CHECK_EQ(scope_open_in(&object, arg), 0);
+	CHECK_EQ(scope_spawn(&object, sleep_for_ever, NULL), 0);
+	atomic_fetch_add(&begun, 1);
+	/* The cancel that reaches this task would not end it. */
+	CHECK_EQ(scope_close(&object), 0);
+	CHECK(scope_cancel_called(&object));
+	return 0;
+}
+
+static int one_waits_for_another(void *arg)
+{
+	struct scope outer, middle, object;
+
+	(void)arg;
+	ran = begun = 0;
+	scope_open(&outer);
+	scope_open(&middle);
+	CHECK_EQ(scope_open_in(&object, &middle), 0);
+	CHECK_EQ(scope_spawn(&object, open_and_close, &outer), 0);
+	while (!atomic_load(&begun))
+		scope_yield();
+	/* Now it is the younger one below outer. */
+	CHECK_EQ(scope_move(&object, &outer), 0);
+	CHECK_EQ(scope_close(&middle), 0);
+	CHECK_EQ(scope_close(&outer), 0);
+	CHECK_EQ(ran, 1);
+	return 0;
+}
+
+Test(object, H1_a_task_of_one_waits_for_another)
+{
+	must_run(one_waits_for_another, NULL);
 }
 
 /* ---- H2 --------------------------------------------------------------------------------- */

@@ -86,8 +86,9 @@ static int parent_closes(void *arg)
 		owner[i].pointer = &parent;
 		group_spawn(&first, &owner[i], body_owner);
 	}
-	while (opened < 2)
-		scope_yield();
+	if (sim_random(2)) /* else they open theirs while the parent waits for `first` */
+		while (opened < 2)
+			scope_yield();
 	pause_randomly();
 	rc = scope_close(&parent.scope);
 	sim_check(rc == 0 || rc == -EIO, "the parent's close gave %d", rc);
