@@ -725,7 +725,8 @@ enum scope_site_kind {
 	SCOPE_SITE_SPAWN = 0, /* behind the call that spawned the task */
 	SCOPE_SITE_FAIL,      /* behind the scope_fail of the body */
 	SCOPE_SITE_OPEN,      /* behind the opening of a scope: its deadline, or it was left open */
-	SCOPE_SITE_DEFER      /* behind the scope_defer of a call that failed */
+	SCOPE_SITE_DEFER,     /* behind the scope_defer of a call that failed */
+	SCOPE_SITE_LOCK       /* behind the locking of a mutex that was not unlocked */
 };
 
 /* Errors of one code, of those past the 64 that a scope keeps. */

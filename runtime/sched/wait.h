@@ -39,8 +39,10 @@ SC_INLINE int sc_wait_commit(struct sc_strand *strand)
 	return at_cas_acqrel(&card->wait, &seen, SC_WAIT_WAITING); /* [wait.claim] */
 }
 
-/* True if the caller won and has to continue card->strand. */
-SC_INLINE int sc_card_claim(struct sc_card *card, enum sc_wait outcome)
+/* What a claim found: who won from WAITING has to continue card->strand. */
+enum sc_claim { SC_CLAIM_LOST, SC_CLAIM_WON, SC_CLAIM_WON_PARKED };
+
+SC_INLINE enum sc_claim sc_card_try(struct sc_card *card, enum sc_wait outcome)
 {
 	uint32_t seen = at_load_rlx(&card->wait);
 
@@ -48,9 +50,15 @@ SC_INLINE int sc_card_claim(struct sc_card *card, enum sc_wait outcome)
 		int parked = seen == SC_WAIT_WAITING;
 
 		if (at_cas_acqrel(&card->wait, &seen, (uint32_t)outcome)) /* [wait.claim] */
-			return parked;
+			return parked ? SC_CLAIM_WON_PARKED : SC_CLAIM_WON;
 	}
-	return 0;
+	return SC_CLAIM_LOST;
+}
+
+/* True if the caller won and has to continue card->strand. */
+SC_INLINE int sc_card_claim(struct sc_card *card, enum sc_wait outcome)
+{
+	return sc_card_try(card, outcome) == SC_CLAIM_WON_PARKED;
 }
 
 SC_INLINE int sc_wait_claim(struct sc_strand *strand, enum sc_wait outcome)

@@ -99,6 +99,15 @@ enum sc_reason {
 	SC_IN_SIGNAL,  /* the number of the signal */
 	SC_IN_PARK,    /* the parker */
 	SC_IN_START,   /* the function that is to start */
+	SC_IN_MUTEX,   /* the object, as with all that follow */
+	SC_IN_RWLOCK,
+	SC_IN_COND,
+	SC_IN_SEMAPHORE,
+	SC_IN_EVENT,
+	SC_IN_BARRIER,
+	SC_IN_ONCE,
+	SC_IN_SEND,
+	SC_IN_RECV,
 	SC_REASONS
 };
 

@@ -146,6 +146,8 @@ static SC_NOINLINE int look(struct sc_worker *worker, int soft)
 	}
 	if (soft && worker->strand->soft && sc_in_region(worker) && sc_stopped(place))
 		return -ESHUTDOWN;
+	if (due && SC_UNLIKELY(sc_host(worker->strand)->held))
+		sc_held_sweep(sc_host(worker->strand));
 	if (due || sc_seeded())
 		sc_give_way(worker, due);
 	return 0;
@@ -196,6 +198,14 @@ void sc_suspend(struct sc_worker *worker)
 		if (at_or_rlx(&s->state, SC_FLUSHED) & SC_DEADLINE)
 			arm(worker, s);
 	}
+}
+
+/* Before others run in its place: who waits for what a child of its held must not wait for it. */
+void sc_put_aside(struct sc_worker *worker)
+{
+	if (SC_UNLIKELY(sc_host(worker->strand)->held))
+		sc_held_sweep(sc_host(worker->strand));
+	sc_suspend(worker);
 }
 
 void sc_resume(struct sc_worker *worker)

@@ -88,6 +88,15 @@ static const char *const reason_text[SC_REASONS][2] = {
 	[SC_IN_SIGNAL] = {"waiting for a signal", "signal"},
 	[SC_IN_PARK] = {"parked", "park"},
 	[SC_IN_START] = {"starting a task", "start"},
+	[SC_IN_MUTEX] = {"waiting for mutex", "mutex"},
+	[SC_IN_RWLOCK] = {"waiting for rwlock", "rwlock"},
+	[SC_IN_COND] = {"waiting for condition", "cond"},
+	[SC_IN_SEMAPHORE] = {"waiting for semaphore", "semaphore"},
+	[SC_IN_EVENT] = {"waiting for event", "event"},
+	[SC_IN_BARRIER] = {"waiting at barrier", "barrier"},
+	[SC_IN_ONCE] = {"waiting for the run of once", "once"},
+	[SC_IN_SEND] = {"sending to channel", "send"},
+	[SC_IN_RECV] = {"receiving from channel", "recv"},
 };
 
 static const char *name_of(const struct sc_sight *sight, char *out, size_t size)
@@ -197,6 +206,8 @@ static void put_state(struct out *out, const struct sc_sight *task)
 		put(out, ", %d", (int)(intptr_t)task->object);
 	if (task->reason == SC_IN_PARK)
 		put(out, " in %p", task->object);
+	if (task->reason >= SC_IN_MUTEX)
+		put(out, " %p", task->object);
 }
 
 /* In a dump the scope has a line of its own. */

@@ -359,6 +359,9 @@ void sc_join(struct sc_scope *s)
 /* Each thing that s does when its members have ended may bring new ones. */
 static void join_members(struct sc_scope *s)
 {
+	/* Members may wait for what the last inlined child held. */
+	if (sc_state(s) & SC_TAINT)
+		sc_held_end(sc_host(sc_self()->strand), s, (uintptr_t)s | 1);
 	for (;;) {
 		sc_self()->cur = (uintptr_t)s | 1;
 		if (!(sc_state(s) & SC_COUNTED))
@@ -416,7 +419,7 @@ int sc_close_finish(struct sc_scope *s)
 	uint32_t state;
 	int rc;
 
-	if (sc_state(s) & (SC_FLUSHED | SC_SHARED | SC_EXTRA))
+	if (sc_state(s) & (SC_FLUSHED | SC_SHARED | SC_EXTRA | SC_TAINT))
 		join_members(s);
 	state = sc_detach(s);
 	rc = sc_result(s, state);

@@ -68,7 +68,8 @@ static const char *site_text(enum scope_site_kind kind)
 	static const char *const text[] = {[SCOPE_SITE_SPAWN] = "spawned at",
 					   [SCOPE_SITE_FAIL] = "failed at",
 					   [SCOPE_SITE_OPEN] = "scope opened at",
-					   [SCOPE_SITE_DEFER] = "deferred at"};
+					   [SCOPE_SITE_DEFER] = "deferred at",
+					   [SCOPE_SITE_LOCK] = "locked at"};
 
 	return text[kind];
 }

@@ -203,7 +203,7 @@ static void install(const struct scope_config *config)
 {
 	sc_hooks = (struct sc_hooks){.run = run_and_stop,
 				     .refuse = sc_refuse_task,
-				     .suspend = sc_suspend,
+				     .suspend = sc_put_aside,
 				     .resume = sc_resume,
 				     .expire = on_alarm,
 				     .deadlock = on_deadlock,

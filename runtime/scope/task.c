@@ -76,6 +76,7 @@ static void begin(struct sc_worker *worker, struct sc_host *host, struct sc_scop
 	node->number = 0;
 	sc_seal(node);
 	host->errors = NULL;
+	host->held = NULL;
 	worker->cur = (uintptr_t)node;
 	worker->floor = worker->bottom.top;
 	host->strand.fiber.root->frame = s->frame;
@@ -95,6 +96,8 @@ static void end(struct sc_host *host, struct sc_scope *s, int rc)
 
 	if (rc != 0)
 		sc_failed(s, rc, (uintptr_t)node, host->strand.slot.site, NULL);
+	if (SC_UNLIKELY(host->held))
+		sc_held_end(host, s, (uintptr_t)node);
 	if (sc_state(node) & SC_LINKED)
 		sc_unlink(node);
 	if (host->errors)

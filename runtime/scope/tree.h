@@ -114,7 +114,8 @@ struct sc_running {
 #define SC_RUNNING_REGION   (UINT64_C(1) << 57) /* the soft regions that it is in, counted */
 #define SC_RUNNING_REGIONS  31
 #define SC_RUNNING_NUMBERED (UINT64_C(1) << 56) /* `number` is its */
-#define SC_RUNNING_MARKS    (UINT64_C(255) << 56)
+#define SC_RUNNING_HOLDS    (UINT64_C(1) << 55) /* it took something, see held.h */
+#define SC_RUNNING_MARKS    (UINT64_C(511) << 55)
 
 /* What a counted scope has instead. */
 struct sc_holder {
@@ -165,6 +166,7 @@ _Static_assert(sizeof(struct sc_scope) <= sizeof(struct scope), "a scope fits it
 struct sc_host {
 	struct sc_strand strand;
 	struct sc_last *errors;    /* last error records of the tasks on this strand */
+	struct sc_holding *held;   /* what these tasks hold: held.h */
 };
 
 /* The card of every strand; the node of its task is the first fields of a struct sc_scope. */
@@ -278,8 +280,10 @@ int sc_check(struct sc_worker *worker);
 /* The same for calls that are no checkpoints and only leave things out: no -ESHUTDOWN. */
 int sc_check_cancel(struct sc_worker *worker);
 /* The hooks around a park. */
-void sc_suspend(struct sc_worker *worker);
+void sc_put_aside(struct sc_worker *worker);
 void sc_resume(struct sc_worker *worker);
+/* Takes the slots from the hands of the strand whose place is the worker's. */
+void sc_suspend(struct sc_worker *worker);
 
 /* ---- wait.c ---- */
 
@@ -460,6 +464,13 @@ struct scope_error *sc_root_error(void);
 void sc_release_error(struct scope_error *error);
 int sc_was_printed(const struct scope_error *error);
 void sc_mark_printed(const struct scope_error *error);
+
+/* ---- held.c ---- */
+
+/* Takes back what ended inlined children still hold; which has failed their scopes. */
+void sc_held_sweep(struct sc_host *host);
+/* A task of s has ended. */
+void sc_held_end(struct sc_host *host, struct sc_scope *s, uintptr_t task);
 
 /* ---- extra.c ---- */
 

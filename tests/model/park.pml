@@ -32,7 +32,7 @@ inline ready() {
 
 /* `number` is the wait in which the caller found the waiter. */
 inline claim(outcome, number) {
-	atomic { /* sc_card_claim: cas_acqrel(wait) [wait.claim] */
+	atomic { /* sc_card_try: cas_acqrel(wait) [wait.claim] */
 		won = (word == PREPARING || word == WAITING);
 		parked = (word == WAITING);
 		if

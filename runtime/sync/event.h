@@ -1,0 +1,29 @@
+/* runtime/sync/event.h: the inside of struct scope_event, for event.c and select.c.
+ *
+ * Memory order
+ *   [event.set]  store_rel(set) of who sets -> load_acq(set) of who need not wait
+ */
+#ifndef SC_SYNC_EVENT_H
+#define SC_SYNC_EVENT_H
+
+#include "sync/queue.h"
+#include <scope_sync.h>
+
+struct sc_event {
+	struct sc_lock lock;
+	SC_WORD(uint32_t) set; /* written under lock */
+	struct sc_queue queue;
+};
+_Static_assert(sizeof(struct sc_event) <= sizeof(struct scope_event), "an event fits");
+
+SC_INLINE struct sc_event *sc_event(struct scope_event *event)
+{
+	return (struct sc_event *)event;
+}
+
+SC_INLINE int sc_event_is_set(struct sc_event *event)
+{
+	return at_load_acq(&event->set) != 0; /* [event.set] */
+}
+
+#endif

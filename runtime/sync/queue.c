@@ -1,0 +1,163 @@
+/* runtime/sync/queue.c: queues of waiting tasks, and the wait for one thing; see queue.h. */
+#include "sync/queue.h"
+#include <errno.h>
+
+/* ---- the queue ---------------------------------------------------------------------- */
+
+void sc_queue_add(struct sc_queue *queue, struct sc_waiter *waiter)
+{
+	waiter->next = NULL;
+	waiter->prev = queue->last;
+	waiter->queue = queue;
+	if (queue->last)
+		queue->last->next = waiter;
+	else
+		queue->first = waiter;
+	queue->last = waiter;
+}
+
+void sc_queue_remove(struct sc_waiter *waiter)
+{
+	struct sc_queue *queue = waiter->queue;
+
+	if (waiter->prev)
+		waiter->prev->next = waiter->next;
+	else
+		queue->first = waiter->next;
+	if (waiter->next)
+		waiter->next->prev = waiter->prev;
+	else
+		queue->last = waiter->prev;
+	waiter->queue = NULL;
+}
+
+struct sc_waiter *sc_queue_claim_first(struct sc_queue *queue, struct sc_batch *woken)
+{
+	struct sc_waiter *waiter = queue->first;
+	struct sc_strand *strand = waiter->strand;
+	enum sc_claim claim;
+
+	sc_queue_remove(waiter);
+	claim = sc_card_try(sc_card(strand), SC_WAIT_EVENT);
+	if (claim == SC_CLAIM_LOST)
+		return NULL;
+	if (claim == SC_CLAIM_WON_PARKED)
+		sc_batch_pack(woken, strand);
+	return waiter;
+}
+
+struct sc_waiter *sc_queue_claim(struct sc_queue *queue, struct sc_batch *woken)
+{
+	struct sc_waiter *waiter = NULL;
+
+	while (!waiter && queue->first)
+		waiter = sc_queue_claim_first(queue, woken);
+	return waiter;
+}
+
+void sc_queue_serve_all(struct sc_queue *queue, int result, struct sc_batch *woken)
+{
+	while (queue->first) {
+		struct sc_waiter *waiter = queue->first;
+
+		waiter->result = result;
+		waiter->served = 1;
+		sc_queue_claim_first(queue, woken);
+	}
+}
+
+/* ---- the wait ----------------------------------------------------------------------- */
+
+/* On the next stack.  What `take` gets counts even if a cancel has claimed the wait by now: it
+ * left the rest to who commits, and completion wins ties (C6). */
+static void publish(struct sc_worker *worker, struct sc_strand *strand)
+{
+	struct sc_await *await = strand->subject;
+	struct sc_lock *lock = await->lock;
+	struct sc_batch woken;
+	int parked = 0;
+
+	if (!await->shielded && sc_register(worker, strand, sc_untag(strand->place)) &&
+	    await->deadline_ns != SC_NEVER) {
+		sc_card(strand)->alarm.kind = SC_ALARM_WAKE;
+		sc_alarm_arm(worker, &sc_card(strand)->alarm, await->deadline_ns);
+	}
+	sc_enter(lock);
+	if (await->take(await)) {
+		at_store_rlx(&sc_card(strand)->wait, SC_WAIT_EVENT);
+	} else {
+		sc_queue_add(await->queue, &await->waiter);
+		parked = sc_wait_commit(strand);
+		if (!parked) {
+			sc_queue_remove(&await->waiter);
+			if (await->gave_up)
+				await->gave_up(await);
+		}
+	}
+	/* Once the lock is free a parked strand may be gone. */
+	woken = await->woken;
+	sc_leave(lock);
+	sc_wake(&woken);
+	if (!parked)
+		sc_ready(strand);
+}
+
+/* Something else ended the wait; whether it was given something all the same. */
+static int give_up(struct sc_await *await)
+{
+	await->woken = (struct sc_batch){NULL, NULL, 0};
+	sc_enter(await->lock);
+	if (await->waiter.queue) {
+		sc_queue_remove(&await->waiter);
+		if (await->gave_up)
+			await->gave_up(await);
+	}
+	sc_leave(await->lock);
+	sc_wake(&await->woken);
+	return await->waiter.served;
+}
+
+int sc_await(struct sc_await *await, enum sc_reason reason)
+{
+	struct sc_worker *worker = sc_self();
+	struct sc_scope *place = sc_untag(worker->cur);
+	struct sc_strand *strand = worker->strand;
+	int rc;
+
+	await->waiter.strand = strand;
+	strand->subject = await;
+	strand->object = await->thing;
+	if (await->shielded)
+		sc_wait_prepare(strand);
+	else
+		sc_wait_begin(worker);
+	sc_card(strand)->alarm.timer.when = await->deadline_ns;
+	sc_card(strand)->alarm.timer.link = NULL;
+	sc_card(strand)->alarm.wheel = worker->index;
+	sc_park(worker, reason, publish);
+	if (await->deadline_ns != SC_NEVER && sc_wait_outcome(strand) != SC_WAIT_TIMEOUT)
+		sc_alarm_disarm(&sc_card(strand)->alarm);
+	if (await->shielded)
+		return await->waiter.result;
+	if (sc_wait_outcome(strand) != SC_WAIT_EVENT && give_up(await)) {
+		sc_unregister(place);
+		sc_look_again(sc_self());
+		return await->waiter.result;
+	}
+	rc = sc_wait_end(place);
+	return rc == 0 ? await->waiter.result : rc;
+}
+
+int sc_await_not(struct sc_await *await)
+{
+	int taken;
+
+	sc_enter(await->lock);
+	taken = await->take(await);
+	sc_leave(await->lock);
+	if (taken) {
+		sc_wake(&await->woken);
+		await->woken = (struct sc_batch){NULL, NULL, 0};
+	}
+	return taken;
+}

@@ -1,0 +1,108 @@
+/* runtime/sync/queue.h: tasks that wait for a thing in the order of their coming.
+ *
+ * A thing (mutex, channel, ...) has a lock and queues of waiters, which lie in the frames of the
+ * tasks that wait.  A task first tries to have what it wants; if it can't, it parks:
+ *
+ *   sc_await   on the next stack, under the lock: tries once more, else enters the queue and
+ *              commits the wait
+ *   who gives  takes the lock, claims the first waiter whose wait nothing else has ended, which
+ *              takes it out of the queue, gives, drops the lock and has it continued
+ *
+ * So whoever is chosen has what it waited for before it runs (X1), and who was cancelled first is
+ * passed over (X2).  A wait that something else ended takes the lock and leaves the queue.  As
+ * long as a waiter is in a queue, its strand is in that very wait.
+ *
+ * Since a single wait is committed under the lock, who gives finds it parked, and the strand goes
+ * on only when the giver has it continued: what is given needs no lock on the other side.  A
+ * select waits in several queues and is committed after; it takes each lock once more when it is
+ * over (select.c).
+ *
+ * With one worker nobody else is inside: the locks are left alone.
+ */
+#ifndef SC_SYNC_QUEUE_H
+#define SC_SYNC_QUEUE_H
+
+#include "scope/tree.h"
+
+struct sc_queue;
+struct sc_select;
+
+struct sc_waiter {
+	struct sc_waiter *next; /* lock: that of the thing */
+	struct sc_waiter *prev; /* lock */
+	struct sc_queue *queue; /* lock: where it is in, or NULL */
+	struct sc_strand *strand;
+	struct sc_select *select; /* const: whose arm it is, or NULL */
+	uintptr_t key;          /* const: of the thing's own */
+	int result;             /* lock; what the wait returns, if it was given something */
+	int served;             /* lock; it was, even if a cancel ended its wait before */
+};
+
+/* All zero: empty. */
+struct sc_queue {
+	struct sc_waiter *first; /* lock: that of the thing */
+	struct sc_waiter *last;  /* lock */
+};
+
+SC_INLINE int sc_solo(void)
+{
+	return sc_sched.count == 1;
+}
+
+SC_INLINE void sc_enter(struct sc_lock *lock)
+{
+	if (SC_LIKELY(!sc_solo()))
+		sc_lock_take(lock);
+}
+
+SC_INLINE void sc_leave(struct sc_lock *lock)
+{
+	if (SC_LIKELY(!sc_solo()))
+		sc_lock_drop(lock);
+}
+
+/* All that follow, lock: that of the thing. */
+void sc_queue_add(struct sc_queue *queue, struct sc_waiter *waiter);
+void sc_queue_remove(struct sc_waiter *waiter);
+/* Takes out waiters up to the first whose wait this ends, which is to be given what it waits for
+ * before the lock is dropped and `woken` then passed to sc_wake; NULL: there is none. */
+struct sc_waiter *sc_queue_claim(struct sc_queue *queue, struct sc_batch *woken);
+/* The same of the first one alone, which is there. */
+struct sc_waiter *sc_queue_claim_first(struct sc_queue *queue, struct sc_batch *woken);
+/* Takes all out and gives each that result, those too that a cancel has claimed and that are still
+ * about to leave: completion wins ties (C6). */
+void sc_queue_serve_all(struct sc_queue *queue, int result, struct sc_batch *woken);
+
+/* No lock.  Has what was claimed continued. */
+SC_INLINE void sc_wake(struct sc_batch *woken)
+{
+	if (!woken->first)
+		return;
+	if (woken->count == 1 && woken->first->packed == 0)
+		sc_ready(SC_CONTAINER(woken->first, struct sc_strand, item));
+	else
+		sc_ready_batch(woken);
+}
+
+/* A wait for one thing. */
+struct sc_await {
+	struct sc_waiter waiter; /* caller: key */
+	void *thing;             /* const, as what follows; for the functions and for reports */
+	struct sc_lock *lock;
+	struct sc_queue *queue;
+	/* lock.  Whether the waiter has what it wants, with waiter.result set if it is not 0. */
+	int (*take)(struct sc_await *await);
+	/* lock.  The waiter has left the queue with nothing; may be NULL. */
+	void (*gave_up)(struct sc_await *await);
+	int64_t deadline_ns;     /* SC_NEVER: none */
+	int shielded;            /* neither a cancel nor a soft stop ends it */
+	struct sc_batch woken;   /* lock: claimed by `take` or `gave_up`; zero at first */
+};
+
+/* Parks until the waiter was given what it wants: the result it was given.  Else it has nothing:
+ * -ECANCELED, -ESHUTDOWN, -ETIMEDOUT. */
+int sc_await(struct sc_await *await, enum sc_reason reason);
+/* Tries once, without parking: whether the waiter has what it wants. */
+int sc_await_not(struct sc_await *await);
+
+#endif
