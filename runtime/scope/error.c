@@ -7,7 +7,7 @@
  * it ends, which is before that scope is joined.  So [scope.count] is all the order that the
  * count needs.
  */
-#include "scope/joiner.h"
+#include "scope/extra.h"
 #include <errno.h>
 #include <stdarg.h>
 #include <string.h>
@@ -377,8 +377,9 @@ static struct record *record_for(struct sc_scope *s, struct account *account, ui
 	return record;
 }
 
-/* Of a scope that has its records, further errors need none of their own made. */
-static int only_counted(struct sc_scope *s, int code)
+/* Of a scope that has its records, further errors need none of their own made.  `alone`: see
+ * add_record. */
+static int only_counted(struct sc_scope *s, int code, int alone)
 {
 	int full = 0;
 
@@ -387,27 +388,27 @@ static int only_counted(struct sc_scope *s, int code)
 	sc_scope_lock(s);
 	if ((sc_state(s) & SC_EXTRA) && s->extra->first) {
 		full = s->extra->first->kept >= MOST_KEPT - 1;
-		if (full)
+		if (full) {
 			count_error(s->extra->first, code);
+			s->extra->failed |= !alone;
+		}
 	}
 	sc_scope_unlock(s);
 	return full;
 }
 
-/* An error of s and its record, which is taken over; NULL: there was no memory for one.  True if
- * the others are to be cancelled for it.  `alone`: the policy has them go on. */
-static int add_record(struct sc_scope *s, int code, const void *site, struct record *record,
-		      int alone)
+/* An error of s and its record, which is taken over; NULL: there was no memory for one.  `alone`:
+ * it was left alone, whatever the policy is. */
+static void add_record(struct sc_scope *s, int code, const void *site, struct record *record,
+		       int alone)
 {
 	struct sc_extra *extra;
 	int first;
 
 	sc_scope_lock(s);
 	first = !(sc_state(s) & SC_FAILED);
-	if (sc_state(s) & SC_EXTRA) {
+	if (sc_state(s) & SC_EXTRA)
 		s->extra->failed |= !alone;
-		alone |= s->extra->policy == SCOPE_AWAIT_ALL;
-	}
 	extra = record ? sc_extra(s) : NULL;
 	if (first) {
 		s->code = code;
@@ -424,7 +425,15 @@ static int add_record(struct sc_scope *s, int code, const void *site, struct rec
 	sc_scope_unlock(s);
 	if (record && !(first && extra))
 		put_record(record);
-	return !alone && (first || sc_is_joined(s));
+}
+
+/* After an error that was not left alone.  It need not be the first: others were. */
+static void cancel_others(struct sc_scope *s)
+{
+	uint32_t state = sc_state(s);
+
+	if (!(state & SC_OWN) && !((state & SC_EXTRA) && s->extra->policy == SCOPE_AWAIT_ALL))
+		sc_cancel(s, SCOPE_CAUSE_ERROR);
 }
 
 void sc_add_error(struct sc_scope *s, int code, uintptr_t place, const void *site,
@@ -432,9 +441,9 @@ void sc_add_error(struct sc_scope *s, int code, uintptr_t place, const void *sit
 {
 	struct account account = {code, SCOPE_CAUSE_NONE, site, kind, text, NULL, NULL};
 
-	if (only_counted(s, code) ? sc_is_joined(s)
-				  : add_record(s, code, site, record_for(s, &account, place), 0))
-		sc_cancel(s, SCOPE_CAUSE_ERROR);
+	if (!only_counted(s, code, 0))
+		add_record(s, code, site, record_for(s, &account, place), 0);
+	cancel_others(s);
 }
 
 int sc_obeyed(struct sc_scope *s, int code)
@@ -451,7 +460,7 @@ void sc_list_error(struct sc_scope *s, int code, uintptr_t place, const void *si
 {
 	struct account account = {code, SCOPE_CAUSE_NONE, site, SCOPE_SITE_SPAWN, text, NULL, NULL};
 
-	if (!sc_obeyed(s, code) && !only_counted(s, code))
+	if (!sc_obeyed(s, code) && !only_counted(s, code, 1))
 		add_record(s, code, site, record_for(s, &account, place), 1);
 }
 
@@ -527,8 +536,8 @@ void sc_pass_error(struct sc_scope *s, int code, struct sc_scope *to)
 	struct record *record = take_record(s, code, (uintptr_t)to);
 
 	to = sc_counted(to);
-	if (add_record(to, code, site, record, 0))
-		sc_cancel(to, SCOPE_CAUSE_ERROR);
+	add_record(to, code, site, record, 0);
+	cancel_others(to);
 }
 
 void sc_keep_error(struct sc_scope *s, int code)

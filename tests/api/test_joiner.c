@@ -65,6 +65,31 @@ Test(joiner, R1_await_all_lets_all_end_and_lists_their_errors)
 	must_run(all_are_awaited, (void *)(uintptr_t)&concurrent);
 }
 
+/* More errors than a scope keeps. */
+static int many_errors(void *arg)
+{
+	static int code = -EIO;
+	struct scope_options options = {.policy = SCOPE_AWAIT_ALL, .results = true};
+	struct scope s;
+	int i;
+
+	(void)arg;
+	CHECK_EQ(scope_open_with(&s, &options), 0);
+	for (i = 0; i < 100; i++)
+		CHECK_EQ(scope_spawn(&s, fail_with, &code), 0);
+	CHECK_EQ(scope_wait_until(&s, SCOPE_NEVER), 0);
+	CHECK_EQ(scope_checkpoint(), 0);
+	CHECK(!scope_cancel_called(&s));
+	CHECK_EQ(scope_close(&s), -EIO);
+	CHECK_EQ(scope_last_error()->uncounted, 36);
+	return 0;
+}
+
+Test(joiner, R1_await_all_with_results_lets_all_end_however_many_fail)
+{
+	must_run(many_errors, NULL);
+}
+
 static int unknown_policy(void *arg)
 {
 	struct scope_options options = {.policy = 17};
@@ -275,6 +300,33 @@ Test(joiner, R3_a_winner_is_dropped_if_the_body_failed)
 {
 	must_run(body_fails, &any);
 	must_run(body_fails, &race);
+}
+
+/* The body's error is past those that a scope keeps. */
+static int body_fails_late(void *arg)
+{
+	static int code = -EIO;
+	struct scope_options options = {.policy = SCOPE_ANY, .drop = drop_way};
+	struct way way = {2 * SCOPE_MS, 0, 1, 0, 0};
+	struct scope s;
+	int i;
+
+	(void)arg;
+	CHECK_EQ(scope_open_with(&s, &options), 0);
+	CHECK_EQ(scope_spawn(&s, go, &way), 0);
+	for (i = 0; i < 100; i++)
+		CHECK_EQ(scope_spawn(&s, fail_with, &code), 0);
+	CHECK_EQ(scope_sleep_for(SCOPE_MS), 0);
+	CHECK_EQ(scope_fail(&s, -EDOM, NULL), -EDOM);
+	CHECK_EQ(scope_checkpoint(), -ECANCELED);
+	CHECK_EQ(scope_close(&s), -EIO);
+	CHECK_EQ(way.dropped, 1);
+	return 0;
+}
+
+Test(joiner, R3_a_winner_is_dropped_if_the_body_failed_after_many_others)
+{
+	must_run(body_fails_late, NULL);
 }
 
 static int wins_in_spite_of_a_cancel(void *arg)
