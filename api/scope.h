@@ -266,9 +266,11 @@ enum scope_spawn_flags {
 struct scope_spawn_options {
 	const char *name;        /* for paths and reports; must live until the task ended */
 	unsigned flags;          /* enum scope_spawn_flags */
+	unsigned restart;        /* supervisors only: enum scope_restart; 0: as they say */
 	size_t copy_size;        /* nonzero: the task gets its own copy of so many bytes at arg */
 	void (*drop)(void *arg); /* instead of fn if the task can't run for want of a stack */
-	uint64_t reserved[4];    /* must be 0 */
+	int64_t grace_ns;        /* supervisors only: from being told to stop to its cancel */
+	uint64_t reserved[3];    /* must be 0 */
 };
 
 /**
@@ -283,7 +285,7 @@ struct scope_spawn_options {
  * Cost: one allocation.
  * Returns 0, else `fn` does not run and the argument stays with the caller:
  *   -ENOTCONN   not called from a task
- *   -EINVAL     unknown flag, a reserved field is set, or s or fn is NULL
+ *   -EINVAL     unknown flag, a reserved field or one for supervisors is set, or s or fn is NULL
  *   -ECANCELED  `s` is a cancelled place, or that of the caller is and `s` is full
  *   -ESHUTDOWN  `s` is full, and the place of the caller, in a soft region, is stopped
  *   -EAGAIN     `s` is full, and with SCOPE_NOWAIT or for a member it is not waited for
@@ -717,7 +719,8 @@ enum scope_cause {
 	SCOPE_CAUSE_SHUTDOWN,  /* the end of a grace period */
 	SCOPE_CAUSE_JOINER,    /* its policy: a task won, on_exit answered */
 	SCOPE_CAUSE_DEADLOCK, /* SCOPE_DETECT_DEADLOCK */
-	SCOPE_CAUSE_RUNTIME   /* a rule was broken: see the report */
+	SCOPE_CAUSE_RUNTIME,  /* a rule was broken: see the report */
+	SCOPE_CAUSE_SUPERVISOR /* a supervisor stops its child, or itself */
 };
 
 /* Where `site` of an error lies. */

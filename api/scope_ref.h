@@ -90,7 +90,8 @@ SCOPE_API int scope_call(const struct scope_ref *ref, scope_task_fn *fn, void *a
 
 /* ---- spawners ----------------------------------------------------------------------- */
 
-/* May be copied and kept longer than the scope lasts. */
+/* May be copied and kept longer than the scope lasts.  Those of scope_supervise have what they
+ * spawn started again when it ends. */
 struct scope_spawner {
 	uint64_t opaque[6];
 };
@@ -129,7 +130,8 @@ SCOPE_API int scope_spawner_spawn(const struct scope_spawner *spawner, scope_tas
  * Thread safety: any task of the run.
  * Returns 0, else `fn` does not run and the argument stays with the caller:
  *   -ENOTCONN   not called from a task
- *   -EINVAL     unknown flag, or a reserved field is set
+ *   -EINVAL     unknown flag, a reserved field is set, or one for supervisors is and this is
+ *               no supervisor's spawner, or it is out of range
  *   -ESTALE     the scope is closed
  *   -ECANCELED  the scope is a cancelled place
  *   -EAGAIN     the scope is full (max_tasks) and the caller may not wait: see scope_spawn

@@ -120,7 +120,8 @@ struct sc_task {
 	const char *name;
 	const struct sc_locals *locals; /* const: bindings that it was given, or NULL */
 	uint32_t owns_record; /* freed when the task ended */
-	int32_t result;       /* of a task that has ended, where the scope keeps it */
+	int32_t result;       /* of a task that has ended, where the scope keeps it; of one
+			       * in between: nonzero if it was refused a stack */
 };
 
 /* The wheel of a worker and its lock. */

@@ -188,6 +188,7 @@ const char *sc_cause_text(enum scope_cause cause)
 		[SCOPE_CAUSE_JOINER] = "joiner",
 		[SCOPE_CAUSE_DEADLOCK] = "deadlock",
 		[SCOPE_CAUSE_RUNTIME] = "rule broken",
+		[SCOPE_CAUSE_SUPERVISOR] = "supervisor",
 	};
 
 	return text[cause];
@@ -229,6 +230,9 @@ void sc_put_cause(const struct scope_cause_info *cause, char *out, size_t size)
 		return;
 	case SCOPE_CAUSE_RUNTIME:
 		snprintf(out, size, "%s returned and left %s open", who, scope);
+		return;
+	case SCOPE_CAUSE_SUPERVISOR:
+		snprintf(out, size, "its supervisor stopped it");
 		return;
 	case SCOPE_CAUSE_PARENT:
 		snprintf(out, size, "the scope above %s was closed", scope);

@@ -209,9 +209,12 @@ int scope_ref_spawn(const struct scope_ref *ref, scope_task_fn *fn, void *arg)
 static int spawn_into_scope(const struct sc_spawner *spawner, scope_task_fn *fn, void *arg,
 			    const struct scope_spawn_options *options, const void *site)
 {
-	struct sc_scope *s = sc_hold(&spawner->right);
+	struct sc_scope *s;
 	int rc;
 
+	if (!sc_spawn_options_plain(options))
+		return -EINVAL;
+	s = sc_hold(&spawner->right);
 	if (!s)
 		return -ESTALE;
 	rc = options ? sc_spawn_with(s, fn, arg, options->copy_size, options, site)

@@ -190,6 +190,8 @@ struct sc_strand *sc_refuse_task(struct sc_slot *slot, struct sc_task *task)
 		sc_range_refused(given->arg);
 	if (record && record->drop)
 		record->drop(record->slot.arg);
+	if (task)
+		task->result = -ENOMEM;
 	if (record != task)
 		sc_free_task(record);
 	if (sc_joiner_hears(s, task))
@@ -209,6 +211,12 @@ int sc_spawn_options_valid(const struct scope_spawn_options *options)
 {
 	return !options ||
 	       (!(options->flags & ~(unsigned)KNOWN_FLAGS) && SC_UNRESERVED(options));
+}
+
+int sc_spawn_options_plain(const struct scope_spawn_options *options)
+{
+	return sc_spawn_options_valid(options) &&
+	       (!options || (!options->restart && !options->grace_ns));
 }
 
 static int spawn_record(struct sc_worker *worker, struct sc_scope *s, struct sc_task *task,
@@ -241,9 +249,8 @@ static int spawn_record(struct sc_worker *worker, struct sc_scope *s, struct sc_
 	return rc;
 }
 
-/* With what the options ask for; NULL: no memory. */
-static struct sc_task *new_task(const void *arg, size_t copy_size,
-				const struct scope_spawn_options *options)
+struct sc_task *sc_new_task(const void *arg, size_t copy_size,
+			    const struct scope_spawn_options *options)
 {
 	int locals = options && (options->flags & SCOPE_COPY_LOCALS);
 	size_t seen = locals ? sc_locals_seen() : 0, size;
@@ -285,7 +292,7 @@ static int spawn_with(struct sc_worker *worker, struct sc_scope *s, scope_task_f
 
 	if (rc < 0)
 		return rc;
-	task = new_task(arg, copy_size, options);
+	task = sc_new_task(arg, copy_size, options);
 	if (!task) {
 		sc_failed(s, -ENOMEM, 0, site, "no memory to spawn a task");
 		return -ENOMEM;
@@ -318,7 +325,7 @@ int sc_spawn_with(struct sc_scope *s, scope_task_fn *fn, const void *arg, size_t
 int scope_spawn_with(struct scope *public, scope_task_fn *fn, void *arg,
 		     const struct scope_spawn_options *options)
 {
-	if (!sc_spawn_options_valid(options))
+	if (!sc_spawn_options_plain(options))
 		return sc_self()->cur == 0 ? sc_not_connected("scope_spawn_with") : -EINVAL;
 	return sc_spawn_with(sc_view(public), fn, arg, options ? options->copy_size : 0, options,
 			  __builtin_return_address(0));

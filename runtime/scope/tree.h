@@ -402,6 +402,11 @@ struct sc_strand *sc_counted_ended(struct sc_scope *s, int rc);
 /* ---- task.c, service.c ---- */
 
 int sc_spawn_options_valid(const struct scope_spawn_options *options);
+/* ... and none of them is for supervisors. */
+int sc_spawn_options_plain(const struct scope_spawn_options *options);
+/* A task with what the options ask for, all else is 0; NULL: no memory. */
+struct sc_task *sc_new_task(const void *arg, size_t copy_size,
+			    const struct scope_spawn_options *options);
 int sc_spawn_with(struct sc_scope *s, scope_task_fn *fn, const void *arg, size_t copy_size,
 		  const struct scope_spawn_options *options, const void *site);
 /* Takes over task, which is filled but for its scope: 0, -ENOMEM. */

@@ -1067,7 +1067,7 @@ static int bad_options(void *arg)
 {
 	struct scope_options late = {.deadline_ns = -1}, policy = {.on_timeout = 7};
 	struct scope_options reserved = {.reserved = {[0] = 1}};
-	struct scope_spawn_options flags = {.flags = 1u << 30}, more = {.reserved = {[3] = 1}};
+	struct scope_spawn_options flags = {.flags = 1u << 30}, more = {.reserved = {[2] = 1}};
 	struct scope s, t;
 
 	(void)arg;

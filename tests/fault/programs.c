@@ -13,6 +13,7 @@
 #include <scope_parallel.h>
 #include <scope_ref.h>
 #include <scope_signal.h>
+#include <scope_supervise.h>
 #include <signal.h>
 
 #define TEXT_(x) #x
@@ -620,6 +621,36 @@ static int has_objects(void *arg)
 	return may_refuse(scope_close(&s));
 }
 
+/* The first run of one of them fails. */
+static int fails_once(void *arg)
+{
+	int32_t *runs = arg;
+
+	if (at_add_rlx(runs, 1) > 0)
+		return 0;
+	ran();
+	return -ENOMEM;
+}
+
+static int supervises(void *arg)
+{
+	static int32_t runs;
+	struct scope_supervise_options options = {
+		.restart = SCOPE_TRANSIENT, .strategy = SCOPE_REST_FOR_ONE, .max_restarts = 3};
+	struct scope_spawner spawner;
+	struct scope s;
+
+	does_nothing(arg);
+	runs = 0;
+	scope_open(&s);
+	if (may_refuse(scope_supervise(&s, &options, &spawner)) == 0) {
+		accept(scope_spawner_spawn_with(&spawner, counts, NULL, &named), 1);
+		accept(scope_spawner_spawn_with(&spawner, counts, NULL, &named), 1);
+		accept(scope_spawner_spawn(&spawner, fails_once, &runs), 1);
+	}
+	return may_refuse(scope_close(&s));
+}
+
 const struct fault_program fault_programs[] = {
 	{.name = "nothing", .main = does_nothing},
 	{.name = "defaults", .main = does_nothing, .by_default = 1},
@@ -640,5 +671,6 @@ const struct fault_program fault_programs[] = {
 	{.name = "streams", .main = opens_a_stream},
 	{.name = "objects", .main = has_objects},
 	{.name = "called", .main = is_called},
+	{.name = "supervises", .main = supervises},
 };
 const unsigned fault_program_count = sizeof fault_programs / sizeof *fault_programs;
