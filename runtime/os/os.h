@@ -17,6 +17,26 @@ struct sc_thread {
 	SC_PLAIN(uintptr_t) handle; /* pthread_t */
 };
 
+/* What a descriptor is ready for; the values are those of poll(2). */
+enum {
+	SC_EVENT_IN = 0x1,
+	SC_EVENT_PRI = 0x2,
+	SC_EVENT_OUT = 0x4,
+	SC_EVENT_ERR = 0x8,  /* told unasked, like the next */
+	SC_EVENT_HUP = 0x10,
+	SC_EVENT_RDHUP = 0x2000,
+	SC_EVENTS = 256 /* most at once */
+};
+
+struct sc_event {
+	uint64_t tag;
+	unsigned events;
+};
+
+/* Told at each edge, from now on or with a new tag or other events, which tells what is ready
+ * again; or told once, whether it is watched already or not. */
+enum sc_watch { SC_WATCH_NEW, SC_WATCH_CHANGE, SC_WATCH_ONCE };
+
 struct sc_os {
 	/* heap */
 	void *(*alloc)(size_t size);   /* NULL without memory */
@@ -55,6 +75,27 @@ struct sc_os {
 
 	/* A seed from the system's source of randomness. */
 	uint64_t (*random)(void);
+
+	/* Descriptors that do not block.  recv: bytes, 0: the end, -EAGAIN, -errno.  send: bytes,
+	 * without SIGPIPE.  accept: a descriptor that does not block.  ready: which of the events
+	 * (and ERR, HUP) a descriptor has now, -EBADF. */
+	int64_t (*recv)(int fd, void *buffer, size_t size);
+	int64_t (*send)(int fd, const void *data, size_t size);
+	int (*accept)(int fd);
+	int (*ready)(int fd, unsigned events);
+	void (*close)(int fd);
+	/* The set of watched descriptors, one for the process.
+	 * open: 0, -EMFILE, -ENFILE, -ENOMEM. */
+	int (*poll_open)(void);
+	void (*poll_close)(void);
+	/* 0, or 1 if ONCE found it not watched; -EBADF, -EPERM: always ready, -ENOMEM, -ENOSPC. */
+	int (*poll_watch)(int fd, enum sc_watch how, unsigned events, uint64_t tag);
+	void (*poll_forget)(int fd);
+	/* What became ready, at most `most` <= SC_EVENTS; waits for it until deadline (0: not at
+	 * all) or until woken, and may return early for no reason.  One thread at a time waits,
+	 * others may look.  A wake before the wait ends the next one. */
+	unsigned (*poll_wait)(struct sc_event *out, unsigned most, int64_t deadline);
+	void (*poll_wake)(void);
 };
 
 extern struct sc_os sc_os;          /* the table in force */
@@ -143,6 +184,35 @@ int sc_os_eintr_install(void);
 void sc_os_eintr_uninstall(void);
 void sc_os_eintr_block(int block);
 void sc_os_eintr_send(struct sc_thread thread);
+
+/* ---- sockets (os/socket.c): each result may be -errno ---- */
+
+struct sc_address {
+	uint32_t size; /* of what the kernel takes for an address */
+	uint32_t pad;
+	uint64_t bytes[14];
+};
+
+/* From digits: an IPv4 or IPv6 address; NULL: any.  -EINVAL: it is neither. */
+int sc_os_address_parse(const char *host, uint16_t port, struct sc_address *out);
+/* Of a socket in the file system.  -ENAMETOOLONG. */
+int sc_os_address_path(const char *path, struct sc_address *out);
+/* "127.0.0.1" or "::1" into text, "" of anything else; the port, 0 of anything else. */
+uint16_t sc_os_address_print(const struct sc_address *address, char *text, size_t size);
+/* Descriptors that do not block. */
+int sc_os_listen(const struct sc_address *address, int backlog, int share_port);
+int sc_os_connect(const struct sc_address *address, int *out_fd); /* -EINPROGRESS: made, goes on */
+int sc_os_datagram(const struct sc_address *address);
+/* The error of a connection that was under way, or 0. */
+int sc_os_socket_error(int fd);
+int sc_os_socket_name(int fd, int of_peer, struct sc_address *out);
+void sc_os_no_delay(int fd);
+int sc_os_shutdown(int fd);
+int64_t sc_os_send_to(int fd, const void *data, size_t size, const struct sc_address *to);
+int64_t sc_os_recv_from(int fd, void *buffer, size_t size, struct sc_address *from);
+/* Which addresses a name has, at most `most`: may block for long.  How many; -ENOENT: none,
+ * -EAGAIN: no server answered, -ENOMEM, -EIO: no answer of use. */
+int sc_os_resolve(const char *host, uint16_t port, struct sc_address *out, unsigned most);
 
 /* Ends the process by SIGALRM if it is still there then: for a report that may hang. */
 void sc_os_last_seconds(unsigned seconds);

@@ -1,5 +1,5 @@
 /* runtime/sched/idle.c: sleeping and waking workers without losing a wake-up; see sched.h. */
-#include "sched/sched.h"
+#include "sched/poll.h"
 
 /* A producer of slots wakes another worker at most once in about 50 us. */
 #define OFFER_TICKS 125000u
@@ -31,13 +31,17 @@ void sc_attended(struct sc_worker *worker)
 /* After a fence behind what it is woken for. */
 static int wake(struct sc_worker *worker)
 {
-	uint32_t expected = SC_ASLEEP;
+	uint32_t seen = at_load_rlx(&worker->parker);
 
-	if (at_load_rlx(&worker->parker) != SC_ASLEEP ||
-	    !at_cas_rlx(&worker->parker, &expected, SC_NOTIFIED)) /* [idle.dekker] */
-		return 0;
+	do {
+		if (seen != SC_ASLEEP && seen != SC_POLLING)
+			return 0;
+	} while (!at_cas_rlx(&worker->parker, &seen, SC_NOTIFIED)); /* [idle.dekker] */
 	at_add_rlx(&sc_sched.idle, SC_SEARCHING); /* [idle.dekker] so that no second one is woken */
-	sc_os.wake(&worker->parker, 1);
+	if (seen == SC_POLLING)
+		sc_os.poll_wake();
+	else
+		sc_os.wake(&worker->parker, 1);
 	return 1;
 }
 
@@ -45,6 +49,16 @@ void sc_wake_worker(struct sc_worker *worker)
 {
 	at_fence_sc(); /* [idle.dekker] */
 	wake(worker);
+}
+
+void sc_wake_keeper(void)
+{
+	uint32_t keeper;
+
+	at_fence_sc(); /* [poll.open] */
+	keeper = at_load_rlx(&sc_sched.timekeeper);
+	if (keeper)
+		wake(&sc_sched.workers[keeper - 1]);
 }
 
 void sc_wake_one(void)
@@ -134,6 +148,25 @@ void sc_ready_batch(struct sc_batch *batch)
 	sc_notify();
 }
 
+void sc_ready_here(struct sc_batch *batch)
+{
+	struct sc_worker *worker = sc_self();
+	struct sc_batch rest = {NULL, NULL, 0};
+	struct sc_item *item = worker == &sc_worker_none ? NULL : batch->first, *next;
+
+	if (!item) {
+		sc_ready_batch(batch);
+		return;
+	}
+	for (; item; item = next) {
+		next = item->next;
+		if (!sc_ring_push(&worker->ring, item))
+			sc_batch_add(&rest, item);
+	}
+	sc_ready_batch(&rest);
+	sc_notify();
+}
+
 void sc_submit(struct sc_task *task)
 {
 	struct sc_worker *worker = sc_self();
@@ -218,9 +251,12 @@ static int all_asleep(void)
 
 	if (sc_sleepers(at_load_acq(&sc_sched.idle)) != sc_sched.count) /* [idle.still] */
 		return 0;
-	for (i = 0; i < sc_sched.count; i++)
-		if (at_load_rlx(&sc_sched.workers[i].parker) != SC_ASLEEP)
+	for (i = 0; i < sc_sched.count; i++) {
+		uint32_t parker = at_load_rlx(&sc_sched.workers[i].parker);
+
+		if (parker != SC_ASLEEP && parker != SC_POLLING)
 			return 0;
+	}
 	return !at_load_rlx(&sc_sched.stop);
 }
 
@@ -269,6 +305,9 @@ static enum verdict decide(struct sc_worker *worker, uint64_t before)
 	}
 	if (!(sc_sched.flags & SC_SCHED_VIRTUAL) || at_load_rlx(&sc_sched.outside[SC_CALL]))
 		return SLEEP;
+	/* What tasks sent each other before has arrived by now. */
+	if (sc_polling() && sc_poll_look())
+		return LOOK_AGAIN;
 	if (!still(before))
 		return LOOK_AGAIN;
 	if (next > sc_now()) { /* a deadline may have been moved into the past */
@@ -303,14 +342,18 @@ static int64_t keep_time(struct sc_worker *worker)
 	uint32_t expected = 0;
 	int64_t until;
 
-	if (sc_sched.flags & SC_SCHED_VIRTUAL)
+	if ((sc_sched.flags & SC_SCHED_VIRTUAL) && !sc_polling())
 		return SC_NEVER;
 	if (!at_cas_acq(&sc_sched.timekeeper, &expected, worker->index + 1)) /* [timer.keeper] */
 		return SC_NEVER;
+	if (sc_sched.flags & SC_SCHED_VIRTUAL) {
+		at_store_rlx(&sc_sched.armed_until, INT64_MIN); /* an alarm wakes nobody */
+		return SC_NEVER;
+	}
 	do {
 		until = sc_timers_next(0);
 		at_store_rlx(&sc_sched.armed_until, until);
-		at_fence_sc(); /* [timer.dekker] */
+		at_fence_sc(); /* [timer.dekker] [poll.open] */
 	} while (sc_timers_next(0) < until);
 	return until;
 }
@@ -323,10 +366,12 @@ static void drop_time(struct sc_worker *worker)
 	if (at_load_rlx(&sc_sched.timekeeper) != worker->index + 1)
 		return;
 	at_store_rlx(&sc_sched.armed_until, SC_NEVER);
+	if (sc_polling())
+		at_store_rlx(&sc_sched.polled, sc_ticks());
 	at_store_rel(&sc_sched.timekeeper, 0); /* [timer.keeper] */
 	at_fence_sc();                         /* [timer.dekker] */
 	next = sc_timers_next(0);
-	if (next == SC_NEVER)
+	if (next == SC_NEVER || (sc_sched.flags & SC_SCHED_VIRTUAL))
 		return;
 	if (next <= sc_now())
 		for (i = 0; i < sc_sched.count; i++)
@@ -345,12 +390,44 @@ static void block(struct sc_worker *worker, int64_t until)
 	}
 }
 
+/* The one with the timeout waits for descriptors too. */
+static void block_polling(struct sc_worker *worker, int64_t until, struct sc_catch *caught)
+{
+	uint32_t expected = SC_ASLEEP;
+
+	if (!at_cas_rlx(&worker->parker, &expected, SC_POLLING)) /* [idle.dekker] */
+		return;
+	while (at_load_rlx(&worker->parker) == SC_POLLING && !at_load_rlx(&sc_sched.stop)) {
+		caught->count = sc_os.poll_wait(caught->event, SC_EVENTS, until);
+		if (caught->count || (until != SC_NEVER && sc_os.now() >= until))
+			break;
+	}
+}
+
+/* `starved`: without a spare it can't tell work it could do from work it can't: it looks again
+ * soon, somebody may give a stack back. */
+static void fall_asleep(struct sc_worker *worker, int starved, struct sc_catch *caught)
+{
+	int64_t soon = starved ? sc_os.now() + 1000000 : SC_NEVER;
+	int64_t until = starved && !sc_polling() ? soon : keep_time(worker);
+
+	if (soon < until)
+		until = soon;
+	if (sc_polling() && at_load_rlx(&sc_sched.timekeeper) == worker->index + 1)
+		block_polling(worker, until, caught);
+	else
+		block(worker, until);
+}
+
 /* The caller counts as searching, before and after. */
 void sc_idle_sleep(struct sc_worker *worker)
 {
-	uint32_t expected = SC_ASLEEP;
 	enum verdict verdict = SLEEP;
+	struct sc_catch caught;
+	uint32_t seen;
 	int starved;
+
+	caught.count = 0;
 
 	at_store_rlx(&worker->parker, SC_ASLEEP);
 	at_add_rel(&sc_sched.idle, SC_SLEEPING - SC_SEARCHING); /* [idle.dekker] [idle.still] */
@@ -358,12 +435,12 @@ void sc_idle_sleep(struct sc_worker *worker)
 	starved = sc_any_work(worker) && !worker->spare;
 	if (starved || !sc_any_work(worker)) {
 		verdict = last_one(worker);
-		/* Without a spare it can't tell work it could do from work it can't: look
-		 * again soon, somebody may give a stack back. */
 		if (verdict == SLEEP)
-			block(worker, starved ? sc_os.now() + 1000000 : keep_time(worker));
+			fall_asleep(worker, starved, &caught);
 	}
-	if (at_cas_rlx(&worker->parker, &expected, SC_AWAKE)) { /* [idle.dekker] */
+	seen = at_load_rlx(&worker->parker);
+	if (seen != SC_NOTIFIED &&
+	    at_cas_rlx(&worker->parker, &seen, SC_AWAKE)) { /* [idle.dekker] */
 		at_sub_rlx(&sc_sched.idle, SC_SLEEPING - SC_SEARCHING); /* [idle.dekker] */
 	} else { /* the waker counts it as searching */
 		at_store_rlx(&worker->parker, SC_AWAKE);
@@ -374,4 +451,6 @@ void sc_idle_sleep(struct sc_worker *worker)
 	if (at_load_rlx(&sc_sched.monitor_asleep))
 		sc_monitor_nudge();
 	drop_time(worker);
+	if (caught.count)
+		sc_poll_deliver(&caught);
 }

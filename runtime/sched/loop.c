@@ -4,7 +4,7 @@
  * unstarted tasks on a spare strand.  A strand that parks goes back to the loop; one that
  * yields, or ends and thereby wakes its parent, switches to the next strand directly.
  */
-#include "sched/sched.h"
+#include "sched/poll.h"
 
 /* About 40 us of ticks: what a wake-up takes. */
 #define SEARCH_TICKS 100000u
@@ -124,6 +124,9 @@ static struct sc_strand *search(struct sc_worker *worker)
 			strand = sc_pick(worker);
 		if (strand)
 			return strand;
+		if (turn % 16 == 0 && sc_polling() && !at_load_rlx(&sc_sched.timekeeper) &&
+		    sc_poll_look())
+			continue;
 		if (turn == 0)
 			ask(worker, 0);
 		if (sc_ticks() - start_ticks > SEARCH_TICKS || turn > 2000)

@@ -4,7 +4,7 @@
  * so that a long task gives way and its deadlines are seen, fires timers that nobody polls,
  * and wakes a sleeper if work is left.  When all are asleep it sleeps too.
  */
-#include "sched/sched.h"
+#include "sched/poll.h"
 #include <signal.h>
 
 #define TICK_NS INT64_C(10000000)
@@ -61,6 +61,27 @@ static void tick(void)
 			sc_notify();
 			break;
 		}
+}
+
+/* All compute: nobody asked the kernel about descriptors since the monitor looked last.  It does,
+ * and calls for the attention of the workers if somebody became ready; *polled is when. */
+static int look_instead(uint64_t *polled)
+{
+	uint64_t last = at_load_rlx(&sc_sched.polled);
+	unsigned i;
+	int found;
+
+	if (!sc_polling() || at_load_rlx(&sc_sched.timekeeper) || last != *polled) {
+		*polled = last;
+		return 0;
+	}
+	sc_lock_take(&sc_sched.last_lock);
+	found = sc_poll_look();
+	sc_lock_drop(&sc_sched.last_lock);
+	for (i = 0; found && i < sc_sched.count; i++)
+		tick_worker(&sc_sched.workers[i]);
+	*polled = at_load_rlx(&sc_sched.polled);
+	return 1;
 }
 
 uint64_t sc_progress(void)
@@ -158,8 +179,10 @@ static void stop_listening(void)
 
 static void monitor(void *unused)
 {
-	uint64_t progress = 0;
+	uint64_t progress = 0, polled = 0;
 	uint32_t seen = 0, arrivals = 0, dumped = 0;
+	int64_t next = 0; /* tick, while it looks for others in between */
+	int alone = 0;
 
 	(void)unused;
 	if (sc_sched.flags & SC_SCHED_SIGNALS)
@@ -184,8 +207,13 @@ static void monitor(void *unused)
 			at_store_rlx(&sc_sched.monitor_asleep, 0);
 		} else {
 			at_store_rlx(&sc_sched.monitor_asleep, 0);
-			sc_os.wait(&sc_sched.monitor, word, sc_os.now() + TICK_NS);
+			sc_os.wait(&sc_sched.monitor, word,
+				   sc_os.now() + (alone ? TICK_NS / 10 : TICK_NS));
+			alone = look_instead(&polled);
+			if (alone && sc_os.now() < next)
+				continue;
 			tick();
+			next = alone ? sc_os.now() + TICK_NS : 0;
 		}
 	}
 	/* What came until now still counts. */

@@ -5,7 +5,7 @@
  * row; then the inbox.  Who finds nothing steals: half of another's exposed slots, at most
  * 32, or half of its ready ring.
  */
-#include "sched/sched.h"
+#include "sched/poll.h"
 
 enum {
 	INBOX_EVERY = 61,
@@ -223,6 +223,8 @@ static SC_NOINLINE struct sc_item *pick_rare(struct sc_worker *worker)
 
 	if (worker->inbox_turn == 0) {
 		worker->inbox_turn = INBOX_EVERY;
+		if (sc_polling())
+			sc_poll_glance();
 		item = from_inbox(worker, &sc_sched.inbox);
 	}
 	return item ? item : from_inbox(worker, &worker->pinned);

@@ -76,6 +76,8 @@ struct sc_sched {
 	SC_WORD(int64_t) virtual_now;  /* the virtual clock */
 	SC_WORD(int64_t) recent;       /* sc_now() a tick ago at most, while anybody runs */
 	SC_WORD(uint32_t) outside[2];  /* see sc_outside */
+	SC_WORD(uint32_t) polling;     /* descriptors are watched: poll.h */
+	SC_WORD(uint64_t) polled;      /* ticks when the kernel was asked about them last */
 	uint64_t seed;                 /* owner (one worker): of the seeded schedule, 0: none */
 	uint64_t trace;                /* likewise: a hash of what was chosen so far */
 	struct sc_inbox inbox;         /* for any worker */
@@ -132,6 +134,8 @@ int sc_hand_over(struct sc_worker *worker);
 void sc_ready(struct sc_strand *strand);
 /* The same for many; takes them over.  They may be tasks too. */
 void sc_ready_batch(struct sc_batch *batch);
+/* The same for strands, which a worker takes into its own ring. */
+void sc_ready_here(struct sc_batch *batch);
 /* Adds a strand to a batch of strands.  Most ride in the pack of another: who takes the batch
  * over can queue them without touching each, of which none may be in the cache. */
 SC_INLINE void sc_batch_pack(struct sc_batch *batch, struct sc_strand *strand)
@@ -226,6 +230,7 @@ int sc_next_slot(struct sc_worker *worker, struct sc_strand *strand);
 /* The rest */
 void sc_wake_one(void);
 void sc_wake_worker(struct sc_worker *worker);
+void sc_wake_keeper(void);
 void sc_notify(void);
 int sc_monitor_start(void);
 void sc_monitor_stop(void);

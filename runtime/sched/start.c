@@ -1,5 +1,5 @@
 /* runtime/sched/start.c: workers come and go: memory, threads, the first strand. */
-#include "sched/sched.h"
+#include "sched/poll.h"
 #include <errno.h>
 #include <string.h>
 
@@ -169,6 +169,8 @@ int sc_sched_run(unsigned workers, struct sc_strand *root)
 	sc_sched.dumps = 0;
 	sc_sched.recent = sc_now();
 	sc_sched.outside[SC_CALL] = sc_sched.outside[SC_DOOR] = 0;
+	sc_sched.polling = 0;
+	sc_sched.polled = 0;
 	sc_sched.inside = 1;
 	for (ready = 0; ready < workers; ready++)
 		if (init_worker(&sc_sched.workers[ready], ready) < 0)
@@ -202,6 +204,7 @@ int sc_sched_run(unsigned workers, struct sc_strand *root)
 	wait_until_all_left();
 	for (i = 1; i <= started; i++)
 		sc_os.thread_join(&sc_sched.workers[i].thread);
+	sc_poll_end();
 fail_expose:
 	sc_guest_close();
 	sc_os_expose_uninstall();

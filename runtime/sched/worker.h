@@ -99,6 +99,9 @@ enum sc_reason {
 	SC_IN_SIGNAL,  /* the number of the signal */
 	SC_IN_PARK,    /* the parker */
 	SC_IN_START,   /* the function that is to start */
+	SC_IN_READ,    /* the number of the descriptor, as in the next two */
+	SC_IN_WRITE,
+	SC_IN_ACCEPT,
 	SC_IN_MUTEX,   /* the object, as with all that follow */
 	SC_IN_RWLOCK,
 	SC_IN_COND,
@@ -132,7 +135,8 @@ struct sc_timers {
 	struct sc_wheel wheel;   /* lock */
 };
 
-enum sc_parker { SC_AWAKE, SC_ASLEEP, SC_NOTIFIED };
+/* POLLING: asleep, but in the kernel's set of descriptors instead of at the futex. */
+enum sc_parker { SC_AWAKE, SC_ASLEEP, SC_POLLING, SC_NOTIFIED };
 
 struct sc_worker {
 	/* The hot line: owner, but lim and stack_limit may be overwritten by anyone to call

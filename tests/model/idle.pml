@@ -27,7 +27,7 @@
 #define START_ITEMS 0
 #endif
 
-mtype = { AWAKE, ASLEEP, NOTIFIED };
+mtype = { AWAKE, ASLEEP, POLLING, NOTIFIED };
 
 short idle;
 mtype parker[WORKERS] = AWAKE;
@@ -51,11 +51,14 @@ byte runs;             /* items that were taken to be run so far */
 byte gone;             /* workers that left */
 bool endless[WORKERS]; /* in a task that never ends */
 bool unkept;           /* nobody watched the clock when there was an alarm */
+bool polling;          /* descriptors are watched */
+bool bell;             /* rung for who waits for them */
+byte events;           /* that came and that nobody took */
 
 #define any_work(me) (items > 0 || pinned[me] > 0)
 
 /* What the steps below need in a process. */
-#define LOCALS bool woke, mine, again, still; byte i, keeper, fired, nearest, runs_before; short seen
+#define LOCALS bool woke, rings, mine, again, still; byte i, keeper, fired, nearest, runs_before; short seen
 
 /* ---- waking -------------------------------------------------------------------------------- */
 
@@ -65,7 +68,8 @@ inline wake(w) {
 	blocked[w] = false;
 #endif
 	d_step { /* wake: cas_rlx(parker) [idle.dekker] */
-		woke = (parker[w] == ASLEEP);
+		rings = (parker[w] == POLLING);
+		woke = (parker[w] == ASLEEP || rings);
 		if
 		:: woke -> parker[w] = NOTIFIED
 		:: else
@@ -78,10 +82,26 @@ inline wake(w) {
 		idle = idle - SLEEPING;
 #endif
 #if !defined(M_FUTEX_BEFORE_CLAIM) && !defined(M_NO_FUTEX_WAKE)
-		blocked[w] = false;
+		if
+#ifndef M_FUTEX_INSTEAD_OF_BELL
+		:: rings -> bell = true; rings = false
+#endif
+		:: else -> blocked[w] = false
+		fi
 #endif
 	:: else
 	fi
+}
+
+inline wake_keeper() {
+	/* sc_wake_keeper: fence_sc [poll.open] */
+	keeper = timekeeper;
+	if
+	:: keeper > 0 -> wake(keeper - 1)
+	:: else
+	fi;
+	keeper = 0;
+	woke = false
 }
 
 /* The keeper of the time last. */
@@ -214,7 +234,7 @@ inline keep_time(me) {
 	:: !mine -> break
 	:: mine ->
 		armed_until = until[me];
-		/* keep_time: fence_sc [timer.dekker] */
+		/* keep_time: fence_sc [timer.dekker], keep_time: fence_sc [poll.open] */
 #ifndef M_KEEPER_NO_SECOND_LOOK
 		if
 		:: next < until[me] -> until[me] = next
@@ -265,7 +285,7 @@ inline check_asleep() {
 #ifdef M_DECIDE_BY_COUNT
 		still = true;
 #else
-		still = (parker[i] == ASLEEP);
+		still = (parker[i] == ASLEEP || parker[i] == POLLING);
 #endif
 		i++
 	:: else -> break
@@ -375,6 +395,53 @@ inline block(me) {
 	od
 }
 
+/* Where the one with the timeout waits; it takes what came when it counts as awake again. */
+inline block_polling(me) {
+	d_step { /* block_polling: cas_rlx(parker) [idle.dekker] */
+		mine = (parker[me] == ASLEEP);
+		if
+		:: mine -> parker[me] = POLLING
+		:: else
+		fi
+	};
+	do
+	:: !mine || parker[me] != POLLING || stop -> break
+	:: else ->
+		blocked[me] = true;
+		bell || events > 0 || until[me] <= now || !blocked[me];
+		d_step { blocked[me] = false; bell = false };
+		if
+		:: events > 0 || until[me] <= now -> break
+		:: else
+		fi
+	od;
+	mine = false
+}
+
+inline fall_asleep(me) {
+	keep_time(me);
+#ifdef POLLER
+	if
+	:: polling && timekeeper == me + 1 -> block_polling(me)
+	:: else -> block(me)
+	fi
+#else
+	block(me)
+#endif
+}
+
+inline take_events() {
+#ifdef POLLER
+	d_step { fired = (polling -> events : 0); held = held + fired; events = events - fired };
+	if
+	:: fired > 0 -> put(fired); fired = 0
+	:: else
+	fi
+#else
+	skip
+#endif
+}
+
 inline nudge_monitor() {
 	monitor++; /* sc_monitor_nudge: add_rel(monitor) [monitor.nudge] */
 	monitor_blocked = false
@@ -408,13 +475,13 @@ inline idle_sleep(me) {
 	:: !again ->
 		last_one(me);
 		if
-		:: !again -> keep_time(me); block(me)
+		:: !again -> fall_asleep(me)
 		:: else
 		fi
 	:: else
 	fi;
 	atomic { /* sc_idle_sleep: cas_rlx(parker) [idle.dekker] */
-		mine = (parker[me] == ASLEEP);
+		mine = (parker[me] == ASLEEP || parker[me] == POLLING);
 		if
 		:: mine -> parker[me] = AWAKE
 		:: else
@@ -432,7 +499,8 @@ inline idle_sleep(me) {
 	fi;
 	d_step { again = false; mine = false; until[me] = 0 };
 	nudge();
-	drop_time(me)
+	drop_time(me);
+	take_events()
 }
 
 /* ---- the loop ------------------------------------------------------------------------------ */

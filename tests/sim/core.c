@@ -129,12 +129,15 @@ static void on_panic(const char *text, size_t length)
 	sim_end(SIM_PANIC);
 }
 
-/* All threads wait: time goes to the first deadline, if there is one. */
+/* All threads wait: time goes to the first deadline, if there is one, unless a descriptor that is
+ * waited for is ready. */
 static void jump(void)
 {
 	int64_t earliest = INT64_MAX;
 	unsigned i;
 
+	if (sim_poll())
+		return;
 	for (i = 0; i < sim.threads; i++)
 		if (sim.thread[i].state == SIM_WAITING && sim.thread[i].deadline < earliest)
 			earliest = sim.thread[i].deadline;
@@ -152,6 +155,8 @@ static void pass_time(void)
 	sim.now += 8;
 	if (sim.jump_odds && sim_next_random() % sim.jump_odds == 0)
 		sim.now += (int64_t)(sim_next_random() >> 39 >> sim_next_random() % 24);
+	if (sim.result.steps % 16 == 0)
+		sim_poll();
 	if (sim.spurious && sim_next_random() % 128 == 0) {
 		struct sim_thread *t = &sim.thread[sim_next_random() % sim.threads];
 
@@ -336,6 +341,7 @@ int sim_run(uint64_t seed, enum sim_strategy strategy, sim_scenario_fn *scenario
 	}
 	sim_thread_new(scenario, arg);
 	sc_os = sim_os_table;
+	sim_poll_install(&sc_os);
 	sc_panic_sink = on_panic;
 	sim.current = &sim.thread[0];
 	sim.running = true;

@@ -96,7 +96,14 @@ void sim_host_expose(void);
 /* table.c: the system, simulated. */
 extern const struct sc_os sim_os_table;
 void sim_table_reset(void);
+/* Whether the call that asks is to be refused, as sim_refuse says. */
+bool sim_refused(void);
 /* NULL if all was given back, else what was not. */
 const char *sim_table_leak(void);
+
+/* poll.c: descriptors. */
+void sim_poll_install(struct sc_os *table);
+/* True if a thread waits for descriptors and one is ready: the thread can run again. */
+bool sim_poll(void);
 
 #endif

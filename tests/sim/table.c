@@ -65,7 +65,7 @@ void sim_refuse(uint64_t nth, bool later)
 	refusal.later = later;
 }
 
-static bool refused(void)
+bool sim_refused(void)
 {
 	if (!refusal.nth || --refusal.nth)
 		return false;
@@ -89,7 +89,7 @@ static void *os_alloc(size_t size)
 	struct block *b;
 	unsigned class;
 
-	if (refused() || size > ARENA)
+	if (sim_refused() || size > ARENA)
 		return NULL;
 	class = class_of(size + sizeof(struct block));
 	b = free_list[class];
@@ -223,7 +223,7 @@ static void *os_reserve(size_t size)
 	struct region *r;
 	unsigned i;
 
-	if (refused())
+	if (sim_refused())
 		return NULL;
 	/* As on a system that is short of address space: nothing here needs more. */
 	if (size > REGION_MOST)
@@ -252,7 +252,7 @@ static int os_commit(void *memory, size_t size)
 	struct region *r = region_of(memory);
 	char *end = (char *)memory + size;
 
-	if (refused())
+	if (sim_refused())
 		return -ENOMEM;
 	if (!r->open) {
 		r->open = true;
@@ -273,7 +273,7 @@ static void os_discard(void *memory, size_t size)
  * stay clean. */
 static int os_guard(void *memory, size_t size)
 {
-	if (refused())
+	if (sim_refused())
 		return -ENOMEM;
 	if (guards == STACKS)
 		sim_fail("more than %d stacks", STACKS);
@@ -341,7 +341,7 @@ static int os_thread_start(struct sc_thread *thread, void (*entry)(void *arg), v
 {
 	unsigned id;
 
-	if (refused())
+	if (sim_refused())
 		return -EAGAIN;
 	id = sim_thread_new(entry, arg);
 	thread->handle = id + 1;

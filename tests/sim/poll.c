@@ -1,0 +1,167 @@
+/* tests/sim/poll.c: descriptors in the simulation: real ones, whose waiting is simulated.
+ *
+ * What a simulated thread writes has arrived when the system call returns, so nothing here
+ * depends on anything but the schedule.  Only who waits for descriptors must not do so in the
+ * kernel, where all threads would stand still.
+ */
+#define _GNU_SOURCE
+#include "core.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+static int set = -1;
+static uint32_t bell; /* rung and not heard */
+
+static void step(void)
+{
+	sim_step(&bell, __builtin_return_address(0), SIM_STEP);
+}
+
+static int os_poll_open(void)
+{
+	step();
+	if (sim_refused())
+		return -EMFILE;
+	if (set >= 0) /* of a schedule that failed */
+		close(set);
+	set = epoll_create1(EPOLL_CLOEXEC);
+	bell = 0;
+	return set < 0 ? -errno : 0;
+}
+
+static void os_poll_close(void)
+{
+	close(set);
+	set = -1;
+}
+
+static int os_poll_watch(int fd, enum sc_watch how, unsigned events, uint64_t tag)
+{
+	struct epoll_event event = {.events = events, .data.u64 = tag};
+	int op = how == SC_WATCH_NEW ? EPOLL_CTL_ADD : EPOLL_CTL_MOD;
+
+	step();
+	if (sim_refused())
+		return -ENOMEM;
+	event.events |= how == SC_WATCH_ONCE ? (unsigned)EPOLLONESHOT : (unsigned)EPOLLET;
+	if (epoll_ctl(set, op, fd, &event) == 0)
+		return 0;
+	if (how != SC_WATCH_ONCE || errno != ENOENT)
+		return -errno;
+	return epoll_ctl(set, EPOLL_CTL_ADD, fd, &event) ? -errno : 1;
+}
+
+static void os_poll_forget(int fd)
+{
+	step();
+	epoll_ctl(set, EPOLL_CTL_DEL, fd, NULL);
+}
+
+static unsigned look(struct sc_event *out, unsigned most)
+{
+	struct epoll_event events[SC_EVENTS];
+	int n = epoll_wait(set, events, (int)most, 0), i;
+
+	for (i = 0; i < n; i++)
+		out[i] = (struct sc_event){events[i].data.u64, events[i].events};
+	return n > 0 ? (unsigned)n : 0;
+}
+
+static unsigned os_poll_wait(struct sc_event *out, unsigned most, int64_t deadline)
+{
+	struct sim_thread *me = sim.current;
+	unsigned count;
+
+	step();
+	count = look(out, most);
+	if (count || deadline == 0 || bell || deadline <= sim.now) {
+		bell = deadline == 0 ? bell : 0;
+		return count;
+	}
+	me->state = SIM_WAITING;
+	me->word = &bell;
+	me->deadline = deadline;
+	sim_step(&bell, __builtin_return_address(0), SIM_BLOCK);
+	bell = 0;
+	return look(out, most);
+}
+
+static void end_wait(void)
+{
+	unsigned i;
+
+	for (i = 0; i < sim.threads; i++)
+		if (sim.thread[i].state == SIM_WAITING && sim.thread[i].word == &bell)
+			sim.thread[i].state = SIM_READY;
+}
+
+static void os_poll_wake(void)
+{
+	step();
+	bell = 1;
+	end_wait();
+}
+
+bool sim_poll(void)
+{
+	struct pollfd one = {.fd = set, .events = POLLIN};
+	unsigned i;
+
+	for (i = 0; i < sim.threads; i++)
+		if (sim.thread[i].state == SIM_WAITING && sim.thread[i].word == &bell)
+			break;
+	if (i == sim.threads || set < 0 || poll(&one, 1, 0) != 1)
+		return false;
+	end_wait();
+	return true;
+}
+
+/* ---- what is done with them ---------------------------------------------------------------- */
+
+static int64_t os_recv(int fd, void *buffer, size_t size)
+{
+	step();
+	return sc_os_system.recv(fd, buffer, size);
+}
+
+static int64_t os_send(int fd, const void *data, size_t size)
+{
+	step();
+	return sc_os_system.send(fd, data, size);
+}
+
+static int os_accept(int fd)
+{
+	step();
+	return sim_refused() ? -EMFILE : sc_os_system.accept(fd);
+}
+
+static int os_ready(int fd, unsigned events)
+{
+	step();
+	return sc_os_system.ready(fd, events);
+}
+
+static void os_close(int fd)
+{
+	step();
+	sc_os_system.close(fd);
+}
+
+void sim_poll_install(struct sc_os *table)
+{
+	table->poll_open = os_poll_open;
+	table->poll_close = os_poll_close;
+	table->poll_watch = os_poll_watch;
+	table->poll_forget = os_poll_forget;
+	table->poll_wait = os_poll_wait;
+	table->poll_wake = os_poll_wake;
+	table->recv = os_recv;
+	table->send = os_send;
+	table->accept = os_accept;
+	table->ready = os_ready;
+	table->close = os_close;
+}
