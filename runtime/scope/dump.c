@@ -97,6 +97,9 @@ static const char *const reason_text[SC_REASONS][2] = {
 	[SC_IN_ONCE] = {"waiting for the run of once", "once"},
 	[SC_IN_SEND] = {"sending to channel", "send"},
 	[SC_IN_RECV] = {"receiving from channel", "recv"},
+	[SC_IN_READ] = {"waiting to read", "read"},
+	[SC_IN_WRITE] = {"waiting to write", "write"},
+	[SC_IN_ACCEPT] = {"waiting to accept", "accept"},
 };
 
 static const char *name_of(const struct sc_sight *sight, char *out, size_t size)
@@ -193,6 +196,12 @@ static void put_scope_state(struct out *out, const struct sc_sight *scope, int64
 		put_seconds(out, ", deadline in ", scope->deadline - now, "");
 }
 
+static int at_descriptor(const struct sc_sight *task)
+{
+	return task->reason == SC_IN_READ || task->reason == SC_IN_WRITE ||
+	       task->reason == SC_IN_ACCEPT;
+}
+
 static void put_state(struct out *out, const struct sc_sight *task)
 {
 	char text[SC_SITE_SIZE];
@@ -208,6 +217,8 @@ static void put_state(struct out *out, const struct sc_sight *task)
 		put(out, " in %p", task->object);
 	if (task->reason >= SC_IN_MUTEX)
 		put(out, " %p", task->object);
+	if (at_descriptor(task))
+		put(out, " fd %d", (int)(intptr_t)task->object);
 }
 
 /* In a dump the scope has a line of its own. */
@@ -360,6 +371,8 @@ static void json_task(struct out *out, const struct sc_sight *task, int64_t now)
 		put_string(out, "call", function_at(task->object, text, sizeof text));
 	if (task->reason == SC_IN_SIGNAL)
 		put_number(out, "signal", (intptr_t)task->object);
+	if (at_descriptor(task))
+		put_number(out, "fd", (intptr_t)task->object);
 	if (task->stack)
 		put_number(out, "stack_bytes", (int64_t)task->stack);
 	json_frames(out, task);

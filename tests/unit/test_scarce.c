@@ -9,9 +9,11 @@
 #include "fiber/stack.h"
 #include "os/os.h"
 
+#include <scope_net.h>
 #include <scope_parallel.h>
 #include <scope_signal.h>
 #include <signal.h>
+#include <unistd.h>
 
 TestSuite(scarce, .timeout = 60);
 
@@ -406,4 +408,26 @@ static int opens_without_memory(void *arg)
 Test(scarce, I4_a_stream_that_gets_no_memory_enomem)
 {
 	cr_assert_eq(virtually(opens_without_memory, PLENTY), 0);
+}
+
+/* ---- descriptors ----------------------------------------------------------------------------- */
+
+static int waits_without_memory(void *arg)
+{
+	int ends[2];
+
+	(void)arg;
+	CHECK_EQ(pipe(ends), 0);
+	allocs_left = 0;
+	CHECK_EQ(scope_fd_wait_until(ends[1], SCOPE_FD_WRITE, SCOPE_NEVER), -ENOMEM);
+	allocs_left = PLENTY;
+	CHECK_EQ(scope_fd_wait_until(ends[1], SCOPE_FD_WRITE, SCOPE_NEVER), 0);
+	close(ends[0]);
+	close(ends[1]);
+	return 0;
+}
+
+Test(scarce, memory_to_wait_for_a_descriptor_enomem)
+{
+	cr_assert_eq(virtually(waits_without_memory, PLENTY), 0);
 }

@@ -1,0 +1,149 @@
+/* runtime/io/wait.c: waits of tasks at descriptors: rules N1, N3, C3 and C6. */
+#include "io/io.h"
+
+#include <errno.h>
+#include <scope_net.h>
+
+/* ---- parking ------------------------------------------------------------------------------- */
+
+/* On the next stack: the place may be cancelled, the time may have come. */
+static void publish(struct sc_worker *worker, struct sc_strand *strand)
+{
+	int64_t when = sc_card(strand)->alarm.timer.when;
+
+	if (sc_register(worker, strand, sc_untag(strand->place)) && when != SC_NEVER) {
+		sc_card(strand)->alarm.kind = SC_ALARM_WAKE;
+		sc_alarm_arm(worker, &sc_card(strand)->alarm, when);
+	}
+	if (!sc_wait_commit(strand))
+		sc_ready(strand);
+}
+
+int sc_io_park(enum sc_reason reason, int fd, int64_t deadline_ns)
+{
+	struct sc_worker *worker = sc_self();
+	struct sc_strand *strand = worker->strand;
+	struct sc_scope *place = sc_untag(worker->cur);
+	int told = sc_sched.flags & SC_SCHED_DETECT;
+
+	sc_card(strand)->alarm.timer.when = deadline_ns;
+	sc_card(strand)->alarm.timer.link = NULL;
+	sc_card(strand)->alarm.wheel = worker->index;
+	strand->object = (const void *)(intptr_t)fd;
+	if (told)
+		sc_outside(SC_DOOR, 1);
+	sc_park(worker, reason, publish);
+	if (told)
+		sc_outside(SC_DOOR, -1);
+	if (deadline_ns != SC_NEVER && sc_wait_outcome(strand) != SC_WAIT_TIMEOUT)
+		sc_alarm_disarm(&sc_card(strand)->alarm);
+	return sc_wait_end(place);
+}
+
+/* ---- own descriptors ------------------------------------------------------------------------- */
+
+int sc_io_begin(struct sc_fd *fd, enum sc_side side, struct sc_use *use)
+{
+	struct sc_worker *worker = sc_self();
+	int rc;
+
+	if (worker->cur == 0)
+		return -ENOTCONN;
+	rc = sc_check(worker);
+	return rc < 0 ? rc : sc_fd_enter(fd, side, use);
+}
+
+int sc_io_wait(struct sc_use *use, enum sc_reason reason)
+{
+	struct sc_worker *worker = sc_self();
+	int rc, closed;
+
+	sc_wait_begin(worker);
+	rc = sc_fd_wait(use, worker->strand);
+	use->ready = 1;
+	if (rc == 0)
+		return 0;
+	if (rc < 0) {
+		sc_fd_leave(use, 0);
+		return rc;
+	}
+	rc = sc_io_park(reason, use->fd->fd, SC_NEVER);
+	closed = sc_fd_woken(use);
+	if (closed < 0)
+		return rc < 0 ? rc : closed;
+	if (rc < 0)
+		sc_fd_leave(use, 0);
+	return rc;
+}
+
+/* ---- any descriptor -------------------------------------------------------------------------- */
+
+enum { EVENTS = SCOPE_FD_READ | SCOPE_FD_WRITE | SCOPE_FD_URGENT | SC_EVENT_RDHUP };
+
+_Static_assert((int)SCOPE_FD_READ == SC_EVENT_IN && (int)SCOPE_FD_WRITE == SC_EVENT_OUT &&
+		       (int)SCOPE_FD_URGENT == SC_EVENT_PRI &&
+		       (int)SCOPE_FD_ERROR == SC_EVENT_ERR && (int)SCOPE_FD_HANGUP == SC_EVENT_HUP,
+	       "events are those of the system");
+
+/* Parks until events come: these, or why not. */
+static int wait_for(int fd, unsigned events, int64_t deadline_ns)
+{
+	struct sc_worker *worker = sc_self();
+	struct sc_strand *strand = worker->strand;
+	struct sc_arm arm;
+	int rc, came;
+
+	sc_wait_begin(worker);
+	rc = sc_fd_arm(fd, events, strand, &arm);
+	if (rc == -EPERM) /* a regular file */
+		return (int)events;
+	if (rc < 0)
+		return rc;
+	rc = sc_io_park(events == SC_EVENT_OUT ? SC_IN_WRITE : SC_IN_READ, fd, deadline_ns);
+	came = sc_fd_disarm(&arm, strand);
+	return rc < 0 ? rc : came;
+}
+
+int scope_fd_poll_until(int fd, unsigned events, int64_t deadline_ns, unsigned *out_events)
+{
+	struct sc_worker *worker = sc_self();
+	int rc;
+
+	if (worker->cur == 0)
+		return -ENOTCONN;
+	if (events == 0 || (events & ~(unsigned)EVENTS) || !out_events)
+		return -EINVAL;
+	rc = sc_check(worker);
+	if (rc < 0)
+		return rc;
+	if (deadline_ns != SC_NEVER && deadline_ns <= sc_now()) {
+		rc = sc_os.ready(fd, events);
+		if (rc == 0)
+			return -ETIMEDOUT;
+	} else {
+		rc = wait_for(fd, events, deadline_ns);
+	}
+	if (rc < 0)
+		return rc;
+	*out_events = (unsigned)rc & (events | SC_EVENT_ERR | SC_EVENT_HUP);
+	return 0;
+}
+
+int scope_fd_wait_until(int fd, unsigned events, int64_t deadline_ns)
+{
+	unsigned ignored;
+
+	return scope_fd_poll_until(fd, events, deadline_ns, &ignored);
+}
+
+int scope_fd_close(int fd)
+{
+	if (sc_self()->cur == 0)
+		return -ENOTCONN;
+	if (sc_os.ready(fd, 0) < 0)
+		return -EBADF;
+	if (sc_polling())
+		sc_fd_kick(fd);
+	sc_os.close(fd);
+	return 0;
+}
