@@ -348,24 +348,24 @@ static int search(const struct unit *unit, uint64_t address, struct row *out)
 	static const struct row first = {0, 1, 1};
 	struct reader reader = unit->program;
 	struct row row = first, before = first;
-	uint64_t start = 0; /* of the sequence; 0: none yet */
+	uint64_t start = 0; /* of the sequence */
+	int begun = 0;      /* the sequence has a row: `before` */
 
 	while (reader.at < reader.end) {
 		enum effect effect = step(unit, &reader, &row);
 
 		if (effect == NO_ROW)
 			continue;
-		if (start != 0 && before.address <= address && address < row.address) {
+		if (begun && start != 0 && before.address <= address && address < row.address) {
 			*out = before;
 			return before.line > 0;
 		}
-		if (effect == LAST_ROW) {
-			row = first;
-			start = 0;
-		} else if (before.address == 0) {
+		if (!begun)
 			start = row.address;
-		}
+		begun = effect != LAST_ROW;
 		before = row;
+		if (!begun)
+			row = first;
 	}
 	return 0;
 }
