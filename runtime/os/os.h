@@ -4,9 +4,9 @@
  * replace it before scope_run.  errno becomes a negative result here and nowhere else.
  *
  * Memory order
- *   [os.where]  store_rel(state, ASKED) after the question -> load_acq of the handler; its
- *               store_rel(state, ANSWERED) after the answer -> load_acq of who asks.  Who gives
- *               up and who answers decide by cas_acqrel(state) which of them it is.
+ *   [os.where]  store_rel(state) of a question -> load_acq of the handler; its store_rel(state)
+ *               after the answer -> load_acq of who asks.  Who gives up and who answers decide by
+ *               a cas_rlx which of them it is
  */
 #ifndef SC_OS_OS_H
 #define SC_OS_OS_H
@@ -132,12 +132,15 @@ enum { SC_FRAMES = 24 };
 struct sc_frames {
 	uintptr_t low, high;
 	uintptr_t sp;
-	unsigned count;
+	SC_PLAIN(unsigned) count;
 	const void *pc[SC_FRAMES];
 };
 /* Of a thread that takes the signal below.  0; -ETIMEDOUT if it does not answer in 100 ms. */
 int sc_os_where(struct sc_thread thread, struct sc_frames *out);
-
+/* In the handler of that signal: answers if this thread is asked. */
+void sc_os_tell_where(const void *context);
+/* The stack pointer of what a handler interrupted. */
+const char *sc_os_interrupted_sp(const void *context);
 
 /* The real-time signal that thread_signal sends. */
 int sc_os_expose_signal(void);

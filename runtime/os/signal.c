@@ -3,14 +3,12 @@
  * Handlers keep errno: they run between any two instructions of a task.
  */
 #define _GNU_SOURCE
-#include "base/lock.h"
 #include "os/os.h"
 
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/auxv.h>
-#include <ucontext.h>
 #include <unistd.h>
 #include <string.h>
 
@@ -63,98 +61,13 @@ int sc_os_expose_signal(void)
 	return SIGRTMIN + EXPOSE_OFFSET;
 }
 
-static const char *interrupted_sp(const ucontext_t *context)
-{
-#if defined(__x86_64__)
-	return (const char *)context->uc_mcontext.gregs[REG_RSP];
-#else
-	return (const char *)context->uc_mcontext.sp;
-#endif
-}
-
-/* ---- where a thread is: asked by that signal too ---- */
-
-enum { NOT_ASKED, ASKED, ANSWERS, ANSWERED };
-
-static struct {
-	struct sc_lock lock;     /* who asks */
-	SC_WORD(uint32_t) state; /* futex */
-	struct sc_thread thread; /* [os.where] */
-	struct sc_frames *out;   /* [os.where] */
-} where;
-
-/* The frame pointer and the instruction of what was interrupted. */
-static const uintptr_t *interrupted_frame(const ucontext_t *context, const void **out_pc)
-{
-#if defined(__x86_64__)
-	*out_pc = (const void *)context->uc_mcontext.gregs[REG_RIP];
-	return (const uintptr_t *)context->uc_mcontext.gregs[REG_RBP];
-#else
-	*out_pc = (const void *)context->uc_mcontext.pc;
-	return (const uintptr_t *)context->uc_mcontext.regs[29];
-#endif
-}
-
-/* In the handler.  A chain of frame pointers climbs and stays on the stack; code without them
- * leaves anything there, which ends the walk. */
-static void walk_frames(const ucontext_t *context, struct sc_frames *out)
-{
-	const uintptr_t *frame = interrupted_frame(context, &out->pc[0]);
-	uintptr_t from = (uintptr_t)interrupted_sp(context);
-
-	out->sp = from;
-	out->count = 1;
-	while (out->count < SC_FRAMES && (uintptr_t)frame >= from && (uintptr_t)frame % 8 == 0 &&
-	       (uintptr_t)frame >= out->low && (uintptr_t)(frame + 2) <= out->high && frame[1]) {
-		out->pc[out->count++] = (const void *)frame[1];
-		from = (uintptr_t)(frame + 2);
-		frame = (const uintptr_t *)frame[0];
-	}
-}
-
-static void tell_where(const ucontext_t *context)
-{
-	uint32_t asked = ASKED;
-
-	if (at_load_acq(&where.state) != ASKED || /* [os.where] */
-	    where.thread.handle != (uintptr_t)pthread_self() ||
-	    !at_cas_acqrel(&where.state, &asked, ANSWERS)) /* [os.where] */
-		return;
-	walk_frames(context, where.out);
-	at_store_rel(&where.state, ANSWERED); /* [os.where] */
-	sc_os.wake(&where.state, 1);
-}
-
-int sc_os_where(struct sc_thread thread, struct sc_frames *out)
-{
-	const int64_t limit = sc_os.now() + 100000000;
-	uint32_t state;
-	unsigned turn = 0;
-
-	sc_lock_take(&where.lock);
-	where.thread = thread;
-	where.out = out;
-	at_store_rel(&where.state, ASKED); /* [os.where] */
-	sc_os.thread_signal(thread);
-	while ((state = at_load_acq(&where.state)) != ANSWERED) { /* [os.where] */
-		if (sc_os.now() < limit)
-			sc_os.wait(&where.state, state, limit);
-		else if (state == ANSWERS)
-			sc_relax(turn++); /* it writes to *out */
-		else if (at_cas_acqrel(&where.state, &state, NOT_ASKED)) /* [os.where] */
-			break;
-	}
-	sc_lock_drop(&where.lock);
-	return state == ANSWERED ? 0 : -ETIMEDOUT;
-}
-
 static void on_expose(int signal, siginfo_t *info, void *context)
 {
 	int kept = errno;
 
 	(void)signal;
 	(void)info;
-	tell_where(context);
+	sc_os_tell_where(context);
 	expose_handler();
 	errno = kept;
 }
@@ -216,7 +129,7 @@ static size_t signal_frame(void)
 
 static void on_fault(int signal, siginfo_t *info, void *context)
 {
-	const char *sp = interrupted_sp(context);
+	const char *sp = sc_os_interrupted_sp(context);
 	int kept = errno;
 
 	/* SI_KERNEL has no address: a signal's frame did not fit, or a pointer is not canonical. */

@@ -261,9 +261,10 @@ static unsigned find_frames(const struct sc_sight *task, struct sc_frames *frame
 		return 0;
 	frames->low = (uintptr_t)fiber.stack_low;
 	frames->high = (uintptr_t)fiber.stack_high;
-	if (sc_os_where(task->worker->thread, frames) < 0)
+	if (sc_os_where(task->worker->thread, frames) < 0 || frames->sp < frames->low ||
+	    frames->sp >= frames->high)
 		return 0;
-	return frames->sp >= frames->low && frames->sp < frames->high ? frames->count : 0;
+	return frames->count;
 }
 
 /* Below it is what began the strand, and is the same for all. */
