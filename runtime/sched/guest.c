@@ -31,12 +31,12 @@ int sc_guest_enter(void)
 	uint32_t seen = at_load_rlx(&gate);
 
 	while (seen & OPEN)
-		if (at_cas_acqrel(&gate, &seen, seen + 1)) /* [guest.gate] */
+		if (at_cas_acq(&gate, &seen, seen + 1)) /* [guest.gate] */
 			return 1;
 	return 0;
 }
 
 void sc_guest_leave(void)
 {
-	at_sub_acqrel(&gate, 1); /* [guest.gate] */
+	at_sub_rel(&gate, 1); /* [guest.gate] */
 }

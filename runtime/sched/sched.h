@@ -30,8 +30,9 @@
  *                   load_acq(monitor) before the monitor looks for reasons; it waits only while
  *                   the word is unchanged.  Who wakes up nudges only if monitor_asleep: sub(idle),
  *                   fence_sc, load(monitor_asleep) <-> store(monitor_asleep), fence_sc, load(idle)
- *   [guest.gate]    or_rel(gate) when a run is set up, sub_acqrel(gate) of each guest that leaves
- *                   -> cas_acqrel(gate) of who enters, load_acq(gate) of who ends the run
+ *   [guest.gate]    or_rel(gate) when a run is set up -> cas_acq(gate) of who enters; sub_rel(gate)
+ *                   of who leaves -> load_acq(gate) = 0 of who ends the run, also of those who
+ *                   left before the last: in between are read-modify-writes only
  *   [thread.known]  creator store_rel(known) after the handle -> load_acq(known) of who
  *                   wants to signal the thread
  *   [sched.inside]  sub_rel(inside) of a worker after its last signal -> load_acq(inside)
