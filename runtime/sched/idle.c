@@ -432,7 +432,7 @@ void sc_idle_sleep(struct sc_worker *worker)
 	at_store_rlx(&worker->parker, SC_ASLEEP);
 	at_add_rel(&sc_sched.idle, SC_SLEEPING - SC_SEARCHING); /* [idle.dekker] [idle.still] */
 	sc_poke_all(); /* with a fence; from now on who spawns exposes at once */
-	starved = sc_any_work(worker) && !worker->spare;
+	starved = sc_any_work(worker) && !sc_can_start(worker);
 	if (starved || !sc_any_work(worker)) {
 		verdict = last_one(worker);
 		if (verdict == SLEEP)

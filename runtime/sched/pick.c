@@ -128,6 +128,11 @@ static struct sc_strand *spare(struct sc_worker *worker)
 	return worker->spare;
 }
 
+int sc_can_start(struct sc_worker *worker)
+{
+	return spare(worker) != NULL;
+}
+
 /* Hands an unstarted task to the spare strand.  The caller has seen that there is one. */
 static struct sc_strand *start(struct sc_worker *worker, const struct sc_slot *slot,
 			       struct sc_task *task)

@@ -228,6 +228,8 @@ struct sc_strand *sc_pick(struct sc_worker *worker);
 struct sc_strand *sc_steal(struct sc_worker *worker);
 /* The next unstarted task for the strand that just ended one: no switch at all. */
 int sc_next_slot(struct sc_worker *worker, struct sc_strand *strand);
+/* Whether there is a stack for an unstarted task; it stays the worker's. */
+int sc_can_start(struct sc_worker *worker);
 /* The rest */
 void sc_wake_one(void);
 void sc_wake_worker(struct sc_worker *worker);

@@ -48,6 +48,11 @@ int sc_next_slot(struct sc_worker *, struct sc_strand *)
 	return 0;
 }
 
+int sc_can_start(struct sc_worker *worker)
+{
+	return worker->spare != NULL;
+}
+
 void sc_enqueue(struct sc_worker *, struct sc_item *) {}
 int sc_others_wait(struct sc_worker *)
 {

@@ -67,7 +67,7 @@ static int closes_race(void *arg)
 
 Test(sim, parent_closes_while_the_owner_closes)
 {
-	explore("parent_closes_while_the_owner_closes", closes_race, WITH_TIMERS);
+	explore("parent_closes_while_the_owner_closes", closes_race, 0);
 }
 
 /* ---- a move against a cancel ----------------------------------------------------------------- */
@@ -119,7 +119,7 @@ static int moves_race(void *arg)
 
 Test(sim, move_races_cancel)
 {
-	explore("move_races_cancel", moves_race, WITH_TIMERS);
+	explore("move_races_cancel", moves_race, 0);
 }
 
 /* ---- rights against close ------------------------------------------------------------------ */

@@ -153,9 +153,7 @@ static int interrupt_against_finish(void *arg)
 
 Test(sim, an_offloaded_call_ends_while_it_is_interrupted)
 {
-	/* While a call is interrupted the monitor looks each millisecond. */
-	explore("an_offloaded_call_ends_while_it_is_interrupted", interrupt_against_finish,
-		WITH_TIMERS);
+	explore("an_offloaded_call_ends_while_it_is_interrupted", interrupt_against_finish, 0);
 }
 
 /* The start of the nth thing fails: a thread, or memory for one.  Some call may run all the

@@ -74,7 +74,7 @@ static int park_against_shutdown(void *arg)
 
 Test(sim, soft_park_races_shutdown)
 {
-	explore("soft_park_races_shutdown", park_against_shutdown, WITH_TIMERS);
+	explore("soft_park_races_shutdown", park_against_shutdown, 0);
 }
 
 /* Who computes in a region, and parks now and then in scopes of its own. */
@@ -140,7 +140,7 @@ static int shutdown_against_cancel(void *arg)
 
 Test(sim, shutdown_races_cancel)
 {
-	explore("shutdown_races_cancel", shutdown_against_cancel, WITH_TIMERS);
+	explore("shutdown_races_cancel", shutdown_against_cancel, 0);
 }
 
 /* The end of a grace period may find the scope closed, but never its dead frame. */

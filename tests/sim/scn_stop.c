@@ -74,5 +74,5 @@ static int until_interrupted(void *arg)
 Test(sim, an_interrupt_reaches_tasks_in_any_state)
 {
 	explore("an_interrupt_reaches_tasks_in_any_state", until_interrupted,
-		INTERRUPTS | WITH_TIMERS);
+		INTERRUPTS);
 }

@@ -67,7 +67,7 @@ static int timer_against_cancel(void *arg)
 
 Test(sim, deadline_races_cancel)
 {
-	explore("deadline_races_cancel", timer_against_cancel, WITH_TIMERS);
+	explore("deadline_races_cancel", timer_against_cancel, 0);
 }
 
 /* Deadlines of scopes that end before they fire: nothing may fire into a dead frame. */
@@ -160,7 +160,7 @@ static int deadline_off(void *arg)
 Test(sim, a_deadline_that_was_taken_off_does_not_fire)
 {
 	explore("a_deadline_that_was_taken_off_does_not_fire", deadline_off,
-		WITH_TIMERS | PARALLEL);
+		PARALLEL);
 }
 
 static int wait_against_end(void *arg)
@@ -226,7 +226,7 @@ static int wait_against_cancel(void *arg)
 
 Test(sim, wait_races_cancel)
 {
-	explore("wait_races_cancel", wait_against_cancel, WITH_TIMERS);
+	explore("wait_races_cancel", wait_against_cancel, 0);
 }
 
 /* Many sleeps of about the same length on all workers. */

@@ -26,7 +26,7 @@ static int wait_again(void *arg)
 
 Test(sim, a_second_wait_sees_the_last_end)
 {
-	explore("a_second_wait_sees_the_last_end", wait_again, WITH_TIMERS | PARALLEL);
+	explore("a_second_wait_sees_the_last_end", wait_again, PARALLEL);
 }
 
 /* A deadline already past polls: it sees the end of tasks that were stolen. */
@@ -50,7 +50,7 @@ static int poll_for_the_end(void *arg)
 	}
 	do
 		rc = scope_wait_until(&g.scope, 0);
-	while (rc == -ETIMEDOUT && g.ended && sim_random(100000));
+	while (rc == -ETIMEDOUT && g.ended); /* for ever: a livelock */
 	sim_check(rc == 0 || !g.ended, "the task had ended and a poll gave %d", rc);
 	sim_check(group_close(&g) == 0, "an error from nowhere");
 	return 0;
@@ -58,6 +58,5 @@ static int poll_for_the_end(void *arg)
 
 Test(sim, a_poll_sees_the_end_of_a_stolen_task)
 {
-	explore("a_poll_sees_the_end_of_a_stolen_task", poll_for_the_end,
-		WITH_TIMERS | PARALLEL);
+	explore("a_poll_sees_the_end_of_a_stolen_task", poll_for_the_end, PARALLEL);
 }
