@@ -7,7 +7,7 @@
 
 /* Parks with the wait begun, for what `reason` says, until an event claims it, or a cancel, a
  * soft stop or the deadline does: as sc_wait_end.  While it does, standing still is no deadlock. */
-int sc_io_park(enum sc_reason reason, int fd, int64_t deadline_ns);
+int sc_io_park(enum sc_reason reason, int fd);
 
 /* A call on one side of an own descriptor begins with a checkpoint and enters it. */
 int sc_io_begin(struct sc_fd *fd, enum sc_side side, struct sc_use *use);

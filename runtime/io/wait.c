@@ -6,37 +6,18 @@
 
 /* ---- parking ------------------------------------------------------------------------------- */
 
-/* On the next stack: the place may be cancelled, the time may have come. */
-static void publish(struct sc_worker *worker, struct sc_strand *strand)
-{
-	int64_t when = sc_card(strand)->alarm.timer.when;
-
-	if (sc_register(worker, strand, sc_untag(strand->place)) && when != SC_NEVER) {
-		sc_card(strand)->alarm.kind = SC_ALARM_WAKE;
-		sc_alarm_arm(worker, &sc_card(strand)->alarm, when);
-	}
-	if (!sc_wait_commit(strand))
-		sc_ready(strand);
-}
-
-int sc_io_park(enum sc_reason reason, int fd, int64_t deadline_ns)
+int sc_io_park(enum sc_reason reason, int fd)
 {
 	struct sc_worker *worker = sc_self();
-	struct sc_strand *strand = worker->strand;
 	struct sc_scope *place = sc_untag(worker->cur);
 	int told = sc_sched.flags & SC_SCHED_DETECT;
 
-	sc_card(strand)->alarm.timer.when = deadline_ns;
-	sc_card(strand)->alarm.timer.link = NULL;
-	sc_card(strand)->alarm.wheel = worker->index;
-	strand->object = (const void *)(intptr_t)fd;
+	worker->strand->object = (const void *)(intptr_t)fd;
 	if (told)
 		sc_outside(SC_DOOR, 1);
-	sc_park(worker, reason, publish);
+	sc_park(worker, reason, sc_wait_post);
 	if (told)
 		sc_outside(SC_DOOR, -1);
-	if (deadline_ns != SC_NEVER && sc_wait_outcome(strand) != SC_WAIT_TIMEOUT)
-		sc_alarm_disarm(&sc_card(strand)->alarm);
 	return sc_wait_end(place);
 }
 
@@ -58,7 +39,7 @@ int sc_io_wait(struct sc_use *use, enum sc_reason reason)
 	struct sc_worker *worker = sc_self();
 	int rc, closed;
 
-	sc_wait_begin(worker);
+	sc_wait_begin(worker, SC_NEVER);
 	rc = sc_fd_wait(use, worker->strand);
 	use->ready = 1;
 	if (rc == 0)
@@ -67,7 +48,7 @@ int sc_io_wait(struct sc_use *use, enum sc_reason reason)
 		sc_fd_leave(use, 0);
 		return rc;
 	}
-	rc = sc_io_park(reason, use->fd->fd, SC_NEVER);
+	rc = sc_io_park(reason, use->fd->fd);
 	closed = sc_fd_woken(use);
 	if (closed < 0)
 		return rc < 0 ? rc : closed;
@@ -93,13 +74,13 @@ static int wait_for(int fd, unsigned events, int64_t deadline_ns)
 	struct sc_arm arm;
 	int rc, came;
 
-	sc_wait_begin(worker);
+	sc_wait_begin(worker, deadline_ns);
 	rc = sc_fd_arm(fd, events, strand, &arm);
 	if (rc == -EPERM) /* a regular file */
 		return (int)events;
 	if (rc < 0)
 		return rc;
-	rc = sc_io_park(events == SC_EVENT_OUT ? SC_IN_WRITE : SC_IN_READ, fd, deadline_ns);
+	rc = sc_io_park(events == SC_EVENT_OUT ? SC_IN_WRITE : SC_IN_READ, fd);
 	came = sc_fd_disarm(&arm, strand);
 	return rc < 0 ? rc : came;
 }

@@ -338,7 +338,7 @@ static int spawn_child(const struct sc_spawner *spawner, scope_task_fn *fn, void
 	if (!held)
 		return -ESTALE;
 	rc = add_child(spawner->data, fn, arg, options, site);
-	sc_unhold(held);
+	sc_drop_units(held, 1);
 	return rc;
 }
 
@@ -372,12 +372,7 @@ static void task_refused(void *arg)
 
 static int valid(const struct scope_supervise_options *options)
 {
-	uint64_t reserved = 0;
-	size_t i;
-
-	for (i = 0; i < sizeof options->reserved / sizeof options->reserved[0]; i++)
-		reserved |= options->reserved[i];
-	return reserved == 0 && options->strategy <= SCOPE_REST_FOR_ONE &&
+	return SC_UNRESERVED(options) && options->strategy <= SCOPE_REST_FOR_ONE &&
 	       options->restart <= SCOPE_TEMPORARY &&
 	       (options->max_restarts <= 10000 || options->max_restarts == UINT_MAX) &&
 	       options->period_ns >= 0 && options->backoff_ns >= 0 &&

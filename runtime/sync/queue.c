@@ -77,11 +77,8 @@ static void publish(struct sc_worker *worker, struct sc_strand *strand)
 	struct sc_batch woken;
 	int parked = 0;
 
-	if (!await->shielded && sc_register(worker, strand, sc_untag(strand->place)) &&
-	    await->deadline_ns != SC_NEVER) {
-		sc_card(strand)->alarm.kind = SC_ALARM_WAKE;
-		sc_alarm_arm(worker, &sc_card(strand)->alarm, await->deadline_ns);
-	}
+	if (!await->shielded)
+		sc_wait_publish(worker, strand);
 	sc_enter(lock);
 	if (await->take(await)) {
 		at_store_rlx(&sc_card(strand)->wait, SC_WAIT_EVENT);
@@ -130,17 +127,12 @@ int sc_await(struct sc_await *await, enum sc_reason reason)
 	if (await->shielded)
 		sc_wait_prepare(strand);
 	else
-		sc_wait_begin(worker);
-	sc_card(strand)->alarm.timer.when = await->deadline_ns;
-	sc_card(strand)->alarm.timer.link = NULL;
-	sc_card(strand)->alarm.wheel = worker->index;
+		sc_wait_begin(worker, await->deadline_ns);
 	sc_park(worker, reason, publish);
-	if (await->deadline_ns != SC_NEVER && sc_wait_outcome(strand) != SC_WAIT_TIMEOUT)
-		sc_alarm_disarm(&sc_card(strand)->alarm);
 	if (await->shielded)
 		return await->waiter.result;
 	if (sc_wait_outcome(strand) != SC_WAIT_EVENT && give_up(await)) {
-		sc_unregister(place);
+		sc_wait_withdraw(place);
 		sc_look_again(sc_self());
 		return await->waiter.result;
 	}
