@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include <scope_chan.h>
 #include <scope_local.h>
 #include <scope_offload.h>
 #include <scope_parallel.h>
@@ -651,6 +652,43 @@ static int supervises(void *arg)
 	return may_refuse(scope_close(&s));
 }
 
+/* ---- channels -------------------------------------------------------------------------------- */
+
+static int sends(void *arg)
+{
+	int i, rc = 0;
+
+	for (i = 0; i < 40 && rc == 0; i++)
+		rc = may_refuse(scope_chan_send(arg, &i));
+	scope_chan_close(arg);
+	return ran();
+}
+
+/* What was sent comes, in order; want of memory for the rest is told to the sender. */
+static int uses_channel(size_t capacity)
+{
+	struct scope_chan *c;
+	int rc = may_refuse(scope_chan_new(sizeof(int), capacity, NULL, &c)), item = 0, i;
+	struct scope s;
+
+	if (rc < 0)
+		return rc;
+	scope_open(&s);
+	accept(scope_spawn(&s, sends, c), 1);
+	rc = may_refuse(scope_close(&s));
+	for (i = 0; scope_chan_try_recv(c, &item) == 0; i++)
+		CHECK(item == i);
+	scope_chan_free(c);
+	return rc;
+}
+
+static int has_channels(void *arg)
+{
+	does_nothing(arg);
+	uses_channel(100);
+	return uses_channel(SCOPE_UNBOUNDED);
+}
+
 const struct fault_program fault_programs[] = {
 	{.name = "nothing", .main = does_nothing},
 	{.name = "defaults", .main = does_nothing, .by_default = 1},
@@ -672,5 +710,6 @@ const struct fault_program fault_programs[] = {
 	{.name = "objects", .main = has_objects},
 	{.name = "called", .main = is_called},
 	{.name = "supervises", .main = supervises},
+	{.name = "channels", .main = has_channels},
 };
 const unsigned fault_program_count = sizeof fault_programs / sizeof *fault_programs;

@@ -1,0 +1,146 @@
+/* scope_chan.h: channels between tasks, and waiting for the first of several things.
+ *
+ * Items are copied in and out, in the order in which they are sent.  Who waits is served in the
+ * order of coming.  A cancelled call has sent or received nothing; one that was chosen at the
+ * instant of a cancel has succeeded, and the next checkpoint shows the cancel: so no item is lost
+ * or doubled.  Between tasks of one run.
+ */
+#ifndef SCOPE_CHAN_H
+#define SCOPE_CHAN_H
+
+#include "scope.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct scope_chan;
+
+/* A capacity: sending never waits. */
+#define SCOPE_UNBOUNDED SIZE_MAX
+
+/**
+ * Makes a channel.
+ *
+ * item_size  bytes of an item; 0: what is sent is only that it happened
+ * capacity   items that are kept when nobody waits for one; 0: sending waits for who receives;
+ *            SCOPE_UNBOUNDED: as many as memory holds
+ * drop       called by scope_chan_free for each item that is left; NULL: nothing
+ * out_chan   until scope_chan_free
+ * Thread safety: any thread.
+ * Returns 0, else *out_chan is unchanged:
+ *   -EINVAL  out_chan is NULL
+ *   -ENOMEM  no memory for so many items
+ */
+SCOPE_API int scope_chan_new(size_t item_size, size_t capacity, void (*drop)(void *item),
+			     struct scope_chan **out_chan);
+
+/**
+ * Sends a copy of an item; waits while the channel is full, or without capacity until a task
+ * receives it.
+ *
+ * item  read before the call returns
+ * Cancellation point: -ECANCELED has not sent it.
+ * Thread safety: any task.
+ * Cost: 10 to 30 ns if it need not wait.
+ * Returns 0: it is sent, else it is still the caller's:
+ *   -ENOTCONN   not called from a task
+ *   -ECANCELED  the place is or was cancelled
+ *   -ESHUTDOWN  it is or was stopped, and the caller in a soft region
+ *   -EPIPE      the channel is or was closed
+ *   -ENOMEM     no memory for one more item of an unbounded channel
+ */
+SCOPE_API int scope_chan_send(struct scope_chan *c, const void *item);
+
+/**
+ * As scope_chan_send, for a time.
+ *
+ * deadline_ns  absolute, monotonic; already past: sends if it need not wait
+ * Cancellation point: -ECANCELED has not sent it.
+ * Thread safety: any task.
+ * Returns 0: it is sent, else it is still the caller's:
+ *   -ENOTCONN   not called from a task
+ *   -ECANCELED  the place is or was cancelled
+ *   -ESHUTDOWN  it is or was stopped, and the caller in a soft region
+ *   -ETIMEDOUT  there was no room until deadline_ns
+ *   -EPIPE      the channel is or was closed
+ *   -ENOMEM     no memory for one more item of an unbounded channel
+ */
+SCOPE_API int scope_chan_send_until(struct scope_chan *c, const void *item, int64_t deadline_ns);
+
+/**
+ * Sends an item if it need not wait.
+ *
+ * Thread safety: any task.
+ * Returns 0: it is sent, else it is still the caller's:
+ *   -ENOTCONN  not called from a task
+ *   -EAGAIN    the channel is full, or has no capacity and nobody waits to receive
+ *   -EPIPE     the channel is closed
+ *   -ENOMEM    no memory for one more item of an unbounded channel
+ */
+SCOPE_API int scope_chan_try_send(struct scope_chan *c, const void *item);
+
+/**
+ * Receives the oldest item; waits until there is one.
+ *
+ * out_item  item_size bytes
+ * Cancellation point: -ECANCELED has taken none.
+ * Thread safety: any task.
+ * Cost: 10 to 30 ns if it need not wait.
+ * Returns 0, else *out_item is unchanged:
+ *   -ENOTCONN   not called from a task
+ *   -ECANCELED  the place is or was cancelled
+ *   -ESHUTDOWN  it is or was stopped, and the caller in a soft region
+ *   -EPIPE      the channel is or was closed, and no item is left
+ */
+SCOPE_API int scope_chan_recv(struct scope_chan *c, void *out_item);
+
+/**
+ * As scope_chan_recv, for a time.
+ *
+ * deadline_ns  absolute, monotonic; already past: takes an item that is there
+ * Cancellation point: -ECANCELED has taken none.
+ * Thread safety: any task.
+ * Returns 0, else *out_item is unchanged:
+ *   -ENOTCONN   not called from a task
+ *   -ECANCELED  the place is or was cancelled
+ *   -ESHUTDOWN  it is or was stopped, and the caller in a soft region
+ *   -ETIMEDOUT  there was none until deadline_ns
+ *   -EPIPE      the channel is or was closed, and no item is left
+ */
+SCOPE_API int scope_chan_recv_until(struct scope_chan *c, void *out_item, int64_t deadline_ns);
+
+/**
+ * Receives an item if there is one.
+ *
+ * Thread safety: any task.
+ * Returns 0, else *out_item is unchanged:
+ *   -ENOTCONN  not called from a task
+ *   -EAGAIN    there is none
+ *   -EPIPE     the channel is closed, and no item is left
+ */
+SCOPE_API int scope_chan_try_recv(struct scope_chan *c, void *out_item);
+
+/**
+ * Closes the channel: who sends gets -EPIPE from now on; who receives first gets the items that
+ * are left.  All who wait go on.
+ *
+ * Thread safety: any task.
+ * Returns 0, else nothing is changed:
+ *   -ENOTCONN  not called from a task
+ *   -EBADF     it is closed already
+ */
+SCOPE_API int scope_chan_close(struct scope_chan *c);
+
+/**
+ * Frees the channel, closed or not, and drops the items that are left; NULL does nothing.
+ *
+ * Thread safety: any thread; nobody uses it any more.
+ */
+SCOPE_API void scope_chan_free(struct scope_chan *c);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

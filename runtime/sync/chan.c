@@ -1,0 +1,282 @@
+/* runtime/sync/chan.c: channels: rules X1 to X4; see chan.h. */
+#include "sync/chan.h"
+#include <errno.h>
+#include <string.h>
+
+/* ---- items -------------------------------------------------------------------------- */
+
+SC_INLINE void copy(struct scope_chan *c, void *to, const void *from)
+{
+	/* The size of most: a pointer or a number. */
+	if (SC_LIKELY(c->item_size == 8))
+		memcpy(to, from, 8);
+	else
+		memcpy(to, from, c->item_size);
+}
+
+/* lock; there is room. */
+SC_INLINE void put(struct scope_chan *c, const void *item)
+{
+	size_t at = c->head + c->count;
+
+	copy(c, c->ring + (at < c->room ? at : at - c->room) * c->item_size, item);
+	c->count++;
+}
+
+/* lock; there is an item. */
+SC_INLINE void *oldest(struct scope_chan *c)
+{
+	char *item = c->ring + c->head * c->item_size;
+
+	c->head = c->head + 1 < c->room ? c->head + 1 : 0;
+	c->count--;
+	return item;
+}
+
+/* lock.  A full ring becomes twice as large; false: no memory. */
+static SC_NOINLINE int grow(struct scope_chan *c)
+{
+	size_t room = c->room ? c->room * 2 : 16, size, first = c->room - c->head;
+	char *ring;
+
+	if (__builtin_mul_overflow(room, c->item_size, &size) ||
+	    !(ring = sc_os.alloc(size ? size : 1)))
+		return 0;
+	if (c->count) {
+		memcpy(ring, c->ring + c->head * c->item_size, first * c->item_size);
+		memcpy(ring + first * c->item_size, c->ring, c->head * c->item_size);
+	}
+	sc_os.free(c->ring);
+	c->ring = ring;
+	c->room = room;
+	c->head = 0;
+	return 1;
+}
+
+/* ---- steps -------------------------------------------------------------------------- */
+
+int sc_chan_send_step(struct scope_chan *c, const void *item, int *out_result,
+		      struct sc_batch *woken)
+{
+	struct sc_waiter *receiver;
+
+	*out_result = 0;
+	if (SC_UNLIKELY(c->closed)) {
+		*out_result = -EPIPE;
+	} else if ((receiver = sc_queue_claim(&c->receivers, woken))) {
+		copy(c, (void *)receiver->key, item);
+	} else if (c->count >= c->capacity) {
+		return 0;
+	} else if (SC_UNLIKELY(c->count == c->room) && !grow(c)) {
+		*out_result = -ENOMEM;
+	} else {
+		put(c, item);
+	}
+	return 1;
+}
+
+int sc_chan_recv_step(struct scope_chan *c, void *item, int *out_result, struct sc_batch *woken)
+{
+	struct sc_waiter *sender;
+
+	*out_result = 0;
+	if (c->count) {
+		copy(c, item, oldest(c));
+		if (SC_UNLIKELY(c->senders.first) &&
+		    (sender = sc_queue_claim(&c->senders, woken)))
+			put(c, (const void *)sender->key);
+	} else if ((sender = sc_queue_claim(&c->senders, woken))) {
+		copy(c, item, (const void *)sender->key);
+	} else if (c->closed) {
+		*out_result = -EPIPE;
+	} else {
+		return 0;
+	}
+	return 1;
+}
+
+/* ---- sending and receiving ---------------------------------------------------------- */
+
+static int take_send(struct sc_await *await)
+{
+	return sc_chan_send_step(await->thing, (const void *)await->waiter.key,
+				 &await->waiter.result, &await->woken);
+}
+
+static int take_recv(struct sc_await *await)
+{
+	return sc_chan_recv_step(await->thing, (void *)await->waiter.key, &await->waiter.result,
+				 &await->woken);
+}
+
+static SC_NOINLINE int wait_to_send(struct scope_chan *c, const void *item, int64_t deadline_ns)
+{
+	struct sc_await await = {.waiter = {.key = (uintptr_t)item}, .thing = c,
+				 .lock = &c->lock, .queue = &c->senders, .take = take_send,
+				 .deadline_ns = deadline_ns};
+
+	if (deadline_ns != SC_NEVER && deadline_ns <= sc_now())
+		return -ETIMEDOUT;
+	return sc_await(&await, SC_IN_SEND);
+}
+
+static SC_NOINLINE int wait_to_recv(struct scope_chan *c, void *item, int64_t deadline_ns)
+{
+	struct sc_await await = {.waiter = {.key = (uintptr_t)item}, .thing = c,
+				 .lock = &c->lock, .queue = &c->receivers, .take = take_recv,
+				 .deadline_ns = deadline_ns};
+
+	if (deadline_ns != SC_NEVER && deadline_ns <= sc_now())
+		return -ETIMEDOUT;
+	return sc_await(&await, SC_IN_RECV);
+}
+
+SC_INLINE int try_send(struct scope_chan *c, const void *item, int *out_result)
+{
+	struct sc_batch woken = {NULL, NULL, 0};
+	int done;
+
+	sc_enter(&c->lock);
+	done = sc_chan_send_step(c, item, out_result, &woken);
+	sc_leave(&c->lock);
+	sc_wake(&woken);
+	return done;
+}
+
+SC_INLINE int try_recv(struct scope_chan *c, void *item, int *out_result)
+{
+	struct sc_batch woken = {NULL, NULL, 0};
+	int done;
+
+	sc_enter(&c->lock);
+	done = sc_chan_recv_step(c, item, out_result, &woken);
+	sc_leave(&c->lock);
+	sc_wake(&woken);
+	return done;
+}
+
+SC_INLINE int send_until(struct scope_chan *c, const void *item, int64_t deadline_ns)
+{
+	struct sc_worker *worker = sc_self();
+	int rc;
+
+	if (SC_UNLIKELY(worker->cur == 0))
+		return sc_not_connected("scope_chan_send");
+	rc = sc_check(worker);
+	if (SC_UNLIKELY(rc < 0) || SC_LIKELY(try_send(c, item, &rc)))
+		return rc;
+	return wait_to_send(c, item, deadline_ns);
+}
+
+SC_INLINE int recv_until(struct scope_chan *c, void *out_item, int64_t deadline_ns)
+{
+	struct sc_worker *worker = sc_self();
+	int rc;
+
+	if (SC_UNLIKELY(worker->cur == 0))
+		return sc_not_connected("scope_chan_recv");
+	rc = sc_check(worker);
+	if (SC_UNLIKELY(rc < 0) || SC_LIKELY(try_recv(c, out_item, &rc)))
+		return rc;
+	return wait_to_recv(c, out_item, deadline_ns);
+}
+
+int scope_chan_send(struct scope_chan *c, const void *item)
+{
+	return send_until(c, item, SC_NEVER);
+}
+
+int scope_chan_send_until(struct scope_chan *c, const void *item, int64_t deadline_ns)
+{
+	return send_until(c, item, deadline_ns);
+}
+
+int scope_chan_recv(struct scope_chan *c, void *out_item)
+{
+	return recv_until(c, out_item, SC_NEVER);
+}
+
+int scope_chan_recv_until(struct scope_chan *c, void *out_item, int64_t deadline_ns)
+{
+	return recv_until(c, out_item, deadline_ns);
+}
+
+int scope_chan_try_send(struct scope_chan *c, const void *item)
+{
+	int rc;
+
+	if (sc_self()->cur == 0)
+		return sc_not_connected("scope_chan_try_send");
+	return try_send(c, item, &rc) ? rc : -EAGAIN;
+}
+
+int scope_chan_try_recv(struct scope_chan *c, void *out_item)
+{
+	int rc;
+
+	if (sc_self()->cur == 0)
+		return sc_not_connected("scope_chan_try_recv");
+	return try_recv(c, out_item, &rc) ? rc : -EAGAIN;
+}
+
+/* ---- the channel -------------------------------------------------------------------- */
+
+int scope_chan_new(size_t item_size, size_t capacity, void (*drop)(void *item),
+		   struct scope_chan **out_chan)
+{
+	size_t size = 0;
+	struct scope_chan *c;
+
+	if (!out_chan)
+		return -EINVAL;
+	if (capacity != SCOPE_UNBOUNDED && __builtin_mul_overflow(capacity, item_size, &size))
+		return -ENOMEM;
+	c = sc_os.alloc(sizeof *c);
+	if (!c)
+		return -ENOMEM;
+	*c = (struct scope_chan){.item_size = item_size, .capacity = capacity, .drop = drop};
+	if (capacity && capacity != SCOPE_UNBOUNDED) {
+		c->ring = sc_os.alloc(size ? size : 1);
+		if (!c->ring) {
+			sc_os.free(c);
+			return -ENOMEM;
+		}
+		c->room = capacity;
+	}
+	*out_chan = c;
+	return 0;
+}
+
+int scope_chan_close(struct scope_chan *c)
+{
+	struct sc_batch woken = {NULL, NULL, 0};
+	int rc = 0;
+
+	if (sc_self()->cur == 0)
+		return sc_not_connected("scope_chan_close");
+	sc_enter(&c->lock);
+	if (c->closed)
+		rc = -EBADF;
+	c->closed = 1;
+	sc_queue_serve_all(&c->senders, -EPIPE, &woken);
+	sc_queue_serve_all(&c->receivers, -EPIPE, &woken);
+	sc_leave(&c->lock);
+	sc_wake(&woken);
+	return rc;
+}
+
+void scope_chan_free(struct scope_chan *c)
+{
+	if (!c)
+		return;
+	SC_ASSERT(!c->senders.first && !c->receivers.first,
+		  "scope_chan_free of a channel that tasks wait for: let them end first");
+	while (c->count) {
+		void *item = oldest(c);
+
+		if (c->drop)
+			c->drop(item);
+	}
+	sc_os.free(c->ring);
+	sc_os.free(c);
+}
