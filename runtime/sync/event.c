@@ -10,7 +10,7 @@ static int take(struct sc_await *await)
 
 int scope_event_wait_until(struct scope_event *public, int64_t deadline_ns)
 {
-	struct sc_event *event = sc_event(public);
+	struct sc_event_inside *event = sc_event_inside(public);
 	struct sc_await await = {.thing = event, .lock = &event->lock, .queue = &event->queue,
 				 .take = take, .deadline_ns = deadline_ns};
 	struct sc_worker *worker = sc_self();
@@ -33,7 +33,7 @@ int scope_event_wait(struct scope_event *event)
 
 void scope_event_set(struct scope_event *public)
 {
-	struct sc_event *event = sc_event(public);
+	struct sc_event_inside *event = sc_event_inside(public);
 	struct sc_batch woken = {NULL, NULL, 0};
 
 	if (sc_self()->cur == 0)
@@ -47,7 +47,7 @@ void scope_event_set(struct scope_event *public)
 
 void scope_event_clear(struct scope_event *public)
 {
-	struct sc_event *event = sc_event(public);
+	struct sc_event_inside *event = sc_event_inside(public);
 
 	if (sc_self()->cur == 0)
 		return;
@@ -58,5 +58,5 @@ void scope_event_clear(struct scope_event *public)
 
 bool scope_event_is_set(const struct scope_event *public)
 {
-	return sc_event_is_set(sc_event((struct scope_event *)(uintptr_t)public));
+	return sc_event_is_set(sc_event_inside((struct scope_event *)(uintptr_t)public));
 }

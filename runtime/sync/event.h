@@ -9,19 +9,19 @@
 #include "sync/queue.h"
 #include <scope_sync.h>
 
-struct sc_event {
+struct sc_event_inside {
 	struct sc_lock lock;
 	SC_WORD(uint32_t) set; /* written under lock */
 	struct sc_queue queue;
 };
-_Static_assert(sizeof(struct sc_event) <= sizeof(struct scope_event), "an event fits");
+_Static_assert(sizeof(struct sc_event_inside) <= sizeof(struct scope_event), "an event fits");
 
-SC_INLINE struct sc_event *sc_event(struct scope_event *event)
+SC_INLINE struct sc_event_inside *sc_event_inside(struct scope_event *event)
 {
-	return (struct sc_event *)event;
+	return (struct sc_event_inside *)event;
 }
 
-SC_INLINE int sc_event_is_set(struct sc_event *event)
+SC_INLINE int sc_event_is_set(struct sc_event_inside *event)
 {
 	return at_load_acq(&event->set) != 0; /* [event.set] */
 }
