@@ -17,7 +17,7 @@ int sc_linux_poll_open(void);
 void sc_linux_poll_close(void);
 int sc_linux_poll_watch(int fd, enum sc_watch how, unsigned events, uint64_t tag);
 void sc_linux_poll_forget(int fd);
-unsigned sc_linux_poll_wait(struct sc_readiness *out, unsigned most, int64_t deadline);
+unsigned sc_linux_poll_wait(struct sc_event *out, unsigned most, int64_t deadline);
 void sc_linux_poll_wake(void);
 
 /* os/socket.c */

@@ -28,7 +28,7 @@ enum {
 	SC_EVENTS = 256 /* most at once */
 };
 
-struct sc_readiness {
+struct sc_event {
 	uint64_t tag;
 	unsigned events;
 };
@@ -94,7 +94,7 @@ struct sc_os {
 	/* What became ready, at most `most` <= SC_EVENTS; waits for it until deadline (0: not at
 	 * all) or until woken, and may return early for no reason.  One thread at a time waits,
 	 * others may look.  A wake before the wait ends the next one. */
-	unsigned (*poll_wait)(struct sc_readiness *out, unsigned most, int64_t deadline);
+	unsigned (*poll_wait)(struct sc_event *out, unsigned most, int64_t deadline);
 	void (*poll_wake)(void);
 };
 

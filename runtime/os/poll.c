@@ -75,7 +75,7 @@ static int wait_for(struct epoll_event *events, int most, int64_t left_ns)
 	return epoll_wait(poller, events, most, left_ns > INT32_MAX ? INT32_MAX : (int)left_ns);
 }
 
-unsigned sc_linux_poll_wait(struct sc_readiness *out, unsigned most, int64_t deadline)
+unsigned sc_linux_poll_wait(struct sc_event *out, unsigned most, int64_t deadline)
 {
 	struct epoll_event events[SC_EVENTS];
 	int64_t left_ns = deadline == INT64_MAX ? -1 : 0;
@@ -93,7 +93,7 @@ unsigned sc_linux_poll_wait(struct sc_readiness *out, unsigned most, int64_t dea
 		n = epoll_wait(poller, events, (int)most, (int)left_ns);
 	for (i = 0; i < n; i++) {
 		if (events[i].data.u64 != UINT64_MAX)
-			out[count++] = (struct sc_readiness){events[i].data.u64, events[i].events};
+			out[count++] = (struct sc_event){events[i].data.u64, events[i].events};
 		else if (deadline > 0)
 			(void)!read(bell, &rung, sizeof rung);
 	}

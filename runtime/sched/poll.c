@@ -385,7 +385,7 @@ static void side_event(struct sc_fd *f, enum sc_side side, unsigned events, stru
 	claim(f, side, woken);
 }
 
-static void deliver(const struct sc_readiness *event, struct sc_batch *woken)
+static void deliver(const struct sc_event *event, struct sc_batch *woken)
 {
 	unsigned fd = (uint32_t)event->tag;
 	void *memory = at_load_acq(&chunks[fd / CHUNK]); /* [poll.chunk] */

@@ -119,7 +119,7 @@ SC_INLINE int sc_polling(void)
 /* What became ready, and what follows from it, which may be left for later. */
 struct sc_catch {
 	unsigned count;
-	struct sc_readiness event[SC_EVENTS];
+	struct sc_event event[SC_EVENTS];
 };
 
 /* Without waiting; true if somebody is ready now. */

@@ -60,17 +60,17 @@ static void os_poll_forget(int fd)
 	epoll_ctl(set, EPOLL_CTL_DEL, fd, NULL);
 }
 
-static unsigned look(struct sc_readiness *out, unsigned most)
+static unsigned look(struct sc_event *out, unsigned most)
 {
 	struct epoll_event events[SC_EVENTS];
 	int n = epoll_wait(set, events, (int)most, 0), i;
 
 	for (i = 0; i < n; i++)
-		out[i] = (struct sc_readiness){events[i].data.u64, events[i].events};
+		out[i] = (struct sc_event){events[i].data.u64, events[i].events};
 	return n > 0 ? (unsigned)n : 0;
 }
 
-static unsigned os_poll_wait(struct sc_readiness *out, unsigned most, int64_t deadline)
+static unsigned os_poll_wait(struct sc_event *out, unsigned most, int64_t deadline)
 {
 	struct sim_thread *me = sim.current;
 	unsigned count;
