@@ -45,7 +45,7 @@ static int start_polling(void)
 	if (!at_load_rlx(&sc_sched.polling)) {
 		rc = sc_os.poll_open();
 		if (rc == 0)
-			at_store_rlx(&sc_sched.polling, 1);
+			at_store_rel(&sc_sched.polling, 1); /* [poll.open] */
 	}
 	sc_lock_drop(&opening);
 	if (rc == 0)
@@ -111,7 +111,8 @@ int sc_fd_open(int fd, unsigned kind, struct sc_fd **out)
 	end_life(f, &woken); /* who waited for a foreign one that was closed and not told */
 	f->state = SC_FD_OWN | kind;
 	f->side[SC_IN].edges = f->side[SC_OUT].edges = 1;
-	f->side[SC_IN].drained = f->side[SC_OUT].drained = 0;
+	f->side[SC_IN].drained = 0;
+	f->side[SC_OUT].drained = kind & SC_FD_OUT ? 1 : 0;
 	tag = tag_of(f);
 	sc_lock_drop(&f->lock);
 	sc_ready_batch(&woken);
@@ -170,6 +171,7 @@ int sc_fd_enter(struct sc_fd *f, enum sc_side side, struct sc_use *use)
 		*use = (struct sc_use){.fd = f, .side = side, .life = f->life};
 		use->seen = f->side[side].edges;
 		use->ready = use->seen != f->side[side].drained;
+		use->stream = (f->state & SC_FD_STREAM) != 0;
 	}
 	sc_lock_drop(&f->lock);
 	return rc;

@@ -28,9 +28,10 @@
  *
  * Memory order
  *   [poll.chunk]  cas_acqrel(chunk) of who made its slots -> load_acq(chunk) of who uses them
- *   [poll.open]   store(polling), fence_sc, load(timekeeper) of who watches first <->
+ *   [poll.open]   store_rel(polling) of who made the set -> load_acq(polling) of who asks it.
+ *                 store(polling), fence_sc, load(timekeeper) of who watches first <->
  *                 store(timekeeper), fence_sc, load(polling) of who is going to sleep with the
- *                 timeout: it waits in the kernel's set, or is woken to
+ *                 timeout: it waits in the set, or is woken to
  */
 #ifndef SC_SCHED_POLL_H
 #define SC_SCHED_POLL_H
@@ -71,12 +72,14 @@ struct sc_use {
 	uint32_t life;
 	uint32_t seen; /* edges when the next system call begins */
 	int ready;     /* it is worth it */
+	int stream;    /* const: SC_FD_STREAM */
 };
 
 /* ---- own descriptors ---- */
 
 /* Watches a non-blocking descriptor, which is ready for everything until the kernel denies it.
- * `kind`: SC_FD_STREAM; SC_FD_OUT to watch OUT too from the start.  0, -EMFILE, -ENFILE, -ENOMEM,
+ * `kind`: SC_FD_STREAM; SC_FD_OUT: a connection on its way, OUT is watched too, and not ready
+ * until the kernel says so.  0, -EMFILE, -ENFILE, -ENOMEM,
  * -ENOSPC, -EPERM: it can't be watched; then it is left to the caller. */
 int sc_fd_open(int fd, unsigned kind, struct sc_fd **out);
 /* Waits end with -EBADF.  It is forgotten and then closed, now or by the last call in it. */
@@ -113,7 +116,7 @@ void sc_fd_kick(int fd);
 
 SC_INLINE int sc_polling(void)
 {
-	return SC_UNLIKELY(at_load_rlx(&sc_sched.polling));
+	return SC_UNLIKELY(at_load_acq(&sc_sched.polling)); /* [poll.open] */
 }
 
 /* What became ready, and what follows from it, which may be left for later. */

@@ -99,9 +99,10 @@ enum sc_reason {
 	SC_IN_SIGNAL,  /* the number of the signal */
 	SC_IN_PARK,    /* the parker */
 	SC_IN_START,   /* the function that is to start */
-	SC_IN_READ,    /* the number of the descriptor, as in the next two */
+	SC_IN_READ,    /* the number of the descriptor, as in the next three */
 	SC_IN_WRITE,
 	SC_IN_ACCEPT,
+	SC_IN_CONNECT,
 	SC_IN_MUTEX,   /* the object, as with all that follow */
 	SC_IN_RWLOCK,
 	SC_IN_COND,

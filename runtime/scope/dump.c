@@ -100,6 +100,7 @@ static const char *const reason_text[SC_REASONS][2] = {
 	[SC_IN_READ] = {"waiting to read", "read"},
 	[SC_IN_WRITE] = {"waiting to write", "write"},
 	[SC_IN_ACCEPT] = {"waiting to accept", "accept"},
+	[SC_IN_CONNECT] = {"connecting", "connect"},
 };
 
 static const char *name_of(const struct sc_sight *sight, char *out, size_t size)
@@ -199,7 +200,7 @@ static void put_scope_state(struct out *out, const struct sc_sight *scope, int64
 static int at_descriptor(const struct sc_sight *task)
 {
 	return task->reason == SC_IN_READ || task->reason == SC_IN_WRITE ||
-	       task->reason == SC_IN_ACCEPT;
+	       task->reason == SC_IN_ACCEPT || task->reason == SC_IN_CONNECT;
 }
 
 static void put_state(struct out *out, const struct sc_sight *task)

@@ -431,3 +431,29 @@ Test(scarce, memory_to_wait_for_a_descriptor_enomem)
 {
 	cr_assert_eq(virtually(waits_without_memory, PLENTY), 0);
 }
+
+static int never_handles(struct scope_conn *c, void *arg)
+{
+	(void)c;
+	return never_called(arg);
+}
+
+static int serves_without_memory(void *arg)
+{
+	static const struct scope_options scope = {.name = "server"};
+	static const struct scope_serve_options options = {.scope = &scope};
+	struct scope_listener *l;
+
+	(void)arg;
+	CHECK_EQ(scope_tcp_listen("127.0.0.1", 0, NULL, &l), 0);
+	allocs_left = 0;
+	CHECK_EQ(scope_serve(l, never_handles, NULL, &options), -ENOMEM);
+	allocs_left = PLENTY;
+	scope_listener_close(l);
+	return 0;
+}
+
+Test(scarce, memory_to_begin_to_serve_enomem)
+{
+	cr_assert_eq(virtually(serves_without_memory, PLENTY), 0);
+}

@@ -1,0 +1,110 @@
+/* runtime/io/serve.c: scope_serve: a task for each connection: rule N4. */
+#include "io/net.h"
+
+#include <errno.h>
+
+#define BACK_OFF_NS (100 * SCOPE_MS)
+
+typedef int handler_fn(struct scope_conn *c, void *arg);
+
+/* What the task of a connection has. */
+struct visit {
+	struct scope_conn *conn;
+	handler_fn *handler;
+	void *arg;
+};
+
+static int options_valid(const struct scope_serve_options *options)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof options->reserved / sizeof options->reserved[0]; i++)
+		if (options->reserved[i])
+			return 0;
+	return 1;
+}
+
+static int handle(void *arg)
+{
+	struct visit *visit = arg;
+	int rc = visit->handler(visit->conn, visit->arg);
+
+	scope_conn_close(visit->conn);
+	return rc;
+}
+
+static void drop(void *arg)
+{
+	scope_conn_close(((struct visit *)arg)->conn);
+}
+
+/* Until the system can hold more: what is open may be closed meanwhile.  Said once each time that
+ * it begins. */
+static int back_off(int why, int *told)
+{
+	char code[64];
+	int rc;
+
+	sc_put_code(why, 1, code, sizeof code);
+	if (!*told)
+		sc_reportf("libscope: accept gives %s: going on in 100 ms, and then again\n", code);
+	*told = 1;
+	scope_soft_begin();
+	rc = scope_sleep_for(BACK_OFF_NS);
+	scope_soft_end();
+	return rc;
+}
+
+static int is_shortage(int rc)
+{
+	return rc == -EMFILE || rc == -ENFILE || rc == -ENOMEM || rc == -ENOBUFS || rc == -ENOSPC;
+}
+
+/* Accepts and spawns until something ends it. */
+static int accept_all(struct scope *s, struct scope_listener *l, const struct visit *model,
+		      const char *name)
+{
+	const struct scope_spawn_options options = {.name = name, .copy_size = sizeof *model,
+						    .drop = drop};
+	struct visit visit = *model;
+	int told = 0, rc;
+
+	for (;;) {
+		rc = scope_accept(l, &visit.conn);
+		if (rc == 0) {
+			told = 0;
+			rc = scope_spawn_with(s, handle, &visit, &options);
+			if (rc < 0)
+				scope_conn_close(visit.conn);
+		}
+		if (is_shortage(rc))
+			rc = back_off(rc, &told);
+		if (rc < 0)
+			return rc;
+	}
+}
+
+int scope_serve(struct scope_listener *l, handler_fn *handler, void *arg,
+		const struct scope_serve_options *options)
+{
+	static const struct scope_serve_options defaults;
+	const struct visit model = {NULL, handler, arg};
+	struct scope s;
+	int rc, ended;
+
+	if (sc_self()->cur == 0)
+		return -ENOTCONN;
+	if (!options)
+		options = &defaults;
+	if (!l || !handler || !options_valid(options))
+		return -EINVAL;
+	rc = scope_open_with(&s, options->scope);
+	if (rc < 0)
+		return rc;
+	rc = accept_all(&s, l, &model, options->name ? options->name : "connection");
+	/* Where no more can come, those that are there go on. */
+	if (rc != -ESHUTDOWN && rc != -EBADF)
+		scope_fail(&s, rc, NULL);
+	ended = scope_close(&s);
+	return ended == 0 && rc == -EBADF ? rc : ended;
+}
