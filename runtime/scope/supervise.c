@@ -58,18 +58,10 @@ void sc_child_ask(struct sc_child *child, int64_t grace)
 		sc_cancel(&child->between.scope, SCOPE_CAUSE_SUPERVISOR);
 }
 
-static void end_unit(struct sc_scope *s)
-{
-	struct sc_strand *woken = sc_units_end(s, 1);
-
-	if (woken)
-		sc_ready(woken);
-}
-
 static void free_child(struct sc_child *child)
 {
 	if (!child->service)
-		end_unit(sc_supervised(child->supervisor));
+		sc_drop_units(sc_supervised(child->supervisor), 1);
 	sc_os.free(child->task);
 	sc_os.free(child);
 }
