@@ -182,6 +182,8 @@ enum scope_timeout_policy {
 	SCOPE_MOVE_ON = 1          /* close returns 0; ask scope_timed_out() */
 };
 
+struct scope_class;
+
 struct scope_options {
 	const char *name;     /* for reports; must live until close */
 	int64_t deadline_ns;  /* absolute: scope_now() and how long; 0: none */
@@ -195,7 +197,8 @@ struct scope_options {
 	void (*drop)(void *arg); /* for a task's arg if it succeeded and nobody will see that */
 	void **out_winner;    /* SCOPE_ANY, SCOPE_RACE: set by close, before it returns, to the arg
 			       * of the task that won if it returns 0, else to NULL */
-	uint64_t reserved[3]; /* must be 0 */
+	struct scope_class *class_of; /* its tasks are counted there: scope_class.h; or NULL */
+	uint64_t reserved[2]; /* must be 0 */
 };
 
 /**
@@ -219,7 +222,7 @@ SCOPE_API void scope_open(struct scope *s);
  * task or in close, in a place that no cancel reaches.  A winner is dropped too if close returns
  * an error of the body.
  *
- * With max_tasks, results or one of these policies no task runs on the owner's stack.
+ * With max_tasks, results, class_of or one of these policies no task runs on the owner's stack.
  *
  * options  NULL: as scope_open; read only during the call, the name until close
  * Cost: no system call; allocates only for a name, a policy, results, a limit.

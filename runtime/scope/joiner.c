@@ -1,5 +1,5 @@
 /* runtime/scope/joiner.c: what a scope does at each spawn and each end, by its policy (R1-R3). */
-#include "scope/joiner.h"
+#include "scope/class.h"
 #include <errno.h>
 
 struct sc_joiner *sc_joiner_new(const struct scope_options *options)
@@ -16,6 +16,7 @@ struct sc_joiner *sc_joiner_new(const struct scope_options *options)
 	joiner->on_exit_arg = options->on_exit_arg;
 	joiner->drop = options->drop;
 	joiner->out_winner = options->out_winner;
+	joiner->class_of = options->class_of;
 	return joiner;
 }
 
@@ -71,10 +72,12 @@ static int spawn(struct sc_scope *s, struct sc_task *tasks, size_t count, int ma
 
 	begin_units(s, count);
 	rc = enter(s, count, may_wait);
-	if (rc == 0)
+	if (rc == 0) {
 		expect(s, count);
-	else
+		sc_class_spawn(s, count);
+	} else {
 		sc_drop_units(s, (uint32_t)count);
+	}
 	for (; tasks; tasks = rest) {
 		rest = sc_task_next(tasks);
 		if (rc == 0)
@@ -341,6 +344,7 @@ void sc_joiner_missed(struct sc_scope *s)
 	struct sc_joiner *joiner = sc_joiner(s);
 	struct sc_strand *taker = NULL;
 
+	sc_class_end(s, NULL, -ENOMEM);
 	sc_scope_lock(s);
 	if (joiner->keeps && --joiner->expected == 0)
 		taker = claim_taker(joiner);

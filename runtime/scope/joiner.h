@@ -1,7 +1,7 @@
 /* runtime/scope/joiner.h: scopes that look at each spawn and each end: rules R1 to R4, S15.
  *
- * A scope with max_tasks, results, or a policy that decides by how tasks end is counted, and its
- * state is SC_JOINED: then extra->joiner is there, const.  A task passes
+ * A scope with max_tasks, results, a class, or a policy that decides by how tasks end is counted,
+ * and its state is SC_JOINED: then extra->joiner is there, const.  A task passes
  *
  *   sc_joiner_spawn   a unit of the scope, then room (limit.c), then into a queue
  *   sc_joiner_hear    its function has returned: the policy acts, in the finishing task (K2)
@@ -39,6 +39,7 @@ struct sc_joiner {
 	void *on_exit_arg;
 	void (*drop)(void *value);
 	void **out_winner;
+	struct scope_class *class_of; /* class.h; or NULL */
 
 	uint64_t inside;    /* tasks that have room */
 	uint64_t expected;  /* tasks that were not heard of yet */
@@ -74,7 +75,8 @@ SC_INLINE int sc_joiner_hears(struct sc_scope *s, const struct sc_task *task)
 /* Whether the options ask for one. */
 SC_INLINE int sc_joiner_wanted(const struct scope_options *options)
 {
-	return options->policy > SCOPE_AWAIT_ALL || options->max_tasks || options->results;
+	return options->policy > SCOPE_AWAIT_ALL || options->max_tasks || options->results ||
+	       options->class_of;
 }
 
 /* Whether they ask for what there is. */

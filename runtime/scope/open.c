@@ -9,7 +9,8 @@ SC_INLINE int is_plain(const struct scope_options *options)
 {
 	uint64_t any = (uintptr_t)options->name | options->results | options->policy |
 		       options->max_tasks | (uintptr_t)options->on_exit |
-		       (uintptr_t)options->drop | (uintptr_t)options->out_winner;
+		       (uintptr_t)options->drop | (uintptr_t)options->out_winner |
+		       (uintptr_t)options->class_of;
 
 	return any == 0 && SC_UNRESERVED(options);
 }
@@ -71,10 +72,9 @@ SC_INLINE int prepare(struct sc_worker *worker, struct sc_scope *s,
 	return 0;
 }
 
-int scope_open_with(struct scope *public, const struct scope_options *options)
+SC_INLINE int open_with(struct sc_scope *s, const struct scope_options *options, const void *site)
 {
 	struct sc_worker *worker = sc_self();
-	struct sc_scope *s = sc_view(public);
 	uint32_t state;
 	int rc;
 
@@ -86,15 +86,25 @@ int scope_open_with(struct scope *public, const struct scope_options *options)
 		return rc;
 	state = s->state;
 	if (SC_LIKELY(!(state & SC_COUNTED))) {
-		sc_open_at(worker, s, __builtin_return_address(0));
+		sc_open_at(worker, s, site);
 		s->state = state;
-	} else if (sc_open_counted(worker, s, __builtin_return_address(0)) < 0) {
+	} else if (sc_open_counted(worker, s, site) < 0) {
 		return not_opened(s, -ENOMEM);
 	}
 	/* In a cancelled place code under a shield is not: look again. */
 	if ((state & SC_SHIELD) && worker->strand->cancelled)
 		sc_poke(worker);
 	return 0;
+}
+
+int scope_open_with(struct scope *s, const struct scope_options *options)
+{
+	return open_with(sc_view(s), options, __builtin_return_address(0));
+}
+
+int sc_open_with(struct sc_scope *s, const struct scope_options *options, const void *site)
+{
+	return open_with(s, options, site);
 }
 
 static int open_in(struct sc_scope *s, struct sc_scope *parent, const struct scope_options *options,

@@ -1,6 +1,6 @@
 /* runtime/scope/task.c: tasks with a record, and tasks on a strand of their own. */
+#include "scope/class.h"
 #include "scope/fast.h"
-#include "scope/joiner.h"
 #include "scope/locals.h"
 #include <errno.h>
 #include <string.h>
@@ -136,6 +136,7 @@ static struct sc_strand *end_joined(struct sc_host *host, struct sc_scope *s, in
 		sc_submit(task);
 		return NULL;
 	}
+	sc_class_end(s, &host->strand, rc);
 	if (heard == SC_HEARD)
 		sc_free_task(task);
 	sc_joiner_leave(s);
@@ -152,6 +153,8 @@ struct sc_strand *sc_run_task(struct sc_strand *strand)
 	int rc = 0;
 
 	begin(worker, host, s);
+	if (sc_joiner_hears(s, task))
+		sc_class_begin(s, strand);
 	if (SC_UNLIKELY(task && task->locals))
 		rc = sc_locals_run(task);
 	else if (SC_LIKELY(units == 1))

@@ -354,6 +354,11 @@ int sc_push(struct sc_worker *worker, const struct sc_slot *slot);
 /* Queues a slot as a task of its own if the deque is full. */
 int sc_push_slow(struct sc_worker *worker, const struct sc_slot *slot);
 
+/* ---- open.c ---- */
+
+/* scope_open_with, at `site`. */
+int sc_open_with(struct sc_scope *s, const struct scope_options *options, const void *site);
+
 /* ---- object.c ---- */
 
 /* Taken to read or change who owns a scope in an object, what it hangs below and who closes it.

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <scope.h>
+#include <scope_class.h>
 #include <stdatomic.h>
 
 TestSuite(extra, .timeout = 60);
@@ -150,6 +151,28 @@ static int policies(void *arg)
 Test(extra, R1_without_memory_there_is_no_policy_enomem)
 {
 	run_scarce(policies);
+}
+
+/* A class that counts is looked at by a joiner too. */
+static int classes(void *arg)
+{
+	struct scope_class class_of = {.name = "class", .counts = true};
+	struct scope s;
+	int have;
+
+	(void)arg;
+	for (have = 0; have < 4; have++) {
+		allocs_left = have;
+		CHECK(scope_open_class(&s, &class_of) == (have == 3 ? 0 : -ENOMEM));
+		allocs_left = INT32_MAX;
+		CHECK(scope_close(&s) == (have == 3 ? 0 : -ESTALE));
+	}
+	return 0;
+}
+
+Test(extra, Y1_without_memory_nothing_is_counted_enomem)
+{
+	run_scarce(classes);
 }
 
 static int many(void *arg)
