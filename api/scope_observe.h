@@ -43,12 +43,14 @@ enum scope_dump_format { SCOPE_DUMP_TEXT = 0, SCOPE_DUMP_JSON = 1 };
  * that wait for them count them.  SIGQUIT (Ctrl-\) has the same written to the reporter.
  *
  * SCOPE_DUMP_TEXT has a line for each task, below that of the task that spawned it, then one for
- * each of its open scopes, then the frames of one that runs.  SCOPE_DUMP_JSON is an object: now_ns,
+ * each of its open scopes, then the frames of one that runs.  Tasks of one name have numbers, which
+ * are those of error paths; one that runs on the stack of another has none before an error names
+ * it.  SCOPE_DUMP_JSON is an object: now_ns,
  * workers, left_out (for want of memory), `tree`, `abandoned` (functions of abandoned calls).  Each
  * item of `tree` has `id`, `in` (the id of what holds it, 0: nothing) and `site`; a task also
- * `task` (its name), `state`, and as far as they apply `scope` (the id of its youngest), worker,
- * for_ns, until_ns, call, signal, stack_bytes, frames; a scope also `scope` (its name), and left,
- * cancelled, shielded, code, deadline_ns.
+ * `task` (its name), `state`, and as far as they apply number, `scope` (the id of its youngest),
+ * worker, for_ns, until_ns, call, signal, stack_bytes, frames; a scope also `scope` (its name), and
+ * left, cancelled, shielded, code, deadline_ns.
  *
  * fd  is written to with write(2), which blocks the worker if it blocks
  * Thread safety: any task of the run; one dump at a time.

@@ -6,7 +6,7 @@
 #include <string.h>
 
 /* Names in a path, counted from its end; the lines of a report that nobody asked for. */
-enum { MOST_NAMES = 64, MOST_LINES = 200, MOST_ORPHANS = 64, MOST_STUCK = 32 };
+enum { MOST_NAMES = 64, MOST_NAME = 96, MOST_LINES = 200, MOST_ORPHANS = 64, MOST_STUCK = 32 };
 
 /* One dump at a time: the survey is large, and writing it may take for ever. */
 static struct sc_lock lock;
@@ -127,11 +127,19 @@ static const char *function_at(const void *fn, char *out, size_t size)
 	return out;
 }
 
+static void put_name(struct out *out, const struct sc_sight *task)
+{
+	char name[MOST_NAME];
+
+	put(out, "/%s", name_of(task, name, sizeof name));
+	if (task->number > 1)
+		put(out, "#%u", (unsigned)task->number);
+}
+
 static void put_path(struct out *out, const struct sc_sight *sight)
 {
 	const struct sc_sight *tasks[MOST_NAMES];
 	unsigned count = 0;
-	char name[96];
 
 	if (sight->share)
 		put(out, "a share of "); /* of a range, of the task that follows */
@@ -141,8 +149,8 @@ static void put_path(struct out *out, const struct sc_sight *sight)
 		tasks[count] = sight = &survey.sights[sight->task - 1];
 	if (sight->task)
 		put(out, "...");
-	while (count-- > 0 && out->used < sizeof out->text - sizeof name)
-		put(out, "/%s", name_of(tasks[count], name, sizeof name));
+	while (count-- > 0 && out->used < sizeof out->text - MOST_NAME - 16)
+		put_name(out, tasks[count]);
 }
 
 static int64_t tasks_left(const struct sc_sight *scope)
@@ -361,6 +369,8 @@ static void json_task(struct out *out, const struct sc_sight *task, int64_t now)
 	put_string(out, "task", name_of(task, text, sizeof text));
 	put_string(out, "state", reason_text[task->reason][1]);
 	put_string(out, "site", site_of(task->site, text, sizeof text));
+	if (task->number)
+		put_number(out, "number", task->number);
 	if (task->inner)
 		put_number(out, "scope", task->inner);
 	if (task->worker)

@@ -82,6 +82,13 @@ static uint32_t number_of(uintptr_t task, uint64_t key)
 	return number;
 }
 
+uint32_t sc_trail_number(struct sc_scope *node, const void *fn, const char *name)
+{
+	struct sc_step step = {fn, name, 0};
+
+	return number_of((uintptr_t)node, key_of(&step));
+}
+
 /* ---- trails ---------------------------------------------------------------------------------- */
 
 /* The task that `task` stands for (a node, or s|1), and the place of its parent. */

@@ -30,6 +30,9 @@ void sc_trail_fill(struct sc_trail *trail, uintptr_t place);
 void sc_trail_fill_held(struct sc_trail *trail, uintptr_t place); /* under sc_lineage_hold */
 /* Where tasks are left out it says "/…/". */
 void sc_trail_print(const struct sc_trail *trail, char *out, size_t size);
+/* The number of the task of a node, which has that function or name, and may have ended: its
+ * node stays where it is. */
+uint32_t sc_trail_number(struct sc_scope *node, const void *fn, const char *name);
 /* No name has a number yet. */
 void sc_numbers_reset(void);
 

@@ -1,5 +1,6 @@
 /* runtime/scope/survey.c: finds the tasks and scopes of a run without stopping it; see survey.h. */
 #include "scope/extra.h"
+#include "scope/path.h"
 #include "scope/survey.h"
 #include <errno.h>
 #include <string.h>
@@ -91,7 +92,7 @@ static void see_scope(struct climb *climb, const struct sc_scope *at, const stru
 
 /* fn or, if NULL, the record says what runs. */
 static void see_task(struct climb *climb, uintptr_t place, uintptr_t above, const void *fn,
-		     const struct sc_task *record, const void *site)
+		     const struct sc_task *record, const void *site, uint32_t number)
 {
 	struct sc_sight *sight = add(climb->survey, SC_SIGHT_TASK, place, above);
 	const struct sc_strand *strand = &climb->strand;
@@ -107,6 +108,7 @@ static void see_task(struct climb *climb, uintptr_t place, uintptr_t above, cons
 		}
 		sight->share = fn == (const void *)sc_range_entry;
 		sight->site = site;
+		sight->number = number;
 		sight->reason = reason;
 		sight->since = strand->since;
 		sight->object = strand->object;
@@ -132,12 +134,38 @@ static uintptr_t parent_of(const struct climb *climb)
 	return (uintptr_t)climb->leaf.node[offsetof(struct sc_scope, parent) / 8];
 }
 
+static uint32_t number_of(const struct climb *climb)
+{
+	uint32_t number;
+
+	memcpy(&number, (const char *)climb->leaf.node + offsetof(struct sc_scope, number),
+	       sizeof number);
+	return number;
+}
+
 static void see_first_task(struct climb *climb)
 {
 	const struct sc_strand *strand = &climb->strand;
 
 	see_task(climb, (uintptr_t)node_of(climb), parent_of(climb), (const void *)strand->slot.fn,
-		 strand->task, strand->slot.site);
+		 strand->task, strand->slot.site, number_of(climb));
+}
+
+/* That task, which was seen last, gets its number now.  An inlined one has one only if it has been
+ * named before: where it runs may not be written to from elsewhere. */
+static void number_first_task(struct climb *climb)
+{
+	struct sc_survey *survey = climb->survey;
+	struct sc_sight *sight = &survey->sights[survey->count - 1];
+	char name[SC_SITE_SIZE];
+
+	if (survey->left_out || sight->number || sight->share ||
+	    sight->above == (uintptr_t)&sc_root)
+		return;
+	if (sight->name)
+		sc_peek_text(sight->name, name, sizeof name);
+	sight->number = sc_trail_number((struct sc_scope *)sight->place, sight->fn,
+					sight->name ? name : NULL);
 }
 
 /* False if it leads nowhere. */
@@ -158,11 +186,12 @@ static int see_chain(struct climb *climb, uintptr_t place)
 			marked = place;
 		steps++;
 		if ((place & 1) && !(s.state & SC_COUNTED) && s.running.what) {
-			int named = (s.running.site & SC_RUNNING_NAMED) != 0;
+			uintptr_t site = s.running.site;
 
 			see_task(climb, place, (uintptr_t)at, s.running.what,
-				 named ? s.running.what : NULL,
-				 (const void *)(s.running.site & ~SC_RUNNING_MARKS));
+				 site & SC_RUNNING_NAMED ? s.running.what : NULL,
+				 (const void *)(site & ~SC_RUNNING_MARKS),
+				 site & SC_RUNNING_NUMBERED ? s.number : 0);
 		}
 		see_scope(climb, at, &s);
 		place = s.parent;
@@ -245,8 +274,10 @@ static void see_strand(void *arg, struct sc_fiber *fiber)
 		reason = climb.reason;
 		whole = see_chain(&climb, place);
 		climb.reason = reason;
-		if (whole && stood_still(&climb))
+		if (whole && stood_still(&climb)) {
+			number_first_task(&climb);
 			return;
+		}
 		survey->count = before;
 	}
 	if (!look(&climb, &place))

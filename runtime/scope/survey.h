@@ -23,6 +23,7 @@ struct sc_sight {
 	uint32_t task;        /* the next task above it that is no share */
 	enum sc_sight_kind kind;
 	const char *name;     /* the user's, or NULL */
+	uint32_t number;      /* of a task among those of its name; 0: it has none */
 	const void *site;     /* where it was spawned or opened; NULL: by scope_run */
 
 	/* tasks */

@@ -73,7 +73,7 @@ static void begin(struct sc_worker *worker, struct sc_host *host, struct sc_scop
 
 	node->parent = (uintptr_t)s;
 	node->state = SC_TASK;
-	node->number = 0;
+	at_store_rlx(&node->number, 0);
 	sc_seal(node);
 	host->errors = NULL;
 	host->held = NULL;

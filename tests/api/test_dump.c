@@ -26,8 +26,22 @@ static void read_dump(enum scope_dump_format format)
 	fclose(file);
 }
 
+/* Which task of a name has which number depends on who was seen first. */
+static void forget_numbers(void)
+{
+	char *from = dumped, *to = dumped;
+
+	while (*from)
+		if (*from == '#')
+			from += 1 + strspn(from + 1, "0123456789");
+		else
+			*to++ = *from++;
+	*to = '\0';
+}
+
 static int says(const char *what)
 {
+	forget_numbers();
 	return strstr(dumped, what) != NULL;
 }
 
@@ -162,6 +176,92 @@ static void look_at_cancel(void)
 Test(dump, O1_text_tells_of_cancels_and_errors)
 {
 	must_run(everything, (void *)(uintptr_t)look_at_cancel);
+}
+
+/* ---- numbers ------------------------------------------------------------------------------ */
+
+static int fails_second(void *arg)
+{
+	int64_t *seconds = arg;
+
+	CHECK_EQ(scope_sleep_for(*seconds * SCOPE_SEC), *seconds > 2 ? -ECANCELED : 0);
+	return *seconds == 2 ? -EIO : 0;
+}
+
+static int numbered(void *arg)
+{
+	static int64_t seconds[] = {1, 2, 3};
+	struct scope_stats stats = {0};
+	char *line, again[200];
+	struct scope s;
+	int i;
+
+	(void)arg;
+	scope_open(&s);
+	for (i = 0; i < 3; i++)
+		CHECK_EQ(scope_spawn_with(&s, fails_second, &seconds[i], &concurrent), 0);
+	while (stats.timers_live < 3) {
+		CHECK_EQ(scope_yield(), 0);
+		CHECK_EQ(scope_stats_get(&stats), 0);
+	}
+	read_dump(SCOPE_DUMP_TEXT);
+	CHECK(strstr(dumped, "/numbered/fails_second: asleep"));
+	CHECK(strstr(dumped, "/numbered/fails_second#2: asleep"));
+	CHECK(strstr(dumped, "/numbered/fails_second#3: asleep"));
+	line = strstr(dumped, ", until in 2.000 s");
+	while (line && line > dumped && line[-1] != '\n')
+		line--;
+	snprintf(again, sizeof again, "%.*s", line ? (int)strcspn(line + 2, ":") : 0,
+		 line ? line + 2 : "");
+	read_dump(SCOPE_DUMP_JSON);
+	CHECK(strstr(dumped, ",\"number\":1,"));
+	CHECK(strstr(dumped, ",\"number\":3,"));
+	CHECK(!strstr(dumped, "\"number\":4"));
+	CHECK_EQ(scope_close(&s), -EIO);
+	if (strcmp(scope_last_error()->path, again) != 0)
+		fprintf(stderr, "%s is not %s\n", scope_last_error()->path, again);
+	CHECK_EQ(strcmp(scope_last_error()->path, again), 0);
+	return 0;
+}
+
+Test(dump, O1_E4_tasks_of_one_name_have_the_numbers_that_their_errors_have)
+{
+	must_run(numbered, NULL);
+}
+
+/* With names of the program's, and an inlined one that has been named by an error. */
+static int named_twice(void *arg)
+{
+	struct scope s;
+
+	(void)arg;
+	scope_open(&s);
+	scope_fail(&s, -EDOM, NULL);
+	read_dump(SCOPE_DUMP_TEXT);
+	scope_close(&s);
+	return 0;
+}
+
+static int inlined_numbers(void *arg)
+{
+	struct scope_spawn_options name = {.name = "twice"};
+	struct scope s;
+	int i;
+
+	(void)arg;
+	for (i = 0; i < 2; i++) {
+		scope_open(&s);
+		CHECK_EQ(scope_spawn_with(&s, named_twice, NULL, &name), 0);
+		CHECK_EQ(scope_close(&s), 0);
+		CHECK(strstr(dumped, i ? "/inlined_numbers/twice#2: "
+				       : "/inlined_numbers/twice: "));
+	}
+	return 0;
+}
+
+Test(dump, O1_an_inlined_task_that_has_a_number_is_shown_with_it)
+{
+	must_run(inlined_numbers, NULL);
 }
 
 /* ---- JSON --------------------------------------------------------------------------------- */
