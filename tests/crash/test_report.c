@@ -76,7 +76,7 @@ static void deadlock_on_two(void)
 		"^  /deadlocks: in close of scope opened at deadlocks[ +][^,]+, which has 2 " \
 		"tasks left$",                                                                     \
 		"^  /deadlocks/waits: in wait, in scope \"watched\" opened at waits[ +]",         \
-		"^  /deadlocks/waits/sleeps: asleep$"
+		"^  /deadlocks/waits/sleeps(#[0-9]+)?: asleep$"
 
 Test(report, Z3_a_deadlock_lists_who_sleeps_waits_and_closes)
 {
