@@ -80,7 +80,8 @@ static void deadlock_on_two(void)
 
 Test(report, Z3_a_deadlock_lists_who_sleeps_waits_and_closes)
 {
-	DIES(deadlock, BY_EXIT(100 + EDEADLK), DEADLOCK, "^  /deadlocks/pools/sleeps(#[0-9]+)?: asleep$");
+	DIES(deadlock, BY_EXIT(100 + EDEADLK), DEADLOCK,
+	     "^  /deadlocks/pools/sleeps(#[0-9]+)?: asleep$");
 	DIES(deadlock_on_two, BY_EXIT(100 + EDEADLK), DEADLOCK,
 	     "^  /deadlocks/pools/sleeps(#[0-9]+)?: asleep$");
 }
