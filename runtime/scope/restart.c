@@ -271,7 +271,11 @@ void sc_restart_stop(struct sc_supervisor *sup)
 	sup->grouped = 0;
 	for (child = sup->first; child; child = after) {
 		after = child->after;
-		if (!child->running && child->has_run)
+		if (child->running)
+			continue;
+		if (child->has_run)
 			sc_child_gone(child);
+		else
+			sc_child_wait(child, 0); /* what was accepted runs */
 	}
 }

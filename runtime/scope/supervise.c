@@ -214,7 +214,7 @@ static void end_all(struct sc_supervisor *sup, int at_once)
 	scope_open_with(&aside, &options);
 	for (;;) {
 		hear(sup);
-		start_due(sup); /* what was accepted runs */
+		start_due(sup);
 		if (all_gone(sup))
 			break;
 		if (sup->last && !sup->last->ending) {

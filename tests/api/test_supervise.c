@@ -773,6 +773,40 @@ Test(supervise, S6_what_was_accepted_runs_ecanceled)
 	must_run(accepted, NULL);
 }
 
+/* It comes to a group that is about to pause, and has to run all the same. */
+static int add_and_fail(void *arg)
+{
+	if (atomic_fetch_add(&starts, 1) == 0)
+		CHECK_EQ(scope_spawner_spawn(arg, count, NULL), 0);
+	return -EIO;
+}
+
+static int accepted_in_group(void *arg)
+{
+	struct scope_supervise_options options = {
+		.strategy = SCOPE_ONE_FOR_ALL, .backoff_ns = 10 * SCOPE_SEC,
+		.restart = SCOPE_TRANSIENT};
+	struct scope_spawner spawner;
+	struct scope s;
+
+	(void)arg;
+	ran = starts = 0;
+	scope_open(&s);
+	CHECK_EQ(scope_supervise(&s, &options, &spawner), 0);
+	CHECK_EQ(scope_spawner_spawn(&spawner, add_and_fail, &spawner), 0);
+	CHECK_EQ(scope_sleep_for(SCOPE_SEC), 0);
+	scope_cancel(&s);
+	CHECK_EQ(scope_close(&s), 0);
+	CHECK_EQ(starts, 1);
+	CHECK_EQ(ran, 1);
+	return 0;
+}
+
+Test(supervise, S6_what_was_accepted_runs_though_its_group_pauses)
+{
+	must_run(accepted_in_group, NULL);
+}
+
 /* ---- on_exit --------------------------------------------------------------------------------- */
 
 struct judge {
