@@ -73,7 +73,7 @@ void sc_hang(struct sc_worker *worker, struct sc_scope *s, struct sc_scope *pare
 	at_add_rlx(&live, 1);
 	expect_objects(parent);
 	sc_link(worker, s);
-	if (!(s->state & SC_BETWEEN))
+	if (!(sc_state(s) & SC_BETWEEN))
 		cancel_if_late(s, parent);
 }
 
