@@ -399,9 +399,11 @@ static void deliver(const struct sc_event *event, struct sc_batch *woken)
 			f->state |= SC_FD_ENDED;
 		side_event(f, SC_IN, event->events, woken);
 		side_event(f, SC_OUT, event->events, woken);
-		/* One of two was told. */
-		if (!(f->state & SC_FD_OWN))
-			watch_foreign(f);
+		/* One of two was told.  If the other can't be watched it is told of an error. */
+		if (!(f->state & SC_FD_OWN) && watch_foreign(f) < 0) {
+			side_event(f, SC_IN, SC_EVENT_ERR, woken);
+			side_event(f, SC_OUT, SC_EVENT_ERR, woken);
+		}
 	}
 	sc_lock_drop(&f->lock);
 }

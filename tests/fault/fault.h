@@ -35,7 +35,25 @@
 	X(FOPEN, "fopen")                                                                          \
 	X(FGETS, "fgets")                                                                          \
 	X(OPEN, "open")                                                                            \
-	X(FSTAT, "fstat")
+	X(FSTAT, "fstat")                                                                          \
+	X(EPOLL_CREATE, "epoll_create1")                                                           \
+	X(EVENTFD, "eventfd")                                                                      \
+	X(EPOLL_CTL, "epoll_ctl")                                                                  \
+	X(POLL, "poll")                                                                            \
+	X(SOCKET, "socket")                                                                        \
+	X(BIND, "bind")                                                                            \
+	X(LISTEN, "listen")                                                                        \
+	X(CONNECT, "connect")                                                                      \
+	X(ACCEPT, "accept4")                                                                       \
+	X(GETSOCKNAME, "getsockname")                                                              \
+	X(GETPEERNAME, "getpeername")                                                              \
+	X(GETSOCKOPT, "getsockopt")                                                                \
+	X(SHUTDOWN, "shutdown")                                                                    \
+	X(RECV, "recv")                                                                            \
+	X(SEND, "send")                                                                            \
+	X(SENDTO, "sendto")                                                                        \
+	X(RECVFROM, "recvfrom")                                                                    \
+	X(GETADDRINFO, "getaddrinfo")
 
 enum fault_kind {
 #define KIND(id, name) FAULT_##id,

@@ -10,12 +10,15 @@
 
 #include <scope_chan.h>
 #include <scope_local.h>
+#include <scope_net.h>
 #include <scope_offload.h>
 #include <scope_parallel.h>
 #include <scope_ref.h>
 #include <scope_signal.h>
 #include <scope_supervise.h>
 #include <signal.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #define TEXT_(x) #x
 #define TEXT(x)  TEXT_(x)
@@ -39,7 +42,7 @@ static int may_refuse(int rc)
 	return rc;
 }
 
-static void accept(int rc, int tasks)
+static void accepted(int rc, int tasks)
 {
 	if (may_refuse(rc) == 0)
 		at_add_rlx(&fault_notes.accepted, tasks);
@@ -104,8 +107,8 @@ static int parks(void *arg)
 	does_nothing(arg);
 	scope_open(&s);
 	for (i = 0; i < 8; i++) {
-		accept(scope_spawn(&s, sleeps, ns(1000 * i)), 1);
-		accept(scope_spawn_with(&s, sleeps, ns(1000), &concurrent), 1);
+		accepted(scope_spawn(&s, sleeps, ns(1000 * i)), 1);
+		accepted(scope_spawn_with(&s, sleeps, ns(1000), &concurrent), 1);
 	}
 	may_refuse(scope_sleep_for(500));
 	may_refuse(scope_wait_until(&s, SCOPE_NEVER));
@@ -155,8 +158,8 @@ static int three_scopes(void *arg)
 	(void)arg;
 	ran();
 	scope_open(&s);
-	accept(scope_spawn(&s, sleeps_for_ever, NULL), 1);
-	accept(scope_spawn(&s, sleeps, ns(500)), 1);
+	accepted(scope_spawn(&s, sleeps_for_ever, NULL), 1);
+	accepted(scope_spawn(&s, sleeps, ns(500)), 1);
 	return may_refuse(scope_close(&s));
 }
 
@@ -174,7 +177,7 @@ static int has_deadlines(void *arg)
 	rc = may_refuse(scope_open_with(&s, &options));
 	if (rc < 0)
 		return rc;
-	accept(scope_spawn(&s, sleeps_for_ever, NULL), 1);
+	accepted(scope_spawn(&s, sleeps_for_ever, NULL), 1);
 	CHECK(scope_set_deadline(&s, scope_now() + 2000) == 0);
 	rc = may_refuse(scope_close(&s));
 	CHECK(rc < 0 || scope_timed_out(&s));
@@ -193,8 +196,8 @@ static int branch(void *arg)
 	scope_open(&s);
 	for (i = 0; i < 2; i++) {
 		if (depth > 0)
-			accept(scope_spawn_with(&s, branch, (void *)(depth - 1), &named), 1);
-		accept(scope_spawn(&s, sleeps_for_ever, NULL), 1);
+			accepted(scope_spawn_with(&s, branch, (void *)(depth - 1), &named), 1);
+		accepted(scope_spawn(&s, sleeps_for_ever, NULL), 1);
 	}
 	may_refuse(scope_wait_until(&s, SCOPE_NEVER));
 	return may_refuse(scope_close(&s));
@@ -206,8 +209,8 @@ static int cancels(void *arg)
 
 	does_nothing(arg);
 	scope_open(&s);
-	accept(scope_spawn_with(&s, branch, (void *)2, &concurrent), 1);
-	accept(scope_spawn_with(&s, branch, (void *)2, &concurrent), 1);
+	accepted(scope_spawn_with(&s, branch, (void *)2, &concurrent), 1);
+	accepted(scope_spawn_with(&s, branch, (void *)2, &concurrent), 1);
 	may_refuse(scope_sleep_for(1000));
 	scope_cancel(&s);
 	return may_refuse(scope_close(&s));
@@ -285,8 +288,8 @@ static int fails_inside(void *arg)
 	(void)arg;
 	ran();
 	scope_open(&s);
-	accept(scope_spawn(&s, fails, (void *)-EDOM), 1);
-	accept(scope_spawn_with(&s, fails, (void *)-ERANGE, &named), 1);
+	accepted(scope_spawn(&s, fails, (void *)-EDOM), 1);
+	accepted(scope_spawn_with(&s, fails, (void *)-ERANGE, &named), 1);
 	scope_fail(&s, -EBADF, "no more than %d", 3);
 	rc = scope_close(&s);
 	/* Another worker may have been faster with a task. */
@@ -302,9 +305,9 @@ static int has_errors(void *arg)
 
 	does_nothing(arg);
 	scope_open(&s);
-	accept(scope_spawn_with(&s, fails_inside, NULL, &concurrent), 1);
+	accepted(scope_spawn_with(&s, fails_inside, NULL, &concurrent), 1);
 	for (i = 0; i < 3; i++)
-		accept(scope_spawn(&s, fails_inside, NULL), 1);
+		accepted(scope_spawn(&s, fails_inside, NULL), 1);
 	rc = scope_close(&s);
 	if (rc == -ENOMEM)
 		may_refuse(rc);
@@ -339,8 +342,8 @@ static int sees_copy(void *arg)
 static int spawns_above(void *outer)
 {
 	ran();
-	accept(scope_spawn(outer, counts, NULL), 1);
-	accept(scope_spawn_n(outer, counts, NULL, 0, 5), 5);
+	accepted(scope_spawn(outer, counts, NULL), 1);
+	accepted(scope_spawn_n(outer, counts, NULL, 0, 5), 5);
 	return 0;
 }
 
@@ -353,14 +356,14 @@ static int spawns(void *arg)
 
 	does_nothing(arg);
 	scope_open(&s);
-	accept(scope_spawn_copy(&s, sees_copy, "a copy", 7), 1);
-	accept(scope_spawn_with(&s, sees_copy, "a copy", &pinned), 1);
-	accept(scope_spawn_n(&s, counts, NULL, 0, 20), 20);
-	accept(scope_spawn_with(&s, spawns_above, &s, &concurrent), 1);
+	accepted(scope_spawn_copy(&s, sees_copy, "a copy", 7), 1);
+	accepted(scope_spawn_with(&s, sees_copy, "a copy", &pinned), 1);
+	accepted(scope_spawn_n(&s, counts, NULL, 0, 20), 20);
+	accepted(scope_spawn_with(&s, spawns_above, &s, &concurrent), 1);
 	rc = may_refuse(scope_open_with(&below, &options));
 	if (rc == 0) {
-		accept(scope_spawn(&s, counts, NULL), 1);
-		accept(scope_spawn(&below, spawns_above, &s), 1);
+		accepted(scope_spawn(&s, counts, NULL), 1);
+		accepted(scope_spawn(&below, spawns_above, &s), 1);
 		may_refuse(scope_close(&below));
 	}
 	return may_refuse(scope_close(&s));
@@ -386,7 +389,7 @@ static int divides(void *arg)
 	does_nothing(arg);
 	for (i = 0; i < 20 && rc == 0; i++) {
 		scope_open(&s);
-		accept(scope_spawn_n(&s, computes_a_little, NULL, 0, 200), 200);
+		accepted(scope_spawn_n(&s, computes_a_little, NULL, 0, 200), 200);
 		rc = may_refuse(scope_close(&s));
 	}
 	return rc;
@@ -401,11 +404,11 @@ static int fills_deque(void *arg)
 
 	does_nothing(arg);
 	scope_open(&s);
-	accept(scope_spawn_n(&s, counts, NULL, 0, 10), 10);
+	accepted(scope_spawn_n(&s, counts, NULL, 0, 10), 10);
 	for (i = 0; i < 4096; i++)
-		accept(scope_spawn(&s, counts, NULL), 1);
-	accept(scope_spawn_n(&s, counts, NULL, 0, 10), 10);
-	accept(scope_spawn_with(&s, counts, NULL, &named), 1);
+		accepted(scope_spawn(&s, counts, NULL), 1);
+	accepted(scope_spawn_n(&s, counts, NULL, 0, 10), 10);
+	accepted(scope_spawn_with(&s, counts, NULL, &named), 1);
 	/* While it is put aside its worker takes the range off the deque, which stays full. */
 	may_refuse(scope_sleep_for(1));
 	return may_refuse(scope_close(&s));
@@ -420,7 +423,7 @@ static int leaks_scope(void *arg)
 	(void)arg;
 	ran();
 	scope_open(&s);
-	accept(scope_spawn(&s, sleeps_for_ever, NULL), 1);
+	accepted(scope_spawn(&s, sleeps_for_ever, NULL), 1);
 	__asm__ volatile("" : : "r"(&s) : "memory");
 	return 0;
 }
@@ -432,7 +435,7 @@ static int leaks(void *arg)
 
 	does_nothing(arg);
 	scope_open(&s);
-	accept(scope_spawn(&s, leaks_scope, NULL), 1);
+	accepted(scope_spawn(&s, leaks_scope, NULL), 1);
 	rc = scope_close(&s);
 	CHECK(rc == -EPROTO || rc == -ENOMEM);
 	if (rc == -ENOMEM)
@@ -450,7 +453,7 @@ static void offload_counts(const struct scope_offload_options *options)
 	if (rc == -EAGAIN)
 		at_store_rlx(&fault_notes.refused, 1);
 	else
-		accept(rc, 1);
+		accepted(rc, 1);
 }
 
 static int offloads_one(void *arg)
@@ -474,7 +477,7 @@ static int offloads(void *arg)
 	offload_counts(&signals);
 	scope_open(&s);
 	for (i = 0; i < 6; i++)
-		accept(scope_spawn(&s, offloads_one, NULL), 1);
+		accepted(scope_spawn(&s, offloads_one, NULL), 1);
 	return may_refuse(scope_close(&s));
 }
 
@@ -502,14 +505,14 @@ static int limits(void)
 	rc = may_refuse(scope_open_with(&s, &options));
 	if (rc < 0)
 		return rc;
-	accept(scope_defer(&s, counts, NULL), 1);
+	accepted(scope_defer(&s, counts, NULL), 1);
 	if (!scope_alloc(&s, 100))
 		may_refuse(-ENOMEM);
 	for (i = 0; i < 4; i++)
-		accept(scope_spawn_with(&s, sleeps, ns(100), &copying), 1);
+		accepted(scope_spawn_with(&s, sleeps, ns(100), &copying), 1);
 	take_results(&s);
-	accept(scope_spawn_with(&s, counts, NULL, &copying), 1);
-	accept(scope_spawn_n(&s, counts, NULL, 0, 2), 2);
+	accepted(scope_spawn_with(&s, counts, NULL, &copying), 1);
+	accepted(scope_spawn_n(&s, counts, NULL, 0, 2), 2);
 	return may_refuse(scope_close(&s));
 }
 
@@ -543,8 +546,8 @@ static int ends(void *arg)
 		rc = may_refuse(scope_open_with(&s, &options));
 	if (rc < 0)
 		return rc;
-	accept(scope_spawn_with(&s, counts, NULL, &named), 1);
-	accept(scope_spawn_with(&s, counts, NULL, &named), 1);
+	accepted(scope_spawn_with(&s, counts, NULL, &named), 1);
+	accepted(scope_spawn_with(&s, counts, NULL, &named), 1);
 	return may_refuse(scope_close(&s));
 }
 
@@ -568,9 +571,9 @@ static void use_rights(struct scope *s)
 	struct scope_ref ref;
 
 	if (may_refuse(scope_ref_get(s, &ref)) == 0)
-		accept(scope_ref_spawn(&ref, counts, NULL), 1);
+		accepted(scope_ref_spawn(&ref, counts, NULL), 1);
 	if (may_refuse(scope_spawner_of(s, &spawner)) == 0)
-		accept(scope_spawner_spawn_with(&spawner, counts, NULL, &named), 1);
+		accepted(scope_spawner_spawn_with(&spawner, counts, NULL, &named), 1);
 }
 
 static struct scope_ref called;
@@ -582,7 +585,7 @@ static void calls(void *arg)
 
 	(void)arg;
 	CHECK(rc == 0 || rc == -ESTALE || rc == -ECANCELED || rc == -ENOMEM);
-	accept(rc == -ESTALE ? -ECANCELED : rc, 1);
+	accepted(rc == -ESTALE ? -ECANCELED : rc, 1);
 }
 
 static int is_called(void *arg)
@@ -612,11 +615,11 @@ static int has_objects(void *arg)
 
 	does_nothing(arg);
 	scope_open(&s);
-	accept(scope_spawn_with(&s, sleeps_for_ever, NULL, &service), 1);
+	accepted(scope_spawn_with(&s, sleeps_for_ever, NULL, &service), 1);
 	if (may_refuse(scope_open_in_with(&object, &s, &options)) == 0) {
 		use_rights(&object);
 		may_refuse(scope_start(&object, starts, NULL));
-		accept(scope_spawn(&object, sleeps_for_ever, NULL), 1);
+		accepted(scope_spawn(&object, sleeps_for_ever, NULL), 1);
 	}
 	use_rights(&s);
 	return may_refuse(scope_close(&s));
@@ -645,9 +648,9 @@ static int supervises(void *arg)
 	runs = 0;
 	scope_open(&s);
 	if (may_refuse(scope_supervise(&s, &options, &spawner)) == 0) {
-		accept(scope_spawner_spawn_with(&spawner, counts, NULL, &named), 1);
-		accept(scope_spawner_spawn_with(&spawner, counts, NULL, &named), 1);
-		accept(scope_spawner_spawn(&spawner, fails_once, &runs), 1);
+		accepted(scope_spawner_spawn_with(&spawner, counts, NULL, &named), 1);
+		accepted(scope_spawner_spawn_with(&spawner, counts, NULL, &named), 1);
+		accepted(scope_spawner_spawn(&spawner, fails_once, &runs), 1);
 	}
 	return may_refuse(scope_close(&s));
 }
@@ -674,7 +677,7 @@ static int uses_channel(size_t capacity)
 	if (rc < 0)
 		return rc;
 	scope_open(&s);
-	accept(scope_spawn(&s, sends, c), 1);
+	accepted(scope_spawn(&s, sends, c), 1);
 	rc = may_refuse(scope_close(&s));
 	for (i = 0; scope_chan_try_recv(c, &item) == 0; i++)
 		CHECK(item == i);
@@ -687,6 +690,175 @@ static int has_channels(void *arg)
 	does_nothing(arg);
 	uses_channel(100);
 	return uses_channel(SCOPE_UNBOUNDED);
+}
+
+/* ---- descriptors --------------------------------------------------------------------------- */
+
+enum { LARGE = 1 << 20 };
+
+/* What a call gave of which each system call may be refused, and so those that it waits for. */
+static int may_fail(int rc)
+{
+	if (rc < 0 && rc != -ECANCELED)
+		at_store_rlx(&fault_notes.refused, 1);
+	CHECK(rc >= 0 || rc == -ENOMEM || rc == -EMFILE || rc == -ECANCELED || rc == -ETIMEDOUT ||
+	      rc == -ECONNRESET || rc == -EPIPE || rc == -ENOTCONN || rc == -EAGAIN || rc == -EIO ||
+	      rc == -ENOENT);
+	return rc;
+}
+
+static const struct scope_spawn_options at_once = {.flags = SCOPE_CONCURRENT};
+
+static int echoes(struct scope_conn *c, void *arg)
+{
+	char buffer[4096];
+	size_t n;
+	int rc;
+
+	(void)arg;
+	while ((rc = may_fail(scope_conn_read(c, buffer, sizeof buffer, &n))) == 0 && n > 0) {
+		rc = may_fail(scope_conn_write(c, buffer, n, NULL));
+		if (rc < 0)
+			break;
+	}
+	return 0;
+}
+
+static int serves(void *arg)
+{
+	const struct scope_serve_options options = {.name = "client"};
+
+	may_fail(scope_serve(arg, echoes, NULL, &options));
+	return 0;
+}
+
+static int writes_much(void *arg)
+{
+	static const char much[LARGE];
+
+	may_fail(scope_conn_write(arg, much, sizeof much, NULL));
+	may_fail(scope_conn_shutdown(arg));
+	return 0;
+}
+
+/* More than fits, both ways at once. */
+static void exchange(struct scope_conn *c)
+{
+	struct scope_address address;
+	char buffer[4096];
+	struct scope s;
+	size_t n;
+
+	may_fail(scope_conn_peer(c, &address));
+	scope_open(&s);
+	may_refuse(scope_spawn_with(&s, writes_much, c, &at_once));
+	while (may_fail(scope_conn_read(c, buffer, sizeof buffer, &n)) == 0 && n > 0)
+		;
+	scope_cancel(&s);
+	may_refuse(scope_close(&s));
+}
+
+static int is_a_client(void *arg)
+{
+	int port = may_fail(scope_listener_port(arg));
+	struct scope_conn *c;
+
+	if (port < 0 || may_fail(scope_tcp_connect("127.0.0.1", (uint16_t)port, &c)) < 0)
+		return 0;
+	exchange(c);
+	scope_conn_close(c);
+	return 0;
+}
+
+static int accepts_itself(void *arg)
+{
+	int port = may_fail(scope_listener_port(arg));
+	struct scope_conn *a, *b;
+
+	if (port < 0 || may_fail(scope_tcp_connect("127.0.0.1", (uint16_t)port, &a)) < 0)
+		return 0;
+	if (may_fail(scope_accept(arg, &b)) == 0)
+		scope_conn_close(b);
+	scope_conn_close(a);
+	return 0;
+}
+
+static int sends_to_itself(void *arg)
+{
+	struct scope_address to, found[2];
+	struct scope_udp *udp;
+	char byte;
+	size_t n;
+	int port;
+
+	(void)arg;
+	may_fail(scope_resolve("localhost", 1, found, 2));
+	if (may_fail(scope_udp_open("127.0.0.1", 0, &udp)) < 0)
+		return 0;
+	port = may_fail(scope_udp_port(udp));
+	scope_address_set(&to, "127.0.0.1", (uint16_t)port);
+	if (port >= 0 && may_fail(scope_udp_send(udp, "x", 1, &to)) == 0)
+		may_fail(scope_udp_recv(udp, &byte, 1, &n, NULL));
+	scope_udp_close(udp);
+	return 0;
+}
+
+static int waits_for_input(void *arg)
+{
+	unsigned events = 0;
+
+	if (may_fail(scope_fd_poll_until(*(int *)arg, SCOPE_FD_READ, SCOPE_NEVER, &events)) == 0 &&
+	    (events & SCOPE_FD_ERROR))
+		may_fail(-EIO);
+	return 0;
+}
+
+/* One of two that wait for the same is told first. */
+static int waits_at_both_sides(void *arg)
+{
+	char junk[4096] = {0};
+	unsigned events;
+	struct scope s;
+	int pair[2], rc;
+
+	(void)arg;
+	CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair) == 0);
+	while (write(pair[0], junk, sizeof junk) > 0)
+		;
+	scope_open(&s);
+	may_refuse(scope_spawn_with(&s, waits_for_input, &pair[0], &at_once));
+	rc = scope_fd_wait_until(pair[0], SCOPE_FD_WRITE, scope_now() + SCOPE_MS);
+	if (rc != -ETIMEDOUT)
+		may_fail(rc < 0 ? rc : -EIO); /* there is no room */
+	while (read(pair[1], junk, sizeof junk) > 0)
+		;
+	may_fail(scope_fd_poll_until(pair[0], SCOPE_FD_WRITE, SCOPE_NEVER, &events));
+	may_fail(scope_fd_poll_until(pair[0], SCOPE_FD_WRITE, 0, &events));
+	CHECK(write(pair[1], "x", 1) == 1);
+	may_refuse(scope_close(&s));
+	close(pair[0]);
+	close(pair[1]);
+	return 0;
+}
+
+static int networks(void *arg)
+{
+	struct scope_listener *l;
+	struct scope s;
+
+	does_nothing(arg);
+	if (may_fail(scope_tcp_listen("127.0.0.1", 0, NULL, &l)) == 0) {
+		may_fail(scope_within(SCOPE_SEC, accepts_itself, l));
+		scope_open(&s);
+		may_refuse(scope_spawn_with(&s, serves, l, &at_once));
+		may_fail(scope_within(SCOPE_SEC, is_a_client, l));
+		scope_shutdown(&s, SCOPE_SEC);
+		may_fail(scope_close(&s));
+		scope_listener_close(l);
+	}
+	may_fail(scope_within(SCOPE_SEC, sends_to_itself, NULL));
+	may_fail(scope_within(SCOPE_SEC, waits_at_both_sides, NULL));
+	return 0;
 }
 
 const struct fault_program fault_programs[] = {
@@ -711,5 +883,6 @@ const struct fault_program fault_programs[] = {
 	{.name = "called", .main = is_called},
 	{.name = "supervises", .main = supervises},
 	{.name = "channels", .main = has_channels},
+	{.name = "networks", .main = networks},
 };
 const unsigned fault_program_count = sizeof fault_programs / sizeof *fault_programs;

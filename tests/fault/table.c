@@ -5,13 +5,18 @@
 #include "sched/sched.h"
 
 #include <errno.h>
+#include <netdb.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -332,6 +337,105 @@ WRAP(int, open, (const char *path, int flags, ...))
 WRAP(int, fstat, (int fd, struct stat *status))
 {
 	return REFUSE(FSTAT) ? fail_with(EIO) : __real_fstat(fd, status);
+}
+
+/* Descriptors and sockets: the kernel has no memory left. */
+WRAP(int, epoll_create1, (int flags))
+{
+	return REFUSE(EPOLL_CREATE) ? fail_with(EMFILE) : __real_epoll_create1(flags);
+}
+
+WRAP(int, eventfd, (unsigned count, int flags))
+{
+	return REFUSE(EVENTFD) ? fail_with(ENOMEM) : __real_eventfd(count, flags);
+}
+
+WRAP(int, epoll_ctl, (int set, int op, int fd, struct epoll_event *event))
+{
+	/* To take one out can't fail. */
+	return op != EPOLL_CTL_DEL && REFUSE(EPOLL_CTL) ? fail_with(ENOMEM)
+							: __real_epoll_ctl(set, op, fd, event);
+}
+
+WRAP(int, poll, (struct pollfd * one, nfds_t count, int limit))
+{
+	return REFUSE(POLL) ? fail_with(ENOMEM) : __real_poll(one, count, limit);
+}
+
+WRAP(int, socket, (int family, int type, int protocol))
+{
+	return REFUSE(SOCKET) ? fail_with(ENOMEM) : __real_socket(family, type, protocol);
+}
+
+WRAP(int, bind, (int fd, const struct sockaddr *to, socklen_t size))
+{
+	return REFUSE(BIND) ? fail_with(ENOMEM) : __real_bind(fd, to, size);
+}
+
+WRAP(int, listen, (int fd, int backlog))
+{
+	return REFUSE(LISTEN) ? fail_with(ENOMEM) : __real_listen(fd, backlog);
+}
+
+WRAP(int, connect, (int fd, const struct sockaddr *to, socklen_t size))
+{
+	return REFUSE(CONNECT) ? fail_with(ENOMEM) : __real_connect(fd, to, size);
+}
+
+WRAP(int, accept4, (int fd, struct sockaddr *from, socklen_t *size, int flags))
+{
+	return REFUSE(ACCEPT) ? fail_with(ENOMEM) : __real_accept4(fd, from, size, flags);
+}
+
+WRAP(int, getsockname, (int fd, struct sockaddr *name, socklen_t *size))
+{
+	return REFUSE(GETSOCKNAME) ? fail_with(ENOMEM) : __real_getsockname(fd, name, size);
+}
+
+WRAP(int, getpeername, (int fd, struct sockaddr *name, socklen_t *size))
+{
+	return REFUSE(GETPEERNAME) ? fail_with(ENOMEM) : __real_getpeername(fd, name, size);
+}
+
+WRAP(int, getsockopt, (int fd, int level, int option, void *value, socklen_t *size))
+{
+	return REFUSE(GETSOCKOPT) ? fail_with(ENOMEM)
+				  : __real_getsockopt(fd, level, option, value, size);
+}
+
+WRAP(int, shutdown, (int fd, int how))
+{
+	return REFUSE(SHUTDOWN) ? fail_with(ENOMEM) : __real_shutdown(fd, how);
+}
+
+WRAP(ssize_t, recv, (int fd, void *buffer, size_t size, int flags))
+{
+	return REFUSE(RECV) ? fail_with(ENOMEM) : __real_recv(fd, buffer, size, flags);
+}
+
+WRAP(ssize_t, send, (int fd, const void *data, size_t size, int flags))
+{
+	return REFUSE(SEND) ? fail_with(ENOMEM) : __real_send(fd, data, size, flags);
+}
+
+WRAP(ssize_t, sendto, (int fd, const void *data, size_t size, int flags,
+		       const struct sockaddr *to, socklen_t length))
+{
+	return REFUSE(SENDTO) ? fail_with(ENOMEM)
+			      : __real_sendto(fd, data, size, flags, to, length);
+}
+
+WRAP(ssize_t, recvfrom, (int fd, void *buffer, size_t size, int flags, struct sockaddr *from,
+			 socklen_t *length))
+{
+	return REFUSE(RECVFROM) ? fail_with(ENOMEM)
+				: __real_recvfrom(fd, buffer, size, flags, from, length);
+}
+
+WRAP(int, getaddrinfo, (const char *host, const char *service, const struct addrinfo *hints,
+			struct addrinfo **out))
+{
+	return REFUSE(GETADDRINFO) ? EAI_MEMORY : __real_getaddrinfo(host, service, hints, out);
 }
 
 /* ---- the points --------------------------------------------------------------------------- */

@@ -215,6 +215,19 @@ static void begin(void)
 	fault_install();
 }
 
+/* What nothing but the last program asks for. */
+static void fail_net(enum fault_kind kind)
+{
+	const struct fault_program *program = &fault_programs[fault_program_count - 1];
+	unsigned workers;
+
+	begin();
+	for (workers = 1; workers <= 2; workers++) {
+		fail_each(program, kind, workers, 0);
+		fail_each(program, kind, workers, 1);
+	}
+}
+
 static void fail_all(enum fault_kind kind)
 {
 	unsigned i, workers;
@@ -322,4 +335,94 @@ Test(fault, every_fgets_fails)
 Test(fault, every_sched_getaffinity_fails)
 {
 	fail_all(FAULT_AFFINITY);
+}
+
+Test(fault, every_epoll_create_fails)
+{
+	fail_net(FAULT_EPOLL_CREATE);
+}
+
+Test(fault, every_eventfd_fails)
+{
+	fail_net(FAULT_EVENTFD);
+}
+
+Test(fault, every_epoll_ctl_fails)
+{
+	fail_net(FAULT_EPOLL_CTL);
+}
+
+Test(fault, every_poll_fails)
+{
+	fail_net(FAULT_POLL);
+}
+
+Test(fault, every_socket_fails)
+{
+	fail_net(FAULT_SOCKET);
+}
+
+Test(fault, every_bind_fails)
+{
+	fail_net(FAULT_BIND);
+}
+
+Test(fault, every_listen_fails)
+{
+	fail_net(FAULT_LISTEN);
+}
+
+Test(fault, every_connect_fails)
+{
+	fail_net(FAULT_CONNECT);
+}
+
+Test(fault, every_accept_fails)
+{
+	fail_net(FAULT_ACCEPT);
+}
+
+Test(fault, every_getsockname_fails)
+{
+	fail_net(FAULT_GETSOCKNAME);
+}
+
+Test(fault, every_getpeername_fails)
+{
+	fail_net(FAULT_GETPEERNAME);
+}
+
+Test(fault, every_getsockopt_fails)
+{
+	fail_net(FAULT_GETSOCKOPT);
+}
+
+Test(fault, every_shutdown_fails)
+{
+	fail_net(FAULT_SHUTDOWN);
+}
+
+Test(fault, every_recv_fails)
+{
+	fail_net(FAULT_RECV);
+}
+
+Test(fault, every_send_fails)
+{
+	fail_net(FAULT_SEND);
+}
+
+Test(fault, every_sendto_fails)
+{
+	fail_net(FAULT_SENDTO);
+}
+
+Test(fault, every_recvfrom_fails)
+{
+	fail_net(FAULT_RECVFROM);
+}
+
+Test(fault, every_getaddrinfo_fails)
+{
+	fail_net(FAULT_GETADDRINFO);
 }
