@@ -237,7 +237,7 @@ static void put_inner(struct out *out, const struct sc_sight *task)
 
 	put(out, task->reason == SC_IN_CLOSE ? " of " : ", in ");
 	put_scope(out, inner);
-	if (task->reason == SC_IN_CLOSE && tasks_left(inner) >= 0)
+	if (task->reason == SC_IN_CLOSE) /* and not buried: see there */
 		put(out, ", which has %lld task%s left", (long long)tasks_left(inner),
 		    tasks_left(inner) == 1 ? "" : "s");
 }

@@ -69,6 +69,7 @@ struct climb {
 	struct sc_leaf leaf;
 	struct sc_worker *worker;
 	enum sc_reason reason; /* of the next task */
+	uint32_t moving;       /* it did not stand still */
 	uintptr_t inner;       /* the youngest scope that the next task has open */
 };
 
@@ -110,6 +111,7 @@ static void see_task(struct climb *climb, uintptr_t place, uintptr_t above, cons
 		sight->site = site;
 		sight->number = number;
 		sight->reason = reason;
+		sight->moving = climb->moving;
 		sight->since = strand->since;
 		sight->object = strand->object;
 		sight->wake_at = climb->leaf.card.alarm.timer.when;
@@ -282,9 +284,8 @@ static void see_strand(void *arg, struct sc_fiber *fiber)
 	}
 	if (!look(&climb, &place))
 		return;
+	climb.moving = 1;
 	see_first_task(&climb);
-	if (survey->count)
-		survey->sights[survey->count - 1].moving = 1;
 }
 
 /* ---- the tree ------------------------------------------------------------------------------- */
