@@ -59,6 +59,7 @@ static enum sc_call_state wait_for(struct sc_call *call,
 	struct sc_strand *strand = sc_self()->strand;
 
 	call->strand = strand;
+	sc_wait_forget(sc_self());
 	sc_wait_prepare(strand);
 	if (!sc_pool_submit(call))
 		return SC_CALL_REFUSED;

@@ -78,15 +78,74 @@ static void put_aside(struct sc_worker *worker)
 		sc_notify();
 }
 
+/* Whether a pick would look at nothing but the worker's own queue. */
+SC_INLINE int only_queue_is_due(struct sc_worker *worker)
+{
+	return worker->inbox_turn > 1 && at_load_rlx(&worker->timers.next) == SC_NEVER &&
+	       !sc_inbox_count(&worker->pinned) && worker->bottom.top == worker->deque.slots &&
+	       !sc_seeded();
+}
+
+/* The strand of an item that was taken out of the worker's queue, if it can be continued just so;
+ * else the item goes back to the front, for the long way round. */
+SC_INLINE struct sc_strand *plain_strand(struct sc_worker *worker, struct sc_item *item)
+{
+	struct sc_strand *strand = SC_CONTAINER(item, struct sc_strand, item);
+
+	if (SC_LIKELY(item->kind == SC_ITEM_STRAND && !strand->on_resume && !strand->pinned)) {
+		worker->inbox_turn--;
+		return strand;
+	}
+	if (worker->next)
+		sc_enqueue(worker, worker->next);
+	worker->next = item;
+	return NULL;
+}
+
+/* Who continues in place of a strand that parks, if that can be told without the loop. */
+static struct sc_strand *next_in_turn(struct sc_worker *worker)
+{
+	struct sc_item *item = only_queue_is_due(worker) ? sc_pop_queued(worker) : NULL;
+
+	return item ? plain_strand(worker, item) : NULL;
+}
+
+SC_INLINE void park_for(struct sc_worker *worker, struct sc_strand *to, enum sc_reason reason,
+			void (*post)(struct sc_worker *worker, struct sc_strand *strand))
+{
+	struct sc_strand *self = worker->strand;
+
+	self->reason = reason;
+	self->since = at_load_rlx(&sc_sched.recent);
+	count(&worker->parks);
+	if (!to) {
+		leave(worker, self, post);
+		return;
+	}
+	count(&worker->progress);
+	to->reason = SC_RUNNING;
+	worker->post = post;
+	worker->post_strand = self;
+	switch_to(worker, self, to);
+}
+
 void sc_park(struct sc_worker *worker, enum sc_reason reason,
 	     void (*post)(struct sc_worker *worker, struct sc_strand *strand))
 {
-	worker->strand->reason = reason;
-	worker->strand->since = at_load_rlx(&sc_sched.recent);
-	count(&worker->parks);
 	put_aside(worker);
-	leave(worker, worker->strand, post);
+	park_for(worker, next_in_turn(worker), reason, post);
 	sc_hooks.resume(sc_self());
+}
+
+int sc_park_lightly(struct sc_worker *worker, enum sc_reason reason,
+		    void (*post)(struct sc_worker *worker, struct sc_strand *strand))
+{
+	struct sc_strand *to = next_in_turn(worker);
+
+	if (!to)
+		return 0;
+	park_for(worker, to, reason, post);
+	return 1;
 }
 
 /* ---- searching -------------------------------------------------------------------------- */
@@ -229,24 +288,11 @@ static void requeue_last(struct sc_worker *worker, struct sc_strand *strand)
  * not the inbox, no timers, no slots. */
 SC_INLINE struct sc_strand *next_in_ring(struct sc_worker *worker)
 {
-	struct sc_ring *ring = &worker->ring;
-	struct sc_strand *strand;
-	struct sc_item *item;
+	struct sc_item *item = NULL;
 
-	if (worker->next || worker->inbox_turn <= 1 ||
-	    at_load_rlx(&worker->timers.next) != SC_NEVER || sc_inbox_count(&worker->pinned) ||
-	    worker->bottom.top != worker->deque.slots || sc_seeded())
-		return NULL;
-	item = sc_ring_pop(ring);
-	if (!item)
-		return NULL;
-	strand = SC_CONTAINER(item, struct sc_strand, item);
-	if (SC_UNLIKELY(item->kind != SC_ITEM_STRAND || strand->on_resume || strand->pinned)) {
-		worker->next = item; /* for the long way round, which the caller takes now */
-		return NULL;
-	}
-	worker->inbox_turn--;
-	return strand;
+	if (!worker->next && only_queue_is_due(worker))
+		item = sc_ring_pop(&worker->ring);
+	return item ? plain_strand(worker, item) : NULL;
 }
 
 int sc_hand_over(struct sc_worker *worker)

@@ -99,7 +99,7 @@ static void prefetch_ahead(struct sc_ring *ring)
 		__builtin_prefetch(item + line * SC_CACHE_LINE, 1);
 }
 
-static struct sc_item *pop_queued(struct sc_worker *worker)
+struct sc_item *sc_pop_queued(struct sc_worker *worker)
 {
 	struct sc_item *item = worker->next;
 
@@ -294,7 +294,7 @@ struct sc_strand *sc_pick(struct sc_worker *worker)
 	    (strand = from_deque(worker)))
 		return strand;
 	if (SC_LIKELY(!item))
-		item = pop_queued(worker);
+		item = sc_pop_queued(worker);
 	if (SC_UNLIKELY(!item)) {
 		if (sc_deque_exposed(&worker->deque) && (strand = from_deque(worker)))
 			return strand;

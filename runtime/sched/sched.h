@@ -118,6 +118,10 @@ void sc_sched_stop(void);
  * the next stack; returns when somebody continued it, perhaps on another worker. */
 void sc_park(struct sc_worker *worker, enum sc_reason reason,
 	     void (*post)(struct sc_worker *worker, struct sc_strand *strand));
+/* The same in fewer steps, for a strand with no slots and no scope to put aside: if there is
+ * another to continue at once.  sc_hooks.resume is left to the caller. */
+int sc_park_lightly(struct sc_worker *worker, enum sc_reason reason,
+		    void (*post)(struct sc_worker *worker, struct sc_strand *strand));
 /* First thing on a stack that was continued by other means than sc_park. */
 void sc_land(void);
 /* Whether anything but the running strand's own slots waits for this worker. */
@@ -225,6 +229,8 @@ void sc_guest_forked(void);
 /* Internal to sched/: pick.c */
 void sc_enqueue(struct sc_worker *worker, struct sc_item *item);
 struct sc_strand *sc_pick(struct sc_worker *worker);
+/* Of the worker's own strands and queued tasks the next in turn, or NULL. */
+struct sc_item *sc_pop_queued(struct sc_worker *worker);
 struct sc_strand *sc_steal(struct sc_worker *worker);
 /* The next unstarted task for the strand that just ended one: no switch at all. */
 int sc_next_slot(struct sc_worker *worker, struct sc_strand *strand);

@@ -11,7 +11,8 @@
  * nothing more.  The strand itself takes its waiter off every list before it goes on.
  *
  * Memory order
- *   [wait.claim]  cas_acqrel of the claimer <-> cas_acqrel of the committer: whoever is second
+ *   [wait.claim]  cas_acqrel of the claimer <-> cas_acqrel of the committer, or its store_rel if
+ *                 nobody can have claimed yet: whoever is second
  *                 continues the strand and sees what the other wrote before.  The strand, once
  *                 continued, is behind both
  */
@@ -24,7 +25,7 @@ SC_INLINE void sc_wait_prepare(struct sc_strand *strand)
 {
 	struct sc_card *card = sc_card(strand);
 
-	card->waits_softly = 0;
+	at_store_rlx(&card->waits_softly, 0);
 	at_store_rlx(&card->alarm.timer.when, SC_NEVER);
 	at_store_rlx(&card->wait, SC_WAIT_PREPARING);
 }

@@ -40,7 +40,7 @@ enum sc_wait {
  * over a million of them has their cards in the cache and never their stacks. */
 struct sc_card {
 	SC_WORD(uint32_t) wait;   /* enum sc_wait, see sched/wait.h */
-	uint32_t waits_softly;    /* a soft stop ends the wait; const while it has a waiter */
+	SC_WORD(uint32_t) waits_softly; /* a soft stop ends the wait; owner writes, before */
 	struct sc_strand *strand; /* const while a task runs on it */
 	struct sc_alarm alarm;    /* of a timed wait */
 };

@@ -171,7 +171,7 @@ int sc_register(struct sc_worker *worker, struct sc_strand *strand, struct sc_sc
 	sc_scope_lock(place);
 	if (effective(sc_state(place))) {
 		over = SC_WAIT_CANCEL;
-	} else if (sc_card(strand)->waits_softly && stopped(sc_state(place))) {
+	} else if (at_load_rlx(&sc_card(strand)->waits_softly) && stopped(sc_state(place))) {
 		over = SC_WAIT_SHUTDOWN;
 	} else {
 		place->waiter = strand;
@@ -181,6 +181,26 @@ int sc_register(struct sc_worker *worker, struct sc_strand *strand, struct sc_sc
 	if (over != SC_WAIT_NONE)
 		sc_wait_claim(strand, over);
 	return over == SC_WAIT_NONE;
+}
+
+int sc_commit_again(struct sc_worker *worker, struct sc_strand *strand)
+{
+	struct sc_scope *place = sc_untag(strand->place);
+	struct sc_card *card = sc_card(strand);
+	uint32_t seen = SC_WAIT_WAITING, state;
+
+	at_store_rel(&card->wait, SC_WAIT_WAITING); /* [wait.again] [wait.claim] */
+	at_fence_sc();                              /* [wait.again] */
+	state = at_load_rlx(&place->state);         /* [wait.again] */
+	if (SC_LIKELY((state & SC_WAITER) && !effective(state) &&
+		      !(stopped(state) && at_load_rlx(&card->waits_softly))))
+		return 1;
+	/* A walk was here and may not have seen the wait: register anew, unless somebody has
+	 * ended it and continues the strand. */
+	if (!at_cas_acqrel(&card->wait, &seen, SC_WAIT_PREPARING)) /* [wait.claim] */
+		return 1;
+	sc_register(worker, strand, place);
+	return sc_wait_commit(strand);
 }
 
 /* A walk that was too late to end the wait has left the strand alone when this returns: it
@@ -206,10 +226,11 @@ static int claim_waiter(struct sc_scope *s, uint32_t edge, struct sc_batch *woke
 		return 0;
 	/* A task's own node lies beside its card: the strand is not touched. */
 	card = state & SC_TASK ? sc_card_of(s) : sc_card(s->waiter);
-	if (edge == SC_SOFT_OUTER && !card->waits_softly)
+	at_fence_sc(); /* [wait.again] */
+	if (edge == SC_SOFT_OUTER && !at_load_rlx(&card->waits_softly))
 		return 0;
 	/* A waiter that was woken otherwise stops at the lock in sc_unregister, and can't be in
-	 * another wait yet. */
+	 * another wait yet; or it lingers, and its next wait is at this place. */
 	won = sc_card_claim(card, edge == SC_OUTER ? SC_WAIT_CANCEL : SC_WAIT_SHUTDOWN);
 	at_and_rlx(&s->state, ~(uint32_t)SC_WAITER);
 	if (won)

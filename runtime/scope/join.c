@@ -394,13 +394,16 @@ static void pop(struct sc_worker *worker, struct sc_scope *s, uint32_t state)
 		parent->base = worker->bottom.top;
 }
 
-uint32_t sc_detach(struct sc_scope *s)
+uint32_t sc_detach(struct sc_scope *s, struct sc_strand *owner)
 {
 	/* A walk or a timer may still be about to set bits: both are waited for. */
 	if (sc_state(s) & SC_ARMED)
 		sc_alarm_disarm(&s->alarm);
-	if (sc_state(s) & SC_LINKED)
+	if (sc_state(s) & SC_LINKED) {
 		sc_unlink(s);
+		if (sc_host(owner)->lingers == s)
+			sc_host(owner)->lingers = NULL;
+	}
 	return sc_state(s);
 }
 
@@ -421,7 +424,7 @@ int sc_close_finish(struct sc_scope *s)
 
 	if (sc_state(s) & (SC_FLUSHED | SC_SHARED | SC_EXTRA | SC_TAINT))
 		join_members(s);
-	state = sc_detach(s);
+	state = sc_detach(s, sc_self()->strand);
 	rc = sc_result(s, state);
 	worker = sc_self();
 	if (state & SC_TAINT)
@@ -498,7 +501,7 @@ static void leak_go_on(struct sc_worker *worker, struct sc_strand *strand)
 			sc_send_stand_in(s);
 			continue;
 		}
-		state = sc_detach(s);
+		state = sc_detach(s, strand);
 		drop_rest(s, state);
 		strand->place = s->parent;
 		at_store_rlx(&s->state, SC_CLOSED | SC_OWN);
@@ -542,19 +545,23 @@ int sc_leaks_joined(void)
 
 /* ---- scope_wait_until (S12) ------------------------------------------------------------- */
 
-static void publish_watch(struct sc_worker *worker, struct sc_strand *strand)
+static void watch(struct sc_strand *strand, struct sc_scope *s)
 {
-	struct sc_scope *s = strand->subject;
 	int64_t units = flushed_units(s);
 	int ended;
 
 	s->units = 0;
 	at_or_rlx(&s->state, SC_SHARED); /* they are in `count` from here on */
 	at_store_rlx(&s->waiter, strand);
-	sc_wait_publish(worker, strand);
 	ended = at_add_rel(&s->count, units + SC_WATCHING) + units == 0; /* [scope.count] */
 	if (ended)
 		sc_wait_claim(strand, SC_WAIT_EVENT);
+}
+
+static void publish_watch(struct sc_worker *worker, struct sc_strand *strand)
+{
+	sc_wait_publish(worker, strand);
+	watch(strand, strand->subject);
 	sc_wait_park(worker, strand);
 }
 
@@ -566,6 +573,14 @@ static void stop_watching(struct sc_scope *s)
 	sc_scope_unlock(s);
 }
 
+static int watch_ended(struct sc_worker *worker, struct sc_scope *s)
+{
+	/* Never run here, so let others have them; what was taken counts only then. */
+	if (sc_untag(worker->cur) == s && worker->bottom.top != s->base)
+		hand_over(worker, s);
+	return sc_all_ended(s);
+}
+
 /* s is the place, or the running task owns it as a counted one. */
 static int wait_until(struct sc_scope *s, int64_t deadline_ns)
 {
@@ -575,10 +590,7 @@ static int wait_until(struct sc_scope *s, int64_t deadline_ns)
 	while (rc == 0) {
 		struct sc_worker *worker = sc_self();
 
-		/* Never run here, so let others have them; what was taken counts only then. */
-		if (place == s && worker->bottom.top != s->base)
-			hand_over(worker, s);
-		if (sc_all_ended(s))
+		if (watch_ended(worker, s))
 			return 0;
 		if (deadline_ns != SC_NEVER && deadline_ns <= sc_now())
 			return -ETIMEDOUT;

@@ -77,6 +77,7 @@ static void begin(struct sc_worker *worker, struct sc_host *host, struct sc_scop
 	sc_seal(node);
 	host->errors = NULL;
 	host->held = NULL;
+	host->lingers = NULL;
 	worker->cur = (uintptr_t)node;
 	worker->floor = worker->bottom.top;
 	host->strand.fiber.root->frame = s->frame;

@@ -52,6 +52,9 @@
  *                  of who seals it: after close it sees all that the tasks wrote.  cas_rel or
  *                  add_rel(count) of the owner that waits -> cas_acqrel or cas_acq(count) of the
  *                  last: it sees waiter
+ *   [wait.again]   store(wait), fence_sc, load(state) of a strand that waits again where it is
+ *                  registered <-> or(state), fence_sc, load(wait) of a walk: one of the two sees
+ *                  the other
  *   [run.one]      store_rel(running, 0) -> cas_acq(running, 0 -> 1): runs follow each other
  *   [cancel.epoch] add_rel(epoch) after the tree was changed -> load_acq(epoch) of a strand
  *                  that notes it and then reads the tree.  Who only compares has nothing to
@@ -167,6 +170,7 @@ struct sc_host {
 	struct sc_strand strand;
 	struct sc_last *errors;    /* last error records of the tasks on this strand */
 	struct sc_holding *held;   /* what these tasks hold: held.h */
+	struct sc_scope *lingers;  /* where its waiter is registered between two waits, or NULL */
 };
 
 /* The card of every strand; the node of its task is the first fields of a struct sc_scope. */
@@ -243,6 +247,9 @@ void sc_relink(struct sc_scope *s, struct sc_scope *to);
  * cancelled or, for a wait that is soft, softly stopped. */
 int sc_register(struct sc_worker *worker, struct sc_strand *strand, struct sc_scope *place);
 void sc_unregister(struct sc_scope *place);
+/* Commits a wait of a strand that is registered at its place from an earlier one: as
+ * sc_wait_commit. */
+int sc_commit_again(struct sc_worker *worker, struct sc_strand *strand);
 /* A cancel was felt with s as the innermost scope: rule C12. */
 void sc_hit(struct sc_scope *s);
 void sc_arm_deadline(struct sc_worker *worker, struct sc_scope *s);
@@ -282,6 +289,9 @@ int sc_check_cancel(struct sc_worker *worker);
 /* The hooks around a park. */
 void sc_put_aside(struct sc_worker *worker);
 void sc_resume(struct sc_worker *worker);
+/* sc_park, in fewer steps where there is nothing to put aside. */
+void sc_park_in_place(struct sc_worker *worker, enum sc_reason reason,
+		      void (*post)(struct sc_worker *worker, struct sc_strand *strand));
 /* Takes the slots from the hands of the strand whose place is the worker's. */
 void sc_suspend(struct sc_worker *worker);
 
@@ -290,6 +300,8 @@ void sc_suspend(struct sc_worker *worker);
 /* A wait that a cancel may end, its deadline (SC_NEVER: none), and, for a task in a soft region,
  * a soft stop.  Before the park: */
 void sc_wait_begin(struct sc_worker *worker, int64_t deadline_ns);
+/* Part of that: whether a soft stop ends it. */
+void sc_wait_soft(struct sc_worker *worker);
 /* In the post: who may end it is told.  False: it is over, for the place is cancelled. */
 int sc_wait_publish(struct sc_worker *worker, struct sc_strand *strand);
 /* The end of a post: the strand is parked, or goes on, for its wait is over.  As a post of its
@@ -301,6 +313,21 @@ void sc_wait_post(struct sc_worker *worker, struct sc_strand *strand);
 int sc_wait_end(struct sc_scope *place);
 /* Part of that: no cancel and no timer will look at this wait any more. */
 void sc_wait_withdraw(struct sc_scope *place);
+/* The same of a wait without a deadline that its event has ended, but the waiter stays registered
+ * at the place for the task's next wait there, which then costs no lock of the tree. */
+SC_INLINE void sc_wait_linger(struct sc_strand *strand, struct sc_scope *place)
+{
+	sc_host(strand)->lingers = place;
+}
+
+/* Whether it is still; then sc_commit_again is due in place of sc_wait_publish and a commit. */
+SC_INLINE int sc_wait_again(struct sc_strand *strand, struct sc_scope *place)
+{
+	return sc_host(strand)->lingers == place && (sc_state(place) & SC_WAITER);
+}
+
+/* Before a wait that no cancel ends: takes the waiter off. */
+void sc_wait_forget(struct sc_worker *worker);
 
 /* ---- join.c: what leaves the fast paths is kept out of the callers of a link-time build ---- */
 
@@ -323,8 +350,9 @@ SC_NOINLINE int sc_close_slow(struct sc_scope *s);
 int sc_all_ended(struct sc_scope *s);
 /* Owner, or who claimed s: parks until all that has to end before s is closed has ended. */
 void sc_join(struct sc_scope *s);
-/* All members have ended: takes s off the wheel and out of the tree; its last state. */
-uint32_t sc_detach(struct sc_scope *s);
+/* All members have ended: takes s off the wheel and out of the tree; its last state.  It was opened
+ * on that strand. */
+uint32_t sc_detach(struct sc_scope *s, struct sc_strand *owner);
 /* What its close returns: the table of rule C12. */
 int sc_result(struct sc_scope *s, uint32_t state);
 

@@ -45,14 +45,14 @@ void scope_barrier_init(struct scope_barrier *barrier, unsigned count)
 int scope_barrier_wait(struct scope_barrier *public)
 {
 	struct barrier *barrier = view(public);
-	struct sc_await await = {.thing = barrier, .lock = &barrier->lock,
-				 .queue = &barrier->queue, .take = take, .gave_up = gave_up,
-				 .deadline_ns = SC_NEVER};
+	struct sc_await await;
 	struct sc_worker *worker = sc_self();
 	int rc;
 
 	if (worker->cur == 0)
 		return sc_not_connected("scope_barrier_wait");
+	sc_await_init(&await, barrier, &barrier->lock, &barrier->queue, take, 0);
+	await.gave_up = gave_up;
 	rc = sc_check(worker);
 	return rc < 0 ? rc : sc_await(&await, SC_IN_BARRIER);
 }

@@ -111,23 +111,25 @@ static int take_recv(struct sc_await *await)
 
 static SC_NOINLINE int wait_to_send(struct scope_chan *c, const void *item, int64_t deadline_ns)
 {
-	struct sc_await await = {.waiter = {.key = (uintptr_t)item}, .thing = c,
-				 .lock = &c->lock, .queue = &c->senders, .take = take_send,
-				 .deadline_ns = deadline_ns};
+	struct sc_await await;
 
 	if (deadline_ns != SC_NEVER && deadline_ns <= sc_now())
 		return -ETIMEDOUT;
+	sc_await_init(&await, c, &c->lock, &c->senders, take_send, (uintptr_t)item);
+	await.deadline_ns = deadline_ns;
+	await.tried = 1;
 	return sc_await(&await, SC_IN_SEND);
 }
 
 static SC_NOINLINE int wait_to_recv(struct scope_chan *c, void *item, int64_t deadline_ns)
 {
-	struct sc_await await = {.waiter = {.key = (uintptr_t)item}, .thing = c,
-				 .lock = &c->lock, .queue = &c->receivers, .take = take_recv,
-				 .deadline_ns = deadline_ns};
+	struct sc_await await;
 
 	if (deadline_ns != SC_NEVER && deadline_ns <= sc_now())
 		return -ETIMEDOUT;
+	sc_await_init(&await, c, &c->lock, &c->receivers, take_recv, (uintptr_t)item);
+	await.deadline_ns = deadline_ns;
+	await.tried = 1;
 	return sc_await(&await, SC_IN_RECV);
 }
 

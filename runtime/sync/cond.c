@@ -32,10 +32,7 @@ int scope_cond_wait(struct scope_cond *public, struct scope_mutex *mutex)
 {
 	struct sc_worker *worker = sc_self();
 	struct cond *cond = view(public);
-	struct cond_await mine = {.await = {.thing = cond, .lock = &cond->lock,
-					    .queue = &cond->queue, .take = release,
-					    .deadline_ns = SC_NEVER},
-				  .mutex = sc_mutex(mutex)};
+	struct cond_await mine = {.mutex = sc_mutex(mutex)};
 	const void *site = __builtin_return_address(0);
 	uintptr_t task;
 	int rc, again;
@@ -49,7 +46,7 @@ int scope_cond_wait(struct scope_cond *public, struct scope_mutex *mutex)
 	task = sc_task_of(worker->cur);
 	if (!sc_mutex_is_mine(mine.mutex, task))
 		return -EPERM;
-	mine.await.waiter.key = task;
+	sc_await_init(&mine.await, cond, &cond->lock, &cond->queue, release, task);
 	sc_give_back(worker, &mine.mutex->holding);
 	rc = sc_await(&mine.await, SC_IN_COND);
 	/* If its holder ends meanwhile nobody holds it: try again, and tell. */

@@ -11,8 +11,7 @@ static int take(struct sc_await *await)
 int scope_event_wait_until(struct scope_event *public, int64_t deadline_ns)
 {
 	struct sc_event_inside *event = sc_event_inside(public);
-	struct sc_await await = {.thing = event, .lock = &event->lock, .queue = &event->queue,
-				 .take = take, .deadline_ns = deadline_ns};
+	struct sc_await await;
 	struct sc_worker *worker = sc_self();
 	int rc;
 
@@ -23,6 +22,8 @@ int scope_event_wait_until(struct scope_event *public, int64_t deadline_ns)
 		return rc;
 	if (deadline_ns != SC_NEVER && deadline_ns <= sc_now())
 		return -ETIMEDOUT;
+	sc_await_init(&await, event, &event->lock, &event->queue, take, 0);
+	await.deadline_ns = deadline_ns;
 	return sc_await(&await, SC_IN_EVENT);
 }
 

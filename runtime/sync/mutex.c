@@ -91,10 +91,10 @@ int sc_mutex_lock(struct sc_mutex *m, uintptr_t task, const void *site, int shie
 	int rc = 0;
 
 	if (SC_UNLIKELY(!take_free(m, task))) {
-		struct sc_await await = {.waiter = {.key = task}, .thing = m, .lock = &m->lock,
-					 .queue = &m->queue, .take = take,
-					 .deadline_ns = SC_NEVER, .shielded = shielded};
+		struct sc_await await;
 
+		sc_await_init(&await, m, &m->lock, &m->queue, take, task);
+		await.shielded = shielded;
 		rc = sc_await(&await, SC_IN_MUTEX);
 	}
 	if (SC_LIKELY(rc == 0))

@@ -68,8 +68,8 @@ static int run(struct once *once, scope_task_fn *fn, void *arg)
 int scope_once_run(struct scope_once *public, scope_task_fn *fn, void *arg)
 {
 	struct once *once = (struct once *)public;
-	struct sc_await await = {.thing = once, .lock = &once->lock, .queue = &once->queue,
-				 .take = take, .deadline_ns = SC_NEVER};
+	struct sc_await await;
+	uintptr_t task;
 	struct sc_worker *worker = sc_self();
 	int rc;
 
@@ -78,9 +78,10 @@ int scope_once_run(struct scope_once *public, scope_task_fn *fn, void *arg)
 	rc = sc_check(worker);
 	if (rc < 0 || at_load_acq(&once->state) == DONE) /* [once.done] */
 		return rc;
-	await.waiter.key = sc_task_of(sc_self()->cur);
-	if (at_load_rlx(&once->runner) == await.waiter.key)
+	task = sc_task_of(sc_self()->cur);
+	if (at_load_rlx(&once->runner) == task)
 		return -EDEADLK;
+	sc_await_init(&await, once, &once->lock, &once->queue, take, task);
 	rc = sc_await_not(&await) ? await.waiter.result : sc_await(&await, SC_IN_ONCE);
 	return rc == RUN_IT ? run(once, fn, arg) : rc;
 }

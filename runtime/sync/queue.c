@@ -46,15 +46,6 @@ struct sc_waiter *sc_queue_claim_first(struct sc_queue *queue, struct sc_batch *
 	return waiter;
 }
 
-struct sc_waiter *sc_queue_claim(struct sc_queue *queue, struct sc_batch *woken)
-{
-	struct sc_waiter *waiter = NULL;
-
-	while (!waiter && queue->first)
-		waiter = sc_queue_claim_first(queue, woken);
-	return waiter;
-}
-
 void sc_queue_serve_all(struct sc_queue *queue, int result, struct sc_batch *woken)
 {
 	while (queue->first) {
@@ -77,14 +68,15 @@ static void publish(struct sc_worker *worker, struct sc_strand *strand)
 	struct sc_batch woken;
 	int parked = 0;
 
-	if (!await->shielded)
+	if (!await->shielded && !await->again)
 		sc_wait_publish(worker, strand);
 	sc_enter(lock);
-	if (await->take(await)) {
+	/* With one worker nobody has been here since it was tried. */
+	if (!(await->tried && sc_solo()) && await->take(await)) {
 		at_store_rlx(&sc_card(strand)->wait, SC_WAIT_EVENT);
 	} else {
 		sc_queue_add(await->queue, &await->waiter);
-		parked = sc_wait_commit(strand);
+		parked = await->again ? sc_commit_again(worker, strand) : sc_wait_commit(strand);
 		if (!parked) {
 			sc_queue_remove(&await->waiter);
 			if (await->gave_up)
@@ -124,13 +116,23 @@ int sc_await(struct sc_await *await, enum sc_reason reason)
 	await->waiter.strand = strand;
 	strand->subject = await;
 	strand->object = await->thing;
-	if (await->shielded)
+	if (await->shielded) {
+		sc_wait_forget(worker);
 		sc_wait_prepare(strand);
-	else
-		sc_wait_begin(worker, await->deadline_ns);
-	sc_park(worker, reason, publish);
+	} else {
+		await->again = await->deadline_ns == SC_NEVER && sc_wait_again(strand, place);
+		if (await->again)
+			sc_wait_soft(worker);
+		else
+			sc_wait_begin(worker, await->deadline_ns);
+	}
+	sc_park_in_place(worker, reason, publish);
 	if (await->shielded)
 		return await->waiter.result;
+	if (await->deadline_ns == SC_NEVER && sc_wait_outcome(strand) == SC_WAIT_EVENT) {
+		sc_wait_linger(strand, place);
+		return await->waiter.result;
+	}
 	if (sc_wait_outcome(strand) != SC_WAIT_EVENT && give_up(await)) {
 		sc_wait_withdraw(place);
 		sc_look_again(sc_self());
@@ -147,6 +149,7 @@ int sc_await_not(struct sc_await *await)
 	sc_enter(await->lock);
 	taken = await->take(await);
 	sc_leave(await->lock);
+	await->tried = 1;
 	if (taken) {
 		sc_wake(&await->woken);
 		await->woken = (struct sc_batch){NULL, NULL, 0};

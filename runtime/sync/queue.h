@@ -64,11 +64,19 @@ SC_INLINE void sc_leave(struct sc_lock *lock)
 /* All that follow, lock: that of the thing. */
 void sc_queue_add(struct sc_queue *queue, struct sc_waiter *waiter);
 void sc_queue_remove(struct sc_waiter *waiter);
-/* Takes out waiters up to the first whose wait this ends, which is to be given what it waits for
- * before the lock is dropped and `woken` then passed to sc_wake; NULL: there is none. */
-struct sc_waiter *sc_queue_claim(struct sc_queue *queue, struct sc_batch *woken);
-/* The same of the first one alone, which is there. */
+/* Takes out the first waiter, which is there, and ends its wait.  Then it is to be given what it
+ * waits for before the lock is dropped, and `woken` then to be passed to sc_wake; NULL: something
+ * else had ended it. */
 struct sc_waiter *sc_queue_claim_first(struct sc_queue *queue, struct sc_batch *woken);
+/* The same of the first whose wait nothing else had ended; NULL: there is none. */
+SC_INLINE struct sc_waiter *sc_queue_claim(struct sc_queue *queue, struct sc_batch *woken)
+{
+	struct sc_waiter *waiter = NULL;
+
+	while (!waiter && queue->first)
+		waiter = sc_queue_claim_first(queue, woken);
+	return waiter;
+}
 /* Takes all out and gives each that result, those too that a cancel has claimed and that are still
  * about to leave: completion wins ties (C6). */
 void sc_queue_serve_all(struct sc_queue *queue, int result, struct sc_batch *woken);
@@ -96,8 +104,33 @@ struct sc_await {
 	void (*gave_up)(struct sc_await *await);
 	int64_t deadline_ns;     /* SC_NEVER: none */
 	int shielded;            /* neither a cancel nor a soft stop ends it */
+	int tried;               /* `take` has just failed */
+	int again;               /* sc_await: see sc_wait_again */
 	struct sc_batch woken;   /* lock: claimed by `take` or `gave_up`; zero at first */
 };
+
+/* Field by field: a structure that is cleared as a whole is cleared by a loop, which costs more
+ * than all that is saved elsewhere. */
+SC_INLINE void sc_await_init(struct sc_await *await, void *thing, struct sc_lock *lock,
+			     struct sc_queue *queue, int (*take)(struct sc_await *await),
+			     uintptr_t key)
+{
+	await->waiter.select = NULL;
+	await->waiter.key = key;
+	await->waiter.result = 0;
+	await->waiter.served = 0;
+	await->thing = thing;
+	await->lock = lock;
+	await->queue = queue;
+	await->take = take;
+	await->gave_up = NULL;
+	await->deadline_ns = SC_NEVER;
+	await->shielded = 0;
+	await->tried = 0;
+	await->woken.first = NULL;
+	await->woken.last = NULL;
+	await->woken.count = 0;
+}
 
 /* Parks until the waiter was given what it wants: the result it was given.  Else it has nothing:
  * -ECANCELED, -ESHUTDOWN, -ETIMEDOUT. */

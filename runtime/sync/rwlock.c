@@ -62,11 +62,10 @@ static void gave_up(struct sc_await *await)
 	admit(await->thing, &await->woken);
 }
 
-static struct sc_await await_room(struct rwlock *rwlock, uintptr_t key)
+static void await_room(struct sc_await *await, struct rwlock *rwlock, uintptr_t key)
 {
-	return (struct sc_await){.waiter = {.key = key}, .thing = rwlock, .lock = &rwlock->lock,
-				 .queue = &rwlock->queue, .take = take, .gave_up = gave_up,
-				 .deadline_ns = SC_NEVER};
+	sc_await_init(await, rwlock, &rwlock->lock, &rwlock->queue, take, key);
+	await->gave_up = gave_up;
 }
 
 static int lock(struct sc_worker *worker, struct rwlock *rwlock, int to_write)
@@ -80,14 +79,15 @@ static int lock(struct sc_worker *worker, struct rwlock *rwlock, int to_write)
 	task = sc_task_of(sc_self()->cur);
 	if (at_load_rlx(&rwlock->writer) == task)
 		return -EDEADLK;
-	await = await_room(rwlock, to_write ? task : 0);
+	await_room(&await, rwlock, to_write ? task : 0);
 	return sc_await_not(&await) ? 0 : sc_await(&await, SC_IN_RWLOCK);
 }
 
 static int try_lock(struct sc_worker *worker, struct rwlock *rwlock, int to_write)
 {
-	struct sc_await await = await_room(rwlock, to_write ? sc_task_of(worker->cur) : 0);
+	struct sc_await await;
 
+	await_room(&await, rwlock, to_write ? sc_task_of(worker->cur) : 0);
 	return sc_await_not(&await) ? 0 : -EBUSY;
 }
 

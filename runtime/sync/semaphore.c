@@ -27,11 +27,9 @@ static int take(struct sc_await *await)
 	return 1;
 }
 
-static struct sc_await await_permit(struct semaphore *semaphore)
+static void await_permit(struct sc_await *await, struct semaphore *semaphore)
 {
-	return (struct sc_await){.thing = semaphore, .lock = &semaphore->lock,
-				 .queue = &semaphore->queue, .take = take,
-				 .deadline_ns = SC_NEVER};
+	sc_await_init(await, semaphore, &semaphore->lock, &semaphore->queue, take, 0);
 }
 
 void scope_semaphore_init(struct scope_semaphore *semaphore, unsigned permits)
@@ -41,7 +39,7 @@ void scope_semaphore_init(struct scope_semaphore *semaphore, unsigned permits)
 
 int scope_semaphore_acquire(struct scope_semaphore *public)
 {
-	struct sc_await await = await_permit(view(public));
+	struct sc_await await;
 	struct sc_worker *worker = sc_self();
 	int rc;
 
@@ -50,15 +48,17 @@ int scope_semaphore_acquire(struct scope_semaphore *public)
 	rc = sc_check(worker);
 	if (rc < 0)
 		return rc;
+	await_permit(&await, view(public));
 	return sc_await_not(&await) ? 0 : sc_await(&await, SC_IN_SEMAPHORE);
 }
 
 int scope_semaphore_try_acquire(struct scope_semaphore *public)
 {
-	struct sc_await await = await_permit(view(public));
+	struct sc_await await;
 
 	if (sc_self()->cur == 0)
 		return sc_not_connected("scope_semaphore_try_acquire");
+	await_permit(&await, view(public));
 	return sc_await_not(&await) ? 0 : -EAGAIN;
 }
 

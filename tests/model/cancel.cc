@@ -125,6 +125,63 @@ static void stop(struct sc_scope *s)
 	sc_ready_batch(&batch);
 }
 
+/* The strand has waited there before and its waiter is still registered, in a place that a cancel
+ * reaches now, before, or between: the second wait is ended by it, or the first. */
+struct linger_against_cancel : tree_test<linger_against_cancel, 2> {
+	bool parked;
+
+	void thread(unsigned index)
+	{
+		if (index) {
+			sc_cancel(&leaf[0], SCOPE_CAUSE_EXPLICIT);
+			return;
+		}
+		parked = false;
+		strand[0].place = (uintptr_t)&leaf[0];
+		sc_wait_prepare(&strand[0]);
+		if (!sc_register(&workers[0], &strand[0], &leaf[0]))
+			return;
+		sc_wait_claim(&strand[0], SC_WAIT_EVENT);
+		if (sc_wait_outcome(&strand[0]) == SC_WAIT_EVENT)
+			parked = sc_commit_again(&workers[0], &strand[0]);
+	}
+	void check()
+	{
+		MODEL_CHECK(card[0].wait == SC_WAIT_CANCEL);
+		MODEL_CHECK(woken == parked);
+		check_links(&sc_root);
+	}
+};
+static model::bound<linger_against_cancel> linger_against_cancel(
+	"cancel/who_waits_again_while_a_cancel_walks_is_found", 2);
+
+/* The same of a soft stop, which the first wait did not want to hear of. */
+struct linger_against_stop : tree_test<linger_against_stop, 2> {
+	bool parked;
+
+	void thread(unsigned index)
+	{
+		if (index) {
+			stop(&leaf[0]);
+			return;
+		}
+		strand[0].place = (uintptr_t)&leaf[0];
+		sc_wait_prepare(&strand[0]);
+		sc_register(&workers[0], &strand[0], &leaf[0]);
+		sc_wait_claim(&strand[0], SC_WAIT_EVENT);
+		at_store_rlx(&card[0].waits_softly, 1);
+		parked = sc_commit_again(&workers[0], &strand[0]);
+	}
+	void check()
+	{
+		MODEL_CHECK(card[0].wait == SC_WAIT_SHUTDOWN);
+		MODEL_CHECK(woken == parked);
+		check_links(&sc_root);
+	}
+};
+static model::bound<linger_against_stop> linger_against_stop(
+	"cancel/who_waits_again_softly_while_a_soft_stop_walks_is_found", 2);
+
 /* The same for a soft stop, which reaches strand 0 and leaves strand 1 where it is. */
 struct park_against_stop : tree_test<park_against_stop, 3> {
 	bool parked[2];

@@ -120,6 +120,7 @@ proctype walk(mtype outcome) {
 		if
 		:: waiter ->
 			found = wait;
+			skip; /* claim_waiter: fence_sc [wait.again]; see linger.pml */
 			claim(outcome, found);
 			waiter = false /* claim_waiter */
 		:: else
