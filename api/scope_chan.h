@@ -139,6 +139,57 @@ SCOPE_API int scope_chan_close(struct scope_chan *c);
  */
 SCOPE_API void scope_chan_free(struct scope_chan *c);
 
+/* ---- select ---------------------------------------------------------------------------- */
+
+/* What an arm waits for; the field of struct scope_case that says more. */
+enum scope_case_kind {
+	SCOPE_CASE_SEND = 1, /* to send `item` to the channel `object` */
+	SCOPE_CASE_RECV,     /* to receive into `item` from the channel `object` */
+	SCOPE_CASE_EVENT,    /* that the struct scope_event `object` is set */
+	SCOPE_CASE_DEADLINE, /* that `deadline_ns` is there */
+	SCOPE_CASE_END,      /* that no task of the struct scope `object` is left: the innermost
+			      * of the caller, or one with max_tasks, results or a policy */
+	SCOPE_CASE_SHUTDOWN  /* that the place is softly stopped, in a soft region or not */
+};
+
+enum { SCOPE_CASE_WORDS = 12 };
+
+/* One arm; all zero but for what its kind asks for. */
+struct scope_case {
+	unsigned kind;       /* enum scope_case_kind */
+	int result;          /* out, of the arm that fired: 0, or -EPIPE, -ENOMEM of a channel */
+	void *object;
+	void *item;
+	int64_t deadline_ns;
+	uint64_t opaque[SCOPE_CASE_WORDS]; /* the call's own */
+};
+
+enum { SCOPE_SELECT_ORDERED = 1 }; /* of the arms that can fire, the first one in the array */
+
+/**
+ * Waits until one of several arms can fire, and fires it and no other: what it sends is sent, what
+ * it receives is taken.  Of several that can, any is as likely as the others.  An arm of a channel
+ * that is closed fires with the result -EPIPE.  The children of a scope whose end is waited for run
+ * on stacks of their own.
+ *
+ * cases        used by the call until it returns
+ * flags        SCOPE_SELECT_ORDERED or 0
+ * deadline_ns  absolute, monotonic; SCOPE_NEVER; already past: fires an arm that can
+ * Cancellation point: -ECANCELED has fired none.
+ * Thread safety: any task.
+ * Cost: two locks an arm, if it has to wait four.
+ * Returns the index of the arm that fired, else none has:
+ *   -ENOTCONN   not called from a task
+ *   -EINVAL     an unknown kind or flag, no object, a scope that the caller may not wait for, or
+ *               in two arms
+ *   -ECANCELED  the place is or was cancelled
+ *   -ESHUTDOWN  it is or was stopped, and the caller in a soft region; with an arm that waits for
+ *               that, the arm fires
+ *   -ETIMEDOUT  none could until deadline_ns
+ */
+SCOPE_API int scope_select_until(struct scope_case *cases, size_t count, unsigned flags,
+				 int64_t deadline_ns);
+
 #ifdef __cplusplus
 }
 #endif

@@ -112,6 +112,7 @@ enum sc_reason {
 	SC_IN_ONCE,
 	SC_IN_SEND,
 	SC_IN_RECV,
+	SC_IN_SELECT,  /* that of the first arm */
 	SC_REASONS
 };
 

@@ -97,6 +97,7 @@ static const char *const reason_text[SC_REASONS][2] = {
 	[SC_IN_ONCE] = {"waiting for the run of once", "once"},
 	[SC_IN_SEND] = {"sending to channel", "send"},
 	[SC_IN_RECV] = {"receiving from channel", "recv"},
+	[SC_IN_SELECT] = {"in select", "select"},
 	[SC_IN_READ] = {"waiting to read", "read"},
 	[SC_IN_WRITE] = {"waiting to write", "write"},
 	[SC_IN_ACCEPT] = {"waiting to accept", "accept"},

@@ -545,7 +545,7 @@ int sc_leaks_joined(void)
 
 /* ---- scope_wait_until (S12) ------------------------------------------------------------- */
 
-static void watch(struct sc_strand *strand, struct sc_scope *s)
+void sc_watch(struct sc_strand *strand, struct sc_scope *s)
 {
 	int64_t units = flushed_units(s);
 	int ended;
@@ -561,19 +561,19 @@ static void watch(struct sc_strand *strand, struct sc_scope *s)
 static void publish_watch(struct sc_worker *worker, struct sc_strand *strand)
 {
 	sc_wait_publish(worker, strand);
-	watch(strand, strand->subject);
+	sc_watch(strand, strand->subject);
 	sc_wait_park(worker, strand);
 }
 
 /* See end_watched for the lock. */
-static void stop_watching(struct sc_scope *s)
+void sc_watch_stop(struct sc_scope *s)
 {
 	sc_scope_lock(s);
 	at_sub_rlx(&s->count, SC_WATCHING);
 	sc_scope_unlock(s);
 }
 
-static int watch_ended(struct sc_worker *worker, struct sc_scope *s)
+int sc_watch_ended(struct sc_worker *worker, struct sc_scope *s)
 {
 	/* Never run here, so let others have them; what was taken counts only then. */
 	if (sc_untag(worker->cur) == s && worker->bottom.top != s->base)
@@ -590,7 +590,7 @@ static int wait_until(struct sc_scope *s, int64_t deadline_ns)
 	while (rc == 0) {
 		struct sc_worker *worker = sc_self();
 
-		if (watch_ended(worker, s))
+		if (sc_watch_ended(worker, s))
 			return 0;
 		if (deadline_ns != SC_NEVER && deadline_ns <= sc_now())
 			return -ETIMEDOUT;
@@ -598,7 +598,7 @@ static int wait_until(struct sc_scope *s, int64_t deadline_ns)
 		sc_wait_begin(worker, deadline_ns);
 		sc_park(worker, SC_IN_WAIT, publish_watch);
 		sc_wait_withdraw(place);
-		stop_watching(s);
+		sc_watch_stop(s);
 		if (sc_all_ended(s))
 			return 0; /* completion wins ties (C6) */
 		rc = sc_wait_end(place);

@@ -350,6 +350,11 @@ SC_NOINLINE int sc_close_slow(struct sc_scope *s);
 int sc_all_ended(struct sc_scope *s);
 /* Owner, or who claimed s: parks until all that has to end before s is closed has ended. */
 void sc_join(struct sc_scope *s);
+/* A wait for the end of all tasks of s by its owner: whether it is over; in its post, behind
+ * sc_wait_publish, what has the last end claim it as its event; after it. */
+int sc_watch_ended(struct sc_worker *worker, struct sc_scope *s);
+void sc_watch(struct sc_strand *strand, struct sc_scope *s);
+void sc_watch_stop(struct sc_scope *s);
 /* All members have ended: takes s off the wheel and out of the tree; its last state.  It was opened
  * on that strand. */
 uint32_t sc_detach(struct sc_scope *s, struct sc_strand *owner);

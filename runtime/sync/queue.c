@@ -43,6 +43,8 @@ struct sc_waiter *sc_queue_claim_first(struct sc_queue *queue, struct sc_batch *
 		return NULL;
 	if (claim == SC_CLAIM_WON_PARKED)
 		sc_batch_pack(woken, strand);
+	if (SC_UNLIKELY(waiter->select != NULL))
+		sc_select_chose(waiter);
 	return waiter;
 }
 
@@ -51,6 +53,7 @@ void sc_queue_serve_all(struct sc_queue *queue, int result, struct sc_batch *wok
 	while (queue->first) {
 		struct sc_waiter *waiter = queue->first;
 
+		/* An arm that was too late is not served. */
 		waiter->result = result;
 		waiter->served = 1;
 		sc_queue_claim_first(queue, woken);

@@ -61,6 +61,9 @@ SC_INLINE void sc_leave(struct sc_lock *lock)
 		sc_lock_drop(lock);
 }
 
+/* select.c: the claimed wait was that of an arm, which fires. */
+void sc_select_chose(struct sc_waiter *waiter);
+
 /* All that follow, lock: that of the thing. */
 void sc_queue_add(struct sc_queue *queue, struct sc_waiter *waiter);
 void sc_queue_remove(struct sc_waiter *waiter);
