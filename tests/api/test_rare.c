@@ -467,3 +467,34 @@ Test(rare, I4_a_stream_of_interrupts_where_the_run_takes_none)
 {
 	must_run(opens_and_closes, NULL);
 }
+
+static struct scope_signal *stream;
+
+static int reads(void *arg)
+{
+	CHECK_EQ(scope_signal_next(stream), -ECANCELED);
+	return count(arg);
+}
+
+/* Who waits at it was cancelled, and has not come back yet. */
+static int closes_behind_a_cancel(void *arg)
+{
+	struct scope s;
+
+	(void)arg;
+	ran = 0;
+	CHECK_EQ(scope_signal_open(SIGUSR1, &stream), 0);
+	scope_open(&s);
+	CHECK_EQ(scope_spawn_with(&s, reads, NULL, &concurrent), 0);
+	scope_yield();
+	scope_cancel(&s);
+	scope_signal_close(stream);
+	CHECK_EQ(scope_close(&s), 0);
+	CHECK_EQ(ran, 1);
+	return 0;
+}
+
+Test(rare, I4_a_stream_is_closed_while_its_reader_is_cancelled)
+{
+	cr_assert_eq(run(closes_behind_a_cancel, NULL, 1), 0);
+}
