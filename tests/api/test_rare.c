@@ -363,7 +363,6 @@ static int stops_below(void *arg)
 	CHECK_EQ(scope_spawn(&inner, count, NULL), 0);
 	CHECK_EQ(scope_close(&inner), 0);
 	/* The stop ended with the scope, the region did not. */
-	scope_shutdown(&inner, 0);
 	CHECK_EQ(scope_checkpoint(), 0);
 	CHECK_EQ(scope_yield(), 0);
 	CHECK_EQ(scope_soft_end(), 0);
@@ -412,7 +411,7 @@ static int leaves_scopes_open(void *arg)
 	return 0;
 }
 
-Test(rare, C10_S11_who_left_a_scope_open_is_named)
+Test(rare, S11_C10_who_left_a_scope_open_is_named)
 {
 	skip_leaks_where_checked();
 	must_run(leaves_scopes_open, NULL);
@@ -445,7 +444,7 @@ static int within_task(void *arg)
 	return 0;
 }
 
-Test(rare, T2_S11_a_scope_left_open_within_a_timeout)
+Test(rare, S11_T2_a_scope_left_open_within_a_timeout)
 {
 	skip_leaks_where_checked();
 	must_run(within_task, NULL);
