@@ -30,7 +30,7 @@ static int yields(void *arg)
 	return 0;
 }
 
-/* ---- one object's tasks use another while the parent of both closes ------------------------- */
+/* ---- one object's tasks use another while the parent of both closes ---------------------- */
 
 struct late {
 	struct scope parent, user, used;
@@ -105,7 +105,7 @@ Test(sim, an_object_is_used_while_its_parent_closes)
 	explore("an_object_is_used_while_its_parent_closes", uses_race, 0);
 }
 
-/* ---- its owner moves it out, or adds to it ---------------------------------------------------- */
+/* ---- its owner moves it out, or adds to it ------------------------------------------------- */
 
 static struct scope outer, inner, holder, object;
 static unsigned called;
@@ -160,7 +160,7 @@ Test(sim, an_object_is_moved_out_while_its_parent_closes)
 	explore("an_object_is_moved_out_while_its_parent_closes", moves_race, 0);
 }
 
-/* ---- a scope that its task left open ---------------------------------------------------------- */
+/* ---- a scope that its task left open ------------------------------------------------------- */
 
 static int leaves_open(void *arg)
 {
@@ -199,7 +199,7 @@ Test(sim, a_scope_that_was_left_open_is_joined)
 	explore("a_scope_that_was_left_open_is_joined", leaks_race, 0);
 }
 
-/* ---- results that will not come ----------------------------------------------------------------- */
+/* ---- results that will not come -------------------------------------------------------------- */
 
 enum { TASKS = 4 };
 static unsigned began, dropped, accepted;
@@ -272,7 +272,7 @@ Test(sim, a_result_that_will_not_come_is_not_waited_for)
 	sim_explore("a_result_that_will_not_come_is_not_waited_for", results_race, NULL);
 }
 
-/* ---- a stream of signals ------------------------------------------------------------------------ */
+/* ---- a stream of signals --------------------------------------------------------------------- */
 
 static struct sc_thread senders[2];
 static struct scope_signal *stream;

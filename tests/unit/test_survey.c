@@ -378,13 +378,13 @@ static int is_seen_twice(void *arg)
 	spawn_and_wait(&s, parks, NULL, 1);
 	spawn_and_wait(&s, parks, NULL, 1);
 	read_dump(SCOPE_DUMP_TEXT);
-	CHECK_EQ(times("/parks: asleep"), 2);
+	CHECK_EQ(times(": asleep"), 2);
 	card = parked[1]->fiber.card;
 	kept_place = parked[1]->place;
 	parked[1]->fiber.card = parked[0]->fiber.card;
 	parked[1]->place = parked[0]->place;
 	read_dump(SCOPE_DUMP_TEXT);
-	CHECK_EQ(times("/parks: asleep"), 1);
+	CHECK_EQ(times(": asleep"), 1);
 	parked[1]->fiber.card = card;
 	parked[1]->place = kept_place;
 	scope_cancel(&s);
@@ -473,7 +473,7 @@ static int many_objects(void *arg)
 	while (parked_count < OBJECTS)
 		CHECK_EQ(scope_yield(), 0);
 	read_dump(SCOPE_DUMP_TEXT);
-	CHECK_EQ(times("/parks: asleep"), OBJECTS);
+	CHECK_EQ(times(": asleep"), OBJECTS);
 	return scope_close(&s);
 }
 
@@ -527,7 +527,7 @@ static int grows(void *arg)
 	for (i = 1; i < 60; i++) {
 		spawn_and_wait(&s, parks, NULL, 1);
 		read_dump(SCOPE_DUMP_TEXT);
-		CHECK_EQ(times("/parks: asleep"), i);
+		CHECK_EQ(times(": asleep"), i);
 		CHECK_EQ(dumped[strlen(dumped) - 1], '\n');
 		CHECK_EQ(scope_dump(full, SCOPE_DUMP_TEXT), -EIO);
 	}
