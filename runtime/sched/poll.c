@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
-enum { CHUNK = 256, CHUNKS = 4096, EVERY = SC_EVENT_IN | SC_EVENT_RDHUP };
+enum { CHUNK = SC_BOUND(256, 1), CHUNKS = SC_BOUND(4096, 2), EVERY = SC_EVENT_IN | SC_EVENT_RDHUP };
 
 /* A busy worker looks at most once in about 50 us. */
 #define GLANCE_TICKS 125000u
@@ -187,7 +187,8 @@ void sc_fd_leave(struct sc_use *use, int drained)
 	f->state &= ~(uint32_t)(SC_FD_BUSY << use->side);
 	if (drained && (f->state & (SC_FD_STREAM | SC_FD_ENDED)) == SC_FD_STREAM)
 		f->side[use->side].drained = use->seen;
-	last = --f->calls == 0 && (f->state & SC_FD_CLOSING);
+	f->calls--;
+	last = f->calls == 0 && (f->state & SC_FD_CLOSING);
 	if (last)
 		end_life(f, &woken);
 	sc_lock_drop(&f->lock);
@@ -390,7 +391,8 @@ static void side_event(struct sc_fd *f, enum sc_side side, unsigned events, stru
 static void deliver(const struct sc_event *event, struct sc_batch *woken)
 {
 	unsigned fd = (uint32_t)event->tag;
-	void *memory = at_load_acq(&chunks[fd / CHUNK]); /* [poll.chunk] */
+	/* The kernel tells of nothing before it was told of it, in order. */
+	void *memory = at_load_rlx(&chunks[fd / CHUNK]);
 	struct sc_fd *f = &slots_in(memory)[fd % CHUNK];
 
 	sc_lock_take(&f->lock);

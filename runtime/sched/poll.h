@@ -43,15 +43,17 @@ enum sc_side { SC_IN, SC_OUT, SC_SIDES };
 
 struct sc_fd {
 	struct sc_lock lock;
-	int fd;         /* const */
-	uint32_t life;  /* lock, as all that follows */
-	uint32_t state; /* enum sc_fd_state */
-	uint32_t calls; /* own: that are in the kernel, or about to be */
+	SC_PLAIN(int) fd;         /* const */
+	SC_PLAIN(uint32_t) life;  /* lock, as all that follows */
+	SC_PLAIN(uint32_t) state; /* enum sc_fd_state */
+	SC_PLAIN(uint32_t) calls; /* own: that are in the kernel, or about to be */
 	uint16_t asked[SC_SIDES]; /* events that the waiter waits for */
 	uint16_t came[SC_SIDES];  /* ... and those that came since */
 	struct {
-		uint32_t edges, drained;
-		struct sc_strand *waiter; /* is about to park, parked, or about to come back */
+		SC_PLAIN(uint32_t) edges;
+		SC_PLAIN(uint32_t) drained;
+		/* Is about to park, parked, or about to come back. */
+		SC_PLAIN(struct sc_strand *) waiter;
 	} side[SC_SIDES];
 };
 _Static_assert(sizeof(struct sc_fd) <= SC_CACHE_LINE, "a slot is a line");

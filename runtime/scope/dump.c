@@ -88,6 +88,10 @@ static const char *const reason_text[SC_REASONS][2] = {
 	[SC_IN_SIGNAL] = {"waiting for a signal", "signal"},
 	[SC_IN_PARK] = {"parked", "park"},
 	[SC_IN_START] = {"starting a task", "start"},
+	[SC_IN_READ] = {"waiting to read", "read"},
+	[SC_IN_WRITE] = {"waiting to write", "write"},
+	[SC_IN_ACCEPT] = {"waiting to accept", "accept"},
+	[SC_IN_CONNECT] = {"connecting", "connect"},
 	[SC_IN_MUTEX] = {"waiting for mutex", "mutex"},
 	[SC_IN_RWLOCK] = {"waiting for rwlock", "rwlock"},
 	[SC_IN_COND] = {"waiting for condition", "cond"},
@@ -98,10 +102,6 @@ static const char *const reason_text[SC_REASONS][2] = {
 	[SC_IN_SEND] = {"sending to channel", "send"},
 	[SC_IN_RECV] = {"receiving from channel", "recv"},
 	[SC_IN_SELECT] = {"in select", "select"},
-	[SC_IN_READ] = {"waiting to read", "read"},
-	[SC_IN_WRITE] = {"waiting to write", "write"},
-	[SC_IN_ACCEPT] = {"waiting to accept", "accept"},
-	[SC_IN_CONNECT] = {"connecting", "connect"},
 };
 
 static const char *name_of(const struct sc_sight *sight, char *out, size_t size)
