@@ -414,7 +414,8 @@ static int leaves_scopes_open(void *arg)
 Test(rare, S11_C10_who_left_a_scope_open_is_named)
 {
 	skip_leaks_where_checked();
-	must_run(leaves_scopes_open, NULL);
+	/* On one worker it hears of both cancels at once: what was left is an error above, too. */
+	cr_assert_eq(run(leaves_scopes_open, NULL, 1), 0);
 }
 
 static int within_leaves_open(void *arg)

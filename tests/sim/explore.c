@@ -30,7 +30,7 @@ struct job {
 };
 
 /* What a scenario with state gets of the schedules, or of the time, that others get. */
-enum { FEWER = 400, SHORTER = 20 };
+enum { FEWER = 2000, SHORTER = 20 };
 
 static double seconds(void)
 {
