@@ -35,7 +35,7 @@ uint32_t sc_note_canceller(uintptr_t place, const void *site)
 		if (note.steps[i].name)
 			strncpy(note.names[i], note.steps[i].name, NAME_SIZE - 1);
 	sc_lock_take(&noting);
-	note.serial = ++last_serial ? last_serial : ++last_serial;
+	note.serial = ++last_serial | UINT32_C(1) << 31; /* never 0 */
 	notes[note.serial % NOTES] = note;
 	sc_lock_drop(&noting);
 	return note.serial;

@@ -79,11 +79,12 @@ void sc_hang(struct sc_worker *worker, struct sc_scope *s, struct sc_scope *pare
 
 /* ---- the parent's close (H1) --------------------------------------------------------------- */
 
-/* lock: sc_lineage, s. */
+/* lock: sc_lineage, s.  While that unit is there nobody looks below s for more. */
 static void count_use(struct sc_scope *s, struct sc_scope *child)
 {
-	if (!(at_or_rlx(&child->state, SC_PARENT_IN) & SC_PARENT_IN))
-		at_add_rlx(&s->count, 1);
+	SC_INVARIANT(!(sc_state(child) & SC_PARENT_IN));
+	at_or_rlx(&child->state, SC_PARENT_IN);
+	at_add_rlx(&s->count, 1);
 }
 
 enum kind { MEMBER, SERVICE, OBJECT };
