@@ -498,3 +498,52 @@ Test(rare, I4_a_stream_is_closed_while_its_reader_is_cancelled)
 {
 	cr_assert_eq(run(closes_behind_a_cancel, NULL, 1), 0);
 }
+
+/* ---- printing ---- */
+
+static char long_text[200];
+
+/* Errors whose texts have that length: lines go out when there is enough of them. */
+static int fails_with_text(void *arg)
+{
+	struct scope s;
+	int rc;
+
+	scope_open(&s);
+	scope_fail(&s, -EIO, "%.*s", (int)(uintptr_t)arg, long_text);
+	rc = scope_close(&s);
+	return rc;
+}
+
+static int prints(void *arg)
+{
+	struct scope_options all = {.policy = SCOPE_AWAIT_ALL};
+	FILE *full = fopen("/dev/full", "w"), *file;
+	uintptr_t length, i;
+	char *text;
+	size_t size;
+	struct scope s;
+
+	(void)arg;
+	memset(long_text, 'x', sizeof(long_text) - 1);
+	setvbuf(full, NULL, _IONBF, 0);
+	for (length = 1; length < sizeof(long_text); length += 3) {
+		CHECK_EQ(scope_open_with(&s, &all), 0);
+		for (i = 0; i < 20; i++)
+			CHECK_EQ(scope_spawn(&s, fails_with_text, (void *)length), 0);
+		CHECK_EQ(scope_close(&s), -EIO);
+		CHECK_EQ(scope_error_print(scope_last_error(), full), -EIO);
+		file = open_memstream(&text, &size);
+		CHECK_EQ(scope_error_print(scope_last_error(), file), 0);
+		fclose(file);
+		CHECK(size > 20 * length && text[size - 1] == '\n');
+		free(text);
+	}
+	fclose(full);
+	return 0;
+}
+
+Test(rare, E7_errors_of_any_length_are_printed_whole_or_refused_eio)
+{
+	must_run(prints, NULL);
+}
