@@ -19,7 +19,9 @@ struct scope_stats {
 	uint64_t stacks_live;   /* stacks in use now, with the root task's and a spare a worker */
 	uint64_t timers_live;   /* armed timers now */
 	uint64_t trace;         /* hash of what a seed has decided so far; 0: no seed */
-	uint64_t reserved[8];
+	uint64_t tasks_cancelled; /* ended because they were cancelled or stopped */
+	uint64_t tasks_failed;  /* errors of tasks, and of bodies by scope_fail */
+	uint64_t reserved[6];
 };
 
 /**
@@ -32,6 +34,19 @@ struct scope_stats {
  *   -EINVAL    out_stats is NULL
  */
 SCOPE_API int scope_stats_get(struct scope_stats *out_stats);
+
+/**
+ * Reads the counters of one worker: as scope_stats_get, with 0 for what is no worker's own.
+ * Tasks that ran on the stack of their parent are counted nowhere, as that would cost each of
+ * them an instruction; those of a struct scope_class that counts are.
+ *
+ * worker  0 .. `workers` of scope_stats_get, less one
+ * Thread safety: any task of the run.
+ * Returns 0, else *out_stats is untouched:
+ *   -ENOTCONN  not called from a task
+ *   -EINVAL    out_stats is NULL, or there is no such worker
+ */
+SCOPE_API int scope_worker_stats_get(unsigned worker, struct scope_stats *out_stats);
 
 enum scope_dump_format { SCOPE_DUMP_TEXT = 0, SCOPE_DUMP_JSON = 1 };
 

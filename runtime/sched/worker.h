@@ -169,6 +169,8 @@ struct sc_worker {
 	SC_WORD(uint64_t) started SC_ALIGNED(SC_CACHE_LINE);
 	SC_WORD(uint64_t) stolen;
 	SC_WORD(uint64_t) parks;
+	SC_WORD(uint64_t) cancelled;
+	SC_WORD(uint64_t) failed;
 	SC_WORD(uint64_t) progress; /* moves when the worker does */
 
 	/* shared */

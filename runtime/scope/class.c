@@ -28,7 +28,7 @@ void sc_class_end(struct sc_scope *s, struct sc_strand *strand, int rc)
 	if (strand && strand->since != 0)
 		at_add_rlx(&tally->parked, 1);
 	if (rc != 0)
-		at_add_rlx(sc_obeyed(s, rc) ? &tally->cancelled : &tally->failed, 1);
+		at_add_rlx(sc_told(s, rc) ? &tally->cancelled : &tally->failed, 1);
 	at_add_rlx(&tally->ended, 1);
 }
 

@@ -446,13 +446,31 @@ void sc_add_error(struct sc_scope *s, int code, uintptr_t place, const void *sit
 	cancel_others(s);
 }
 
+int sc_told(struct sc_scope *s, int code)
+{
+	/* An error would cancel who uses his grace. */
+	return (code == -ECANCELED && sc_effective(s)) || (code == -ESHUTDOWN && sc_stopped(s));
+}
+
+/* What other threads are refused is counted nowhere. */
+static void count_end(struct sc_worker *worker, int told)
+{
+	if (worker == &sc_worker_none)
+		return;
+	if (told)
+		at_store_rlx(&worker->cancelled, at_load_rlx(&worker->cancelled) + 1);
+	else
+		at_store_rlx(&worker->failed, at_load_rlx(&worker->failed) + 1);
+}
+
 int sc_obeyed(struct sc_scope *s, int code)
 {
-	if (code == -ECANCELED && sc_effective(s)) {
+	int told = sc_told(s, code);
+
+	if (told && code == -ECANCELED)
 		sc_hit(s);
-		return 1;
-	}
-	return code == -ESHUTDOWN && sc_stopped(s); /* an error would cancel who uses his grace */
+	count_end(sc_self(), told);
+	return told;
 }
 
 void sc_list_error(struct sc_scope *s, int code, uintptr_t place, const void *site,

@@ -59,8 +59,9 @@ int sc_run_shielded(scope_task_fn *fn, void *arg, const void *site);
 
 /* Drops the errors that are still listed. */
 void sc_drop_records(struct sc_extra *extra);
-/* Whether a task of s that ends with that code did what it was told, which is no error; if it was
- * told by a cancel, that has been felt. */
+/* Whether a task of s that ends with that code does what it was told, which is no error. */
+int sc_told(struct sc_scope *s, int code);
+/* The same when it ends so, once: it is counted; and if it was told by a cancel, that is felt. */
 int sc_obeyed(struct sc_scope *s, int code);
 /* An error by which the policy of s has the others go on; as sc_failed. */
 void sc_list_error(struct sc_scope *s, int code, uintptr_t place, const void *site,

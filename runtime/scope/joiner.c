@@ -224,19 +224,22 @@ static void any_failed(struct sc_scope *s, struct sc_task *task, uintptr_t place
 	sc_scope_lock(s);
 	decided = sc_joiner(s)->decided;
 	sc_scope_unlock(s);
-	if (!decided)
+	if (decided)
+		sc_obeyed(s, task->result);
+	else
 		sc_list_error(s, task->result, place, task->slot.site, NULL);
 }
 
 /* RACE: to end because one was told to decides nothing. */
 static void race_failed(struct sc_scope *s, struct sc_task *task, uintptr_t place)
 {
-	if (sc_obeyed(s, task->result))
-		return;
-	if (decide(s, NULL))
-		sc_add_error(s, task->result, place, task->slot.site, SCOPE_SITE_SPAWN,
-			     NULL);
-	else if (!sc_joiner(s)->winner)
+	int told = sc_told(s, task->result);
+
+	if (!told && decide(s, NULL))
+		sc_failed(s, task->result, place, task->slot.site, NULL);
+	else if (told || sc_joiner(s)->winner)
+		sc_obeyed(s, task->result);
+	else
 		sc_list_error(s, task->result, place, task->slot.site, NULL);
 }
 

@@ -358,6 +358,77 @@ Test(misc, O2_counters_of_the_run_einval)
 	cr_assert_eq(run_flags(stats_root, NULL, 1, SCOPE_VIRTUAL_CLOCK), 0);
 }
 
+static int fails_by_three(void *arg)
+{
+	static int code = -EIO;
+	struct scope_options race = {.policy = SCOPE_RACE}, any = {.policy = SCOPE_ANY};
+	struct scope_options all = {.policy = SCOPE_AWAIT_ALL};
+	struct scope_stats stats;
+	struct scope s;
+
+	(void)arg;
+	/* The error of a task and of the body; the one of who lost, and who was cancelled. */
+	CHECK(scope_open_with(&s, &all) == 0);
+	CHECK(scope_spawn(&s, fail_with, &code) == 0);
+	CHECK(scope_fail(&s, -EDOM, NULL) == -EDOM);
+	CHECK(scope_close(&s) == -EDOM);
+	CHECK(scope_open_with(&s, &race) == 0);
+	CHECK(scope_spawn(&s, fail_with, &code) == 0);
+	CHECK(scope_spawn(&s, sleeps_for_ever, NULL) == 0);
+	CHECK(scope_close(&s) == -EIO);
+	CHECK(scope_stats_get(&stats) == 0);
+	CHECK(stats.tasks_failed == 3 && stats.tasks_cancelled == 1);
+	CHECK(scope_open_with(&s, &any) == 0);
+	CHECK(scope_spawn(&s, sleeps_for_ever, NULL) == 0);
+	CHECK(scope_sleep_for(1) == 0);
+	CHECK(scope_spawn(&s, count, NULL) == 0);
+	CHECK(scope_close(&s) == 0);
+	CHECK(scope_stats_get(&stats) == 0);
+	CHECK(stats.tasks_failed == 3 && stats.tasks_cancelled == 2);
+	return 0;
+}
+
+Test(misc, O2_errors_and_cancels_are_counted)
+{
+	ran = 0;
+	cr_assert_eq(run_flags(fails_by_three, NULL, 0, SCOPE_VIRTUAL_CLOCK), 0);
+}
+
+static int stats_of_workers(void *arg)
+{
+	struct scope_stats sum, one;
+	uint64_t started = 0, parks = 0, cancelled = 0;
+	struct scope s;
+	unsigned i;
+
+	(void)arg;
+	scope_open(&s);
+	for (i = 0; i < 20; i++)
+		CHECK(scope_spawn(&s, sleeps_for_ever, NULL) == 0);
+	CHECK(scope_sleep_for(1) == 0);
+	scope_cancel(&s);
+	CHECK(scope_close(&s) == 0);
+	CHECK(scope_stats_get(&sum) == 0);
+	CHECK(sum.tasks_cancelled == 20);
+	for (i = 0; i < sum.workers; i++) {
+		CHECK(scope_worker_stats_get(i, &one) == 0);
+		CHECK(one.workers == 0 && one.stacks_live == 0);
+		started += one.tasks_started;
+		parks += one.parks;
+		cancelled += one.tasks_cancelled;
+	}
+	CHECK(started == sum.tasks_started && cancelled == sum.tasks_cancelled);
+	CHECK(parks == sum.parks);
+	CHECK(scope_worker_stats_get((unsigned)sum.workers, &one) == -EINVAL);
+	CHECK(scope_worker_stats_get(0, NULL) == -EINVAL);
+	return 0;
+}
+
+Test(misc, O2_counters_of_each_worker_einval)
+{
+	cr_assert_eq(run_flags(stats_of_workers, NULL, 0, SCOPE_VIRTUAL_CLOCK), 0);
+}
+
 static int timers_root(void *arg)
 {
 	struct scope_options options = {.deadline_ns = scope_now() + SCOPE_SEC};
@@ -385,6 +456,7 @@ Test(misc, O2_stats_outside_a_run_enotconn)
 	struct scope_stats stats = {.workers = 77};
 
 	cr_assert_eq(scope_stats_get(&stats), -ENOTCONN);
+	cr_assert_eq(scope_worker_stats_get(0, &stats), -ENOTCONN);
 	cr_assert_eq(run_flags(count, NULL, 0, 0), 0);
 	cr_assert_eq(scope_stats_get(&stats), -ENOTCONN);
 	cr_assert_eq(stats.workers, 77);
