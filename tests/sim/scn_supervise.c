@@ -1,4 +1,4 @@
-/* tests/sim/scn_supervise.c: supervisors: ends, restarts, cancels, spawners in any order (V1). */
+/* tests/sim/scn_supervise.c: supervisors: ends, restarts, cancels, spawns in any order (V1). */
 #include "scn.h"
 
 #include <scope_supervise.h>
