@@ -120,13 +120,6 @@ static int64_t pause_before(struct sc_supervisor *sup, struct sc_child *child, i
 	return pause > 0 ? part_of(pause) : 0;
 }
 
-static int64_t later(int64_t now, int64_t pause)
-{
-	int64_t when;
-
-	return __builtin_add_overflow(now, pause, &when) ? SC_NEVER : when;
-}
-
 /* ---- which ---------------------------------------------------------------------------------- */
 
 int sc_restart_in_group(const struct sc_supervisor *sup, const struct sc_child *child)
@@ -147,7 +140,7 @@ int sc_restart_group(struct sc_supervisor *sup)
 		if (child->running)
 			return 0; /* one at a time */
 	}
-	due = later(sc_now(), sup->group_pause);
+	due = sc_now() + sup->group_pause;
 	for (child = sup->first; child; child = child->after)
 		if (sc_restart_in_group(sup, child))
 			sc_child_wait(child, due);
@@ -161,7 +154,7 @@ static void restart(struct sc_supervisor *sup, struct sc_child *child, int64_t n
 {
 	int64_t pause = pause_before(sup, child, now);
 
-	sc_child_wait(child, later(now, pause));
+	sc_child_wait(child, now + pause);
 	if (sup->options.strategy == SCOPE_ONE_FOR_ONE)
 		return;
 	sup->grouped = 1;
@@ -201,9 +194,6 @@ static int ask_user(struct sc_supervisor *sup, struct sc_child *child, int *rc)
 /* RESTART: it is to be started again; CANCEL: it is not, and all are stopped. */
 static int judge(const struct sc_child *child, int answer, int rc)
 {
-	/* What was refused a stack was dropped: it can't run any more (P8). */
-	if (child->task->result != 0)
-		return SCOPE_EXIT_CONTINUE;
 	if (answer != SCOPE_EXIT_CONTINUE)
 		return answer;
 	return child->restart == SCOPE_PERMANENT || (child->restart == SCOPE_TRANSIENT && rc != 0)
@@ -214,7 +204,7 @@ static int judge(const struct sc_child *child, int answer, int rc)
 /* It will be started again with its group, or is gone. */
 static void hear_in_group(struct sc_supervisor *sup, struct sc_child *child, int rc)
 {
-	if (child->task->result != 0 || child->restart == SCOPE_TEMPORARY) {
+	if (child->restart == SCOPE_TEMPORARY) {
 		fail(sup, child, rc);
 		sc_child_gone(child);
 		return;
@@ -253,7 +243,8 @@ void sc_restart_hear(struct sc_supervisor *sup, struct sc_child *child)
 	store_last(sup);
 	rc = close_run(child);
 	answer = ask_user(sup, child, &rc);
-	if (sup->stopping) {
+	/* What was refused a stack was dropped: it can't run any more (P8). */
+	if (sup->stopping || child->task->result != 0) {
 		fail(sup, child, rc);
 		sc_child_gone(child);
 	} else if (sup->grouped) {

@@ -368,7 +368,8 @@ static int valid(const struct scope_supervise_options *options)
 	       options->restart <= SCOPE_TEMPORARY &&
 	       (options->max_restarts <= 10000 || options->max_restarts == UINT_MAX) &&
 	       options->period_ns >= 0 && options->backoff_ns >= 0 &&
-	       options->max_backoff_ns >= 0 && options->grace_ns >= 0;
+	       options->max_backoff_ns >= 0 && options->max_backoff_ns <= SCOPE_NEVER / 2 &&
+	       options->grace_ns >= 0;
 }
 
 static void set_defaults(struct scope_supervise_options *options)

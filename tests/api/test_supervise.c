@@ -558,6 +558,26 @@ Test(supervise, V1_Z2_a_seed_decides_the_pauses)
 	cr_assert(memcmp(first, second, sizeof first) == 0);
 }
 
+/* The first pause may be longer than the longest, which then is each. */
+static int longest_pause(void *arg)
+{
+	struct scope_supervise_options options = {
+		.backoff_ns = SCOPE_NEVER, .max_backoff_ns = 10 * SCOPE_MS, .max_restarts = 5};
+	struct part parts[] = {{.name = 'A', .ends = 3, .rc = -EIO}};
+	int64_t then = scope_now();
+
+	(void)arg;
+	CHECK_EQ(run_parts(parts, 1, &options, 31 * SCOPE_MS), 0);
+	CHECK_EQ(parts[0].runs, 4);
+	CHECK_EQ(scope_now() - then, 31 * SCOPE_MS);
+	return 0;
+}
+
+Test(supervise, V1_no_pause_is_longer_than_the_longest)
+{
+	must_run(longest_pause, NULL);
+}
+
 /* Long pauses of one do not keep the others waiting. */
 static int others_meanwhile(void *arg)
 {
@@ -744,6 +764,23 @@ static int cancel_by_child(void *arg)
 Test(supervise, V1_an_error_that_no_restart_deals_with_is_one_of_the_scope)
 {
 	must_run(cancel_by_child, NULL);
+}
+
+/* Of a temporary child too: it does what the policy says. */
+static int temporary_at_the_end(void *arg)
+{
+	struct scope_supervise_options options = {.restart = SCOPE_TEMPORARY};
+	struct part parts[] = {{.name = 'A', .stopped_rc = -EIO}};
+
+	(void)arg;
+	CHECK_EQ(run_parts(parts, 1, &options, SCOPE_SEC), -EIO);
+	EXPECT("A+ A-");
+	return 0;
+}
+
+Test(supervise, V1_an_error_at_the_end_is_one_of_the_scope)
+{
+	must_run(temporary_at_the_end, NULL);
 }
 
 /* What was accepted runs, though it is cancelled from the start. */
@@ -1140,7 +1177,8 @@ static int wrong_options(void *arg)
 {
 	struct scope_supervise_options wrong[] = {
 		{.strategy = 3}, {.restart = 4}, {.max_restarts = 10001}, {.period_ns = -1},
-		{.backoff_ns = -1}, {.max_backoff_ns = -1}, {.grace_ns = -1}, {.reserved = {1}}};
+		{.backoff_ns = -1}, {.max_backoff_ns = -1}, {.max_backoff_ns = SCOPE_NEVER},
+		{.grace_ns = -1}, {.reserved = {1}}};
 	struct scope_spawn_options spawn[] = {
 		{.restart = SCOPE_TRANSIENT}, {.grace_ns = 1}, {.restart = 4}, {.grace_ns = -1},
 		{.reserved = {1}}, {.flags = 1u << 20}};
@@ -1197,7 +1235,7 @@ Test(supervise, NULL_einval)
 static int closed(void *arg)
 {
 	struct scope_spawner spawner;
-	struct scope s;
+	struct scope outer, s;
 
 	(void)arg;
 	scope_open(&s);
@@ -1205,6 +1243,11 @@ static int closed(void *arg)
 	CHECK_EQ(scope_close(&s), 0);
 	CHECK_EQ(scope_spawner_spawn(&spawner, never_called, NULL), -ESTALE);
 	CHECK_EQ(scope_spawner_spawn_with(&spawner, never_called, NULL, NULL), -ESTALE);
+	CHECK_EQ(scope_supervise(&s, NULL, &spawner), -ESTALE);
+	/* In an object, closed with its parent. */
+	scope_open(&outer);
+	CHECK_EQ(scope_open_in(&s, &outer), 0);
+	CHECK_EQ(scope_close(&outer), 0);
 	CHECK_EQ(scope_supervise(&s, NULL, &spawner), -ESTALE);
 	return 0;
 }

@@ -1,4 +1,4 @@
-/* tests/unit/test_supervise.c: supervisors without memory, and without stacks: V1, P8. */
+/* tests/unit/test_supervise.c: supervisors and classes without memory, without stacks: V1, P8. */
 #include "harness.h"
 
 #include "base/atomic.h"
@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <scope.h>
+#include <scope_class.h>
 #include <scope_supervise.h>
 #include <string.h>
 
@@ -217,6 +218,27 @@ Test(supervise, P8_a_child_that_can_have_no_stack_enomem)
 	run_scarce(child_without_a_stack, 1);
 }
 
+static int temporary_without_a_stack(void *arg)
+{
+	struct scope_supervise_options options = {.restart = SCOPE_TEMPORARY};
+	struct scope_spawner spawner;
+	struct scope s;
+
+	(void)arg;
+	scope_open(&s);
+	CHECK(scope_supervise(&s, &options, &spawner) == 0);
+	CHECK(scope_spawner_spawn_with(&spawner, never_called, NULL, &droppable) == 0);
+	CHECK(scope_sleep_until(SCOPE_NEVER) == -ECANCELED);
+	CHECK(scope_close(&s) == -ENOMEM);
+	CHECK(dropped == 1);
+	return 0;
+}
+
+Test(supervise, P8_a_temporary_child_that_can_have_no_stack_cancels_enomem)
+{
+	run_scarce(temporary_without_a_stack, 1);
+}
+
 /* When it is to be started again another one has the stack. */
 static struct scope *outer;
 
@@ -249,4 +271,30 @@ static int restart_without_a_stack(void *arg)
 Test(supervise, P8_a_child_that_can_have_no_stack_for_its_restart_enomem)
 {
 	run_scarce(restart_without_a_stack, 2);
+}
+
+/* ---- classes ------------------------------------------------------------------------------- */
+
+/* The second of two tasks has failed, and none of it was run. */
+static int counted_without_a_stack(void *arg)
+{
+	struct scope_class class_of = {.counts = true};
+	struct scope_class_stats stats;
+	struct scope s;
+
+	(void)arg;
+	CHECK(scope_open_class(&s, &class_of) == 0);
+	CHECK(scope_spawn_with(&s, until_cancelled, NULL, &droppable) == 0);
+	CHECK(scope_spawn_with(&s, until_cancelled, NULL, &droppable) == 0);
+	CHECK(scope_close(&s) == -ENOMEM);
+	CHECK(scope_class_stats_get(&class_of, &stats) == 0);
+	CHECK(stats.spawned == 2 && stats.ended == 2);
+	CHECK(stats.failed == 1 && stats.cancelled == 1 && stats.parked == 1);
+	CHECK(dropped == 1 && ran == 1);
+	return 0;
+}
+
+Test(supervise, O2_P8_a_task_that_can_have_no_stack_is_counted_enomem)
+{
+	run_scarce(counted_without_a_stack, 1);
 }
