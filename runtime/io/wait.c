@@ -123,8 +123,6 @@ int scope_fd_close(int fd)
 		return -ENOTCONN;
 	if (sc_os.ready(fd, 0) < 0)
 		return -EBADF;
-	if (sc_polling())
-		sc_fd_kick(fd);
-	sc_os.close(fd);
+	sc_fd_shut(fd);
 	return 0;
 }

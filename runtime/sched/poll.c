@@ -120,9 +120,11 @@ int sc_fd_open(int fd, unsigned kind, struct sc_fd **out)
 	if (rc == -EEXIST)
 		rc = sc_os.poll_watch(fd, SC_WATCH_CHANGE, events, tag);
 	if (rc < 0) {
+		woken = (struct sc_batch){NULL, NULL, 0};
 		sc_lock_take(&f->lock);
 		end_life(f, &woken);
 		sc_lock_drop(&f->lock);
+		sc_ready_batch(&woken);
 		return rc;
 	}
 	*out = f;
@@ -243,11 +245,13 @@ int sc_fd_woken(struct sc_use *use)
 	int rc = -EBADF;
 
 	sc_lock_take(&f->lock);
-	if (f->life == use->life && !(f->state & SC_FD_CLOSING)) {
+	if (f->life == use->life) {
 		f->side[use->side].waiter = NULL;
-		f->calls++;
-		use->seen = f->side[use->side].edges;
-		rc = 0;
+		if (!(f->state & SC_FD_CLOSING)) {
+			f->calls++;
+			use->seen = f->side[use->side].edges;
+			rc = 0;
+		}
 	}
 	sc_lock_drop(&f->lock);
 	return rc;
@@ -356,18 +360,22 @@ int sc_fd_disarm(struct sc_arm *arm, struct sc_strand *strand)
 	return came;
 }
 
-void sc_fd_kick(int fd)
+/* Under the lock: who begins to wait does so before, and is told, or finds it closed. */
+void sc_fd_shut(int fd)
 {
 	struct sc_batch woken = {NULL, NULL, 0};
 	struct sc_fd *f;
 	int rc;
 
 	f = slot_of(fd, &rc);
-	if (!f)
+	if (!f) { /* for nobody else either */
+		sc_os.close(fd);
 		return;
+	}
 	sc_lock_take(&f->lock);
 	if (!(f->state & SC_FD_OWN))
 		end_life(f, &woken);
+	sc_os.close(fd);
 	sc_lock_drop(&f->lock);
 	sc_ready_batch(&woken);
 }

@@ -111,8 +111,8 @@ int sc_fd_arm(int fd, unsigned events, struct sc_strand *strand, struct sc_arm *
 /* Nothing claims it any more.  The events that came, ERR and HUP among them; 0: none; -EBADF: the
  * descriptor was closed. */
 int sc_fd_disarm(struct sc_arm *arm, struct sc_strand *strand);
-/* Waits for it end with -EBADF. */
-void sc_fd_kick(int fd);
+/* Closes it; waits for it end with -EBADF. */
+void sc_fd_shut(int fd);
 
 /* ---- the poller ---- */
 

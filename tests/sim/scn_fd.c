@@ -1,0 +1,103 @@
+/* tests/sim/scn_fd.c: descriptors closed beside those who use them. */
+#define _GNU_SOURCE
+#include "scn.h"
+
+#include "sched/poll.h"
+#include <scope_net.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static void make_pair(struct scope_conn *pair[2])
+{
+	struct sc_fd *side;
+	int fd[2], i;
+
+	sim_check(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fd) == 0, "no sockets");
+	for (i = 0; i < 2; i++) {
+		sim_check(sc_fd_open(fd[i], SC_FD_STREAM, &side) == 0, "can't be watched");
+		pair[i] = (struct scope_conn *)side;
+	}
+}
+
+/* ---- closing ------------------------------------------------------------------------- */
+
+/* What ends its wait is the close or a cancel; the next wait is its own. */
+static int read_and_sleep(struct job *job)
+{
+	size_t done;
+	char byte;
+
+	job->saw = scope_conn_read(job->pointer, &byte, 1, &done);
+	sim_check(job->saw == -EBADF, "read gave %d", job->saw);
+	return body_sleep(job);
+}
+
+static int write_once(struct job *job)
+{
+	int rc = scope_conn_write(job->pointer, "x", 1, NULL);
+
+	sim_check(rc == 0 || rc == -EBADF, "write gave %d", rc);
+	return 0;
+}
+
+static int close_between(void *arg)
+{
+	struct scope_conn *pair[2];
+	struct job reader, writer;
+	struct group g;
+
+	(void)arg;
+	make_pair(pair);
+	group_open(&g);
+	reader.pointer = writer.pointer = pair[0];
+	reader.number = 1000000;
+	group_spawn(&g, &reader, read_and_sleep);
+	group_spawn(&g, &writer, write_once);
+	scope_sleep_for((int64_t)sim_random(3000));
+	scope_conn_close(pair[0]);
+	sim_check(group_close(&g) == 0, "an error from nowhere");
+	scope_conn_close(pair[1]);
+	return 0;
+}
+
+Test(sim, N3_who_was_told_of_a_close_is_left_alone)
+{
+	explore("N3_who_was_told_of_a_close_is_left_alone", close_between,
+		PARALLEL | WITH_TIMERS);
+}
+
+static int wait_for_it(struct job *job)
+{
+	int rc = scope_fd_wait_until((int)job->number, SCOPE_FD_READ, SCOPE_NEVER);
+
+	sim_check(rc == -EBADF, "the wait gave %d", rc);
+	return 0;
+}
+
+static int close_beside(void *arg)
+{
+	struct job waiter;
+	struct group g;
+	int fd[2];
+
+	(void)arg;
+	sim_check(pipe(fd) == 0, "no pipe");
+	/* From here on the runtime has its own. */
+	sim_check(scope_fd_wait_until(fd[1], SCOPE_FD_WRITE, SCOPE_NEVER) == 0, "can't wait");
+	group_open(&g);
+	waiter.number = (uint64_t)fd[0];
+	group_spawn(&g, &waiter, wait_for_it);
+	pause_randomly();
+	if (sim_random(2))
+		scope_yield();
+	sim_check(scope_fd_close(fd[0]) == 0, "not closed");
+	sim_check(group_close(&g) == 0, "an error from nowhere");
+	scope_fd_close(fd[1]);
+	return 0;
+}
+
+Test(sim, N3_who_begins_to_wait_beside_a_close_hears_of_it)
+{
+	explore("N3_who_begins_to_wait_beside_a_close_hears_of_it", close_beside,
+		PARALLEL | WITH_TIMERS);
+}
