@@ -93,7 +93,8 @@ struct sc_os {
 	void (*poll_forget)(int fd);
 	/* What became ready, at most `most` <= SC_EVENTS; waits for it until deadline (0: not at
 	 * all) or until woken, and may return early for no reason.  One thread at a time waits,
-	 * others may look.  A wake before the wait ends the next one. */
+	 * others may look.  A wake before the wait ends the next one.  Waiting with `most` 0 leaves
+	 * what became ready to the next call: 1 if there may be something. */
 	unsigned (*poll_wait)(struct sc_event *out, unsigned most, int64_t deadline);
 	void (*poll_wake)(void);
 };

@@ -4,6 +4,7 @@
 #include "os/linux.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/syscall.h>
@@ -75,6 +76,18 @@ static int wait_for(struct epoll_event *events, int most, int64_t left_ns)
 	return epoll_wait(poller, events, most, left_ns > INT32_MAX ? INT32_MAX : (int)left_ns);
 }
 
+/* The poller is a descriptor that is ready when it has something to tell, the bell included. */
+static unsigned wait_only(int64_t left_ns)
+{
+	struct timespec limit = {left_ns / NS_PER_SEC, left_ns % NS_PER_SEC};
+	struct pollfd one = {.fd = poller, .events = POLLIN};
+	int n = ppoll(&one, 1, left_ns < 0 ? NULL : &limit, NULL);
+	uint64_t rung;
+
+	(void)!read(bell, &rung, sizeof rung);
+	return n > 0;
+}
+
 unsigned sc_linux_poll_wait(struct sc_event *out, unsigned most, int64_t deadline)
 {
 	struct epoll_event events[SC_EVENTS];
@@ -87,6 +100,8 @@ unsigned sc_linux_poll_wait(struct sc_event *out, unsigned most, int64_t deadlin
 		left_ns = deadline - sc_os.now();
 		left_ns = left_ns > 0 ? left_ns : 0;
 	}
+	if (most == 0)
+		return wait_only(left_ns);
 	if (left_ns > 0)
 		n = wait_for(events, (int)most, left_ns);
 	else

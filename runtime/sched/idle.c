@@ -390,16 +390,21 @@ static void block(struct sc_worker *worker, int64_t until)
 	}
 }
 
-/* The one with the timeout waits for descriptors too. */
+/* The one with the timeout waits for descriptors too.  A virtual clock must not move on while
+ * something that has come is in the hands of a sleeper: then it is left where who moves the clock
+ * finds it. */
 static void block_polling(struct sc_worker *worker, int64_t until, struct sc_catch *caught)
 {
+	unsigned most = sc_sched.flags & SC_SCHED_VIRTUAL ? 0 : SC_EVENTS, came;
 	uint32_t expected = SC_ASLEEP;
 
 	if (!at_cas_rlx(&worker->parker, &expected, SC_POLLING)) /* [idle.dekker] */
 		return;
 	while (at_load_rlx(&worker->parker) == SC_POLLING && !at_load_rlx(&sc_sched.stop)) {
-		caught->count = sc_os.poll_wait(caught->event, SC_EVENTS, until);
-		if (caught->count || (until != SC_NEVER && sc_os.now() >= until))
+		came = sc_os.poll_wait(caught->event, most, until);
+		caught->count = most ? came : 0;
+		caught->left = !most && came;
+		if (came || (until != SC_NEVER && sc_os.now() >= until))
 			break;
 	}
 }
@@ -427,7 +432,7 @@ void sc_idle_sleep(struct sc_worker *worker)
 	uint32_t seen;
 	int starved;
 
-	caught.count = 0;
+	caught.count = caught.left = 0;
 
 	at_store_rlx(&worker->parker, SC_ASLEEP);
 	at_add_rel(&sc_sched.idle, SC_SLEEPING - SC_SEARCHING); /* [idle.dekker] [idle.still] */
@@ -453,4 +458,6 @@ void sc_idle_sleep(struct sc_worker *worker)
 	drop_time(worker);
 	if (caught.count)
 		sc_poll_deliver(&caught);
+	if (caught.left)
+		sc_poll_look();
 }

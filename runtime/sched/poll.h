@@ -124,6 +124,7 @@ SC_INLINE int sc_polling(void)
 /* What became ready, and what follows from it, which may be left for later. */
 struct sc_catch {
 	unsigned count;
+	unsigned left; /* there may be something that was not taken */
 	struct sc_event event[SC_EVENTS];
 };
 

@@ -63,8 +63,12 @@ static void os_poll_forget(int fd)
 static unsigned look(struct sc_event *out, unsigned most)
 {
 	struct epoll_event events[SC_EVENTS];
-	int n = epoll_wait(set, events, (int)most, 0), i;
+	struct pollfd one = {.fd = set, .events = POLLIN};
+	int n, i;
 
+	if (most == 0)
+		return poll(&one, 1, 0) == 1;
+	n = epoll_wait(set, events, (int)most, 0);
 	for (i = 0; i < n; i++)
 		out[i] = (struct sc_event){events[i].data.u64, events[i].events};
 	return n > 0 ? (unsigned)n : 0;

@@ -1,4 +1,4 @@
-/* tests/sim/scn_fd.c: descriptors closed beside those who use them. */
+/* tests/sim/scn_fd.c: descriptors closed beside those who use them; the virtual clock beside them. */
 #define _GNU_SOURCE
 #include "scn.h"
 
@@ -100,4 +100,45 @@ Test(sim, N3_who_begins_to_wait_beside_a_close_hears_of_it)
 {
 	explore("N3_who_begins_to_wait_beside_a_close_hears_of_it", close_beside,
 		PARALLEL | WITH_TIMERS);
+}
+
+/* ---- the virtual clock --------------------------------------------------------------- */
+
+static int read_in_no_time(struct job *job)
+{
+	int64_t before = scope_now();
+	size_t done;
+	char byte;
+	int rc;
+
+	rc = scope_conn_read(job->pointer, &byte, 1, &done);
+	sim_check(rc == 0 && done == 1, "read gave %d", rc);
+	sim_check(scope_now() == before, "%lld ns went by", (long long)(scope_now() - before));
+	return 0;
+}
+
+static int send_and_sleep(void *arg)
+{
+	struct scope_conn *pair[2];
+	struct job reader;
+	struct group g;
+
+	(void)arg;
+	make_pair(pair);
+	group_open(&g);
+	reader.pointer = pair[0];
+	group_spawn(&g, &reader, read_in_no_time);
+	scope_yield();
+	sim_check(scope_conn_write(pair[1], "x", 1, NULL) == 0, "not sent");
+	scope_sleep_for(SCOPE_SEC);
+	sim_check(group_close(&g) == 0, "an error from nowhere");
+	scope_conn_close(pair[0]);
+	scope_conn_close(pair[1]);
+	return 0;
+}
+
+Test(sim, Z1_time_stands_still_until_what_was_sent_is_received)
+{
+	explore("Z1_time_stands_still_until_what_was_sent_is_received", send_and_sleep,
+		VIRTUAL | WITH_TIMERS);
 }
