@@ -1,7 +1,8 @@
 /* runtime/base/lock.h: a small spin lock for sections of a few dozen instructions.
  *
  * Memory order
- *   [lock.hold]  cas_acq in take -> store_rel in drop: what it guards belongs to the holder
+ *   [lock.hold]  cas_acq in take -> store_rel in drop: what it guards belongs to the holder.
+ *                store_rel in drop -> load_acq of who only has to know that the holder left
  */
 #ifndef SC_BASE_LOCK_H
 #define SC_BASE_LOCK_H
@@ -29,6 +30,12 @@ SC_INLINE void sc_lock_take(struct sc_lock *lock)
 SC_INLINE void sc_lock_drop(struct sc_lock *lock)
 {
 	at_store_rel(&lock->word, 0); /* [lock.hold] */
+}
+
+/* Whether nobody holds it; then who held it before has left what it guards [lock.hold]. */
+SC_INLINE int sc_lock_is_free(struct sc_lock *lock)
+{
+	return at_load_acq(&lock->word) == 0; /* [lock.hold] */
 }
 
 #endif

@@ -18,7 +18,7 @@ int scope_event_wait_until(struct scope_event *public, int64_t deadline_ns)
 	if (worker->cur == 0)
 		return sc_not_connected("scope_event_wait");
 	rc = sc_check(worker);
-	if (rc < 0 || sc_event_is_set(event))
+	if (rc < 0 || sc_event_pass(event))
 		return rc;
 	if (deadline_ns != SC_NEVER && deadline_ns <= sc_now())
 		return -ETIMEDOUT;

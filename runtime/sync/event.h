@@ -26,4 +26,16 @@ SC_INLINE int sc_event_is_set(struct sc_event_inside *event)
 	return at_load_acq(&event->set) != 0; /* [event.set] */
 }
 
+/* The same for a task that goes on then and may free it: who set it has left. */
+SC_INLINE int sc_event_pass(struct sc_event_inside *event)
+{
+	if (!sc_event_is_set(event))
+		return 0;
+	if (SC_UNLIKELY(!sc_lock_is_free(&event->lock))) {
+		sc_enter(&event->lock);
+		sc_leave(&event->lock);
+	}
+	return 1;
+}
+
 #endif

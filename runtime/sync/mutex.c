@@ -70,11 +70,14 @@ static void take_back(struct sc_holding *holding)
 {
 	struct sc_mutex *m = SC_CONTAINER(holding, struct sc_mutex, holding);
 	struct sc_batch woken = {NULL, NULL, 0};
+	uintptr_t task = holding->task;
 
-	sc_enter(&m->lock);
-	sc_queue_serve_all(&m->queue, -EOWNERDEAD, &woken);
-	at_store_rel(&m->owner, 0); /* [mutex.hold] */
-	sc_leave(&m->lock);
+	do {
+		sc_enter(&m->lock);
+		sc_queue_serve_all(&m->queue, -EOWNERDEAD, &woken);
+		at_store_rlx(&m->owner, task); /* nobody waits */
+		sc_leave(&m->lock);
+	} while (!set_free(m, task));
 	sc_wake(&woken);
 }
 
@@ -102,21 +105,23 @@ int sc_mutex_lock(struct sc_mutex *m, uintptr_t task, const void *site, int shie
 	return rc;
 }
 
-static SC_NOINLINE void hand_on(struct sc_mutex *m, struct sc_batch *woken)
+static SC_NOINLINE void hand_on(struct sc_mutex *m, uintptr_t task, struct sc_batch *woken)
 {
 	struct sc_waiter *waiter;
 
-	sc_enter(&m->lock);
-	waiter = sc_queue_claim(&m->queue, woken);
-	at_store_rel(&m->owner, /* [mutex.hold] */
-		     waiter ? waiter->key | (m->queue.first ? WAITED : 0) : 0);
-	sc_leave(&m->lock);
+	do {
+		sc_enter(&m->lock);
+		waiter = sc_queue_claim(&m->queue, woken);
+		at_store_rel(&m->owner, /* [mutex.hold] */
+			     waiter ? waiter->key | (m->queue.first ? WAITED : 0) : task);
+		sc_leave(&m->lock);
+	} while (!waiter && !set_free(m, task));
 }
 
 void sc_mutex_release(struct sc_mutex *m, uintptr_t task, struct sc_batch *woken)
 {
 	if (SC_UNLIKELY(!set_free(m, task)))
-		hand_on(m, woken);
+		hand_on(m, task, woken);
 }
 
 /* ---- public ------------------------------------------------------------------------- */

@@ -2,7 +2,9 @@
  *
  * The word `owner` is the task that holds the mutex (sc_task_of), or 0, and WAITED if there may be
  * waiters.  Locking a free one and unlocking one that nobody waits for is one step on that word;
- * under WAITED it changes only with the lock held, and goes from hand to hand.
+ * under WAITED it changes only with the lock held, and goes from hand to hand.  If all who waited
+ * were cancelled WAITED goes, the lock is dropped, and then it is unlocked in that one step: the
+ * next who has it may free its memory, so that is the last access.
  *
  * Memory order
  *   [mutex.hold]  cas_rel(owner) of who unlocks -> cas_acq(owner) of who locks next: what the

@@ -82,7 +82,7 @@ static int try_one(struct scope_case *c)
 	if (c->kind == SCOPE_CASE_SEND || c->kind == SCOPE_CASE_RECV)
 		return try_chan(c);
 	if (c->kind == SCOPE_CASE_EVENT)
-		fired = sc_event_is_set(sc_event_inside(c->object));
+		fired = sc_event_pass(sc_event_inside(c->object));
 	else if (c->kind == SCOPE_CASE_END)
 		fired = sc_watch_ended(worker, sc_view(c->object));
 	else if (c->kind == SCOPE_CASE_DEADLINE)
