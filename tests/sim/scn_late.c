@@ -160,6 +160,52 @@ Test(sim, an_object_is_moved_out_while_its_parent_closes)
 	explore("an_object_is_moved_out_while_its_parent_closes", moves_race, 0);
 }
 
+/* ---- its owner closes it while others spawn ----------------------------------------------- */
+
+static int succeeds(void *arg)
+{
+	(void)arg;
+	pause_randomly();
+	return 0;
+}
+
+static int spawns_late(void *arg)
+{
+	int rc;
+
+	do {
+		rc = scope_spawn(arg, succeeds, NULL);
+		sim_check(rc == 0 || rc == -ESTALE || rc == -ECANCELED, "spawn gave %d", rc);
+		pause_randomly();
+	} while (rc == 0 && sim_random(4));
+	return 0;
+}
+
+static int policy_race(void *arg)
+{
+	struct scope_options options = {.policy = SCOPE_ANY + (unsigned)sim_random(2)};
+	struct scope s, any;
+	int rc;
+
+	(void)arg;
+	scope_open(&s);
+	sim_check(scope_open_in_with(&any, &s, &options) == 0, "no object");
+	if (sim_random(2))
+		scope_spawn(&any, pauses, NULL);
+	scope_spawn_with(&s, spawns_late, &any,
+			 &(struct scope_spawn_options){.flags = SCOPE_CONCURRENT});
+	pause_randomly();
+	rc = scope_close(&any);
+	sim_check(rc == 0 || rc == -EIO || rc == -ENOENT, "close gave %d", rc);
+	sim_check(scope_close(&s) == 0, "an error from nowhere");
+	return 0;
+}
+
+Test(sim, a_success_comes_after_its_policy_was_settled)
+{
+	explore("a_success_comes_after_its_policy_was_settled", policy_race, 0);
+}
+
 /* ---- a scope that its task left open ------------------------------------------------------- */
 
 static int leaves_open(void *arg)

@@ -389,6 +389,66 @@ Test(scarce, P8_a_plain_task_that_can_have_no_stack_enomem)
 	cr_assert_eq(virtually(plain_slot_without_a_stack, 2), 0);
 }
 
+/* Who waits for the result of a task that can't run hears of that: as a cancel, if its scope is
+ * cancelled by it. */
+static int waits_for_no_result(void *arg)
+{
+	struct scope_options results = {.results = true};
+	struct scope_result result;
+	struct scope holder, s;
+	int i;
+
+	(void)arg;
+	scope_open(&holder);
+	CHECK_EQ(scope_spawn(&holder, until_cancelled, NULL), 0);
+	scope_yield();
+	for (i = 0; i < 2; i++) {
+		results.policy = i ? SCOPE_AWAIT_ALL : SCOPE_ALL;
+		CHECK_EQ(scope_open_with(&s, &results), 0);
+		CHECK_EQ(scope_spawn(&s, count, NULL), 0);
+		CHECK_EQ(scope_next(&s, &result), i ? -ENOENT : -ECANCELED);
+		CHECK_EQ(scope_close(&s), -ENOMEM);
+	}
+	CHECK_EQ(ran, 1);
+	scope_cancel(&holder);
+	scope_close(&holder);
+	return 0;
+}
+
+Test(scarce, R4_P8_a_result_that_can_have_no_stack_is_not_waited_for)
+{
+	cr_assert_eq(virtually(waits_for_no_result, 2), 0);
+}
+
+/* What an object does at its end its parent leaves to a task, which has no stack. */
+static int ends_without_a_stack(void *arg)
+{
+	struct scope_options any = {.policy = SCOPE_ANY};
+	struct scope holder, s, object;
+	int i;
+
+	(void)arg;
+	scope_open(&holder);
+	CHECK_EQ(scope_spawn(&holder, until_cancelled, NULL), 0);
+	scope_yield();
+	for (i = 0; i < 2; i++) {
+		scope_open(&s);
+		CHECK_EQ(scope_open_in_with(&object, &s, i ? &any : NULL), 0);
+		if (!i)
+			CHECK_EQ(scope_defer(&object, count, NULL), 0);
+		CHECK_EQ(scope_close(&s), -ENOMEM);
+	}
+	CHECK_EQ(ran, 1);
+	scope_cancel(&holder);
+	scope_close(&holder);
+	return 0;
+}
+
+Test(scarce, H1_P8_the_end_of_an_object_that_can_have_no_stack_enomem)
+{
+	cr_assert_eq(virtually(ends_without_a_stack, 2), 0);
+}
+
 /* ---- streams of signals ------------------------------------------------------------------- */
 
 static int opens_without_memory(void *arg)
