@@ -18,7 +18,7 @@
 #include <scope_signal.h>
 #include <signal.h>
 
-enum { OPEN = 1 << 30 };
+enum { OPEN = 1 << 16 };
 
 struct scope_signal {
 	int signal;              /* const */
@@ -30,7 +30,7 @@ struct scope_signal {
 
 static struct sc_lock lock; /* of all streams: they are few and seldom used */
 static struct scope_signal *streams[SC_OS_SIGNALS]; /* lock */
-static SC_WORD(uint32_t) arrived[SC_OS_SIGNALS]; /* OPEN + signals not taken; bounded by OPEN */
+static SC_WORD(uint32_t) arrived[SC_OS_SIGNALS]; /* OPEN + signals not taken, fewer than OPEN */
 static SC_WORD(uint32_t) let_in[SC_OS_SIGNALS]; /* the monitor does not block it */
 
 /* ---- the receiving side ------------------------------------------------------------------- */

@@ -517,3 +517,30 @@ Test(scarce, memory_to_begin_to_serve_enomem)
 {
 	cr_assert_eq(virtually(serves_without_memory, PLENTY), 0);
 }
+
+enum { MOST_SIGNALS = 65535 };
+
+static int gets_very_many(void *arg)
+{
+	struct scope_options soon = {.deadline_ns = scope_now() + SCOPE_SEC};
+	struct scope_signal *stream;
+	struct scope s;
+	int i;
+
+	(void)arg;
+	CHECK_EQ(scope_signal_open(SIGUSR1, &stream), 0);
+	for (i = 0; i < MOST_SIGNALS + 10; i++)
+		raise(SIGUSR1);
+	CHECK_EQ(scope_open_with(&s, &soon), 0);
+	for (i = 0; i < MOST_SIGNALS; i++)
+		CHECK_EQ(scope_signal_next(stream), 0);
+	CHECK_EQ(scope_signal_next(stream), -ECANCELED);
+	CHECK_EQ(scope_close(&s), -ETIMEDOUT);
+	scope_signal_close(stream);
+	return 0;
+}
+
+Test(scarce, I4_a_stream_keeps_as_many_signals_as_it_can_count)
+{
+	cr_assert_eq(virtually(gets_very_many, PLENTY), 0);
+}
