@@ -125,8 +125,8 @@ kill_by_simulation() {
 			echo "mutants: $1:$2 does not build without at_$3: $tree/log" >&2
 			return 1
 		}
-	failed=$(cd "$tree" && timeout 300 build/test/sim --fork -j1 --timeout 60 2>&1 |
-		sed -n '/^not ok/{s/^not ok [0-9]* - \([^ ]*\).*/\1/p;q}')
+	failed=$(cd "$tree" && SIM_SECONDS=1 timeout 300 build/test/sim --fork -j1 --timeout 60 \
+		2>&1 | sed -n '/^not ok/{s/^not ok - \([^ ]*\).*/\1/p;q}')
 	rm -rf "$tree"
 	[ -n "$failed" ] && echo "$failed"
 }
