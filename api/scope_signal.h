@@ -34,7 +34,8 @@ SCOPE_API int scope_signal_open(int signal, struct scope_signal **out_signal);
 /**
  * Waits for the next signal and takes it off the stream; those that came since
  * scope_signal_open are kept, up to 65,535.  Signals of a number below SIGRTMIN that come close
- * together are one to the kernel.  Soft: ends at a graceful shutdown, as if in a region of scope_soft_begin.
+ * together are one to the kernel.  Soft: ends at a graceful shutdown, as if in a region of
+ * scope_soft_begin.
  *
  * Cancellation point: what comes is left in the stream.
  * Thread safety: one task at a time.
