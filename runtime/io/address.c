@@ -57,7 +57,7 @@ struct question {
 static int look_up(void *arg)
 {
 	struct question *question = arg;
-	int rc = sc_os_resolve(question->host, question->port, question->found, SC_ADDRESSES);
+	int rc = sc_os.resolve(question->host, question->port, question->found, SC_ADDRESSES);
 
 	/* Of positive results a scope would make errors, but this is none of its tasks. */
 	return rc;

@@ -37,7 +37,7 @@ int sc_conn_connect(const struct sc_address *address, unsigned kind, struct scop
 {
 	int fd, rc, under_way;
 
-	rc = sc_os_connect(address, &fd);
+	rc = sc_os.connect(address, &fd);
 	under_way = rc == -EINPROGRESS;
 	if (rc < 0 && !under_way)
 		return rc;

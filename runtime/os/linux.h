@@ -26,5 +26,7 @@ int64_t sc_linux_send(int fd, const void *data, size_t size);
 int sc_linux_accept(int fd);
 int sc_linux_ready(int fd, unsigned events);
 void sc_linux_close(int fd);
+int sc_linux_connect(const struct sc_address *address, int *out_fd);
+int sc_linux_resolve(const char *host, uint16_t port, struct sc_address *out, unsigned most);
 
 #endif

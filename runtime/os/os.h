@@ -37,6 +37,13 @@ struct sc_event {
  * again; or told once, whether it is watched already or not. */
 enum sc_watch { SC_WATCH_NEW, SC_WATCH_CHANGE, SC_WATCH_ONCE };
 
+/* Of a socket. */
+struct sc_address {
+	uint32_t size; /* of what the kernel takes for an address */
+	uint32_t pad;
+	uint64_t bytes[14];
+};
+
 struct sc_os {
 	/* heap */
 	void *(*alloc)(size_t size);   /* NULL without memory */
@@ -83,6 +90,11 @@ struct sc_os {
 	int64_t (*send)(int fd, const void *data, size_t size);
 	int (*accept)(int fd);
 	int (*ready)(int fd, unsigned events);
+	/* A new one: 0, -errno; -EINPROGRESS: *out_fd is there too, its connection on its way. */
+	int (*connect)(const struct sc_address *address, int *out_fd);
+	/* Which addresses a name has, at most `most`: may block for long.  How many; -ENOENT: none,
+	 * -EAGAIN: no server answered, -ENOMEM, -EIO: no answer of use. */
+	int (*resolve)(const char *host, uint16_t port, struct sc_address *out, unsigned most);
 	void (*close)(int fd);
 	/* The set of watched descriptors, one for the process.
 	 * open: 0, -EMFILE, -ENFILE, -ENOMEM. */
@@ -191,12 +203,6 @@ void sc_os_eintr_send(struct sc_thread thread);
 
 /* ---- sockets (os/socket.c): each result may be -errno ---- */
 
-struct sc_address {
-	uint32_t size; /* of what the kernel takes for an address */
-	uint32_t pad;
-	uint64_t bytes[14];
-};
-
 /* From digits: an IPv4 or IPv6 address; NULL: any.  -EINVAL: it is neither. */
 int sc_os_address_parse(const char *host, uint16_t port, struct sc_address *out);
 /* Of a socket in the file system.  -ENAMETOOLONG. */
@@ -205,7 +211,6 @@ int sc_os_address_path(const char *path, struct sc_address *out);
 uint16_t sc_os_address_print(const struct sc_address *address, char *text, size_t size);
 /* Descriptors that do not block. */
 int sc_os_listen(const struct sc_address *address, int backlog, int share_port);
-int sc_os_connect(const struct sc_address *address, int *out_fd); /* -EINPROGRESS: made, goes on */
 int sc_os_datagram(const struct sc_address *address);
 /* The error of a connection that was under way, or 0. */
 int sc_os_socket_error(int fd);
@@ -214,9 +219,6 @@ void sc_os_no_delay(int fd);
 int sc_os_shutdown(int fd);
 int64_t sc_os_send_to(int fd, const void *data, size_t size, const struct sc_address *to);
 int64_t sc_os_recv_from(int fd, void *buffer, size_t size, struct sc_address *from);
-/* Which addresses a name has, at most `most`: may block for long.  How many; -ENOENT: none,
- * -EAGAIN: no server answered, -ENOMEM, -EIO: no answer of use. */
-int sc_os_resolve(const char *host, uint16_t port, struct sc_address *out, unsigned most);
 
 /* Ends the process by SIGALRM if it is still there then: for a report that may hang. */
 void sc_os_last_seconds(unsigned seconds);

@@ -134,7 +134,7 @@ int sc_os_socket_name(int fd, int of_peer, struct sc_address *out)
 	return result_of(rc);
 }
 
-int sc_os_resolve(const char *host, uint16_t port, struct sc_address *out, unsigned most)
+int sc_linux_resolve(const char *host, uint16_t port, struct sc_address *out, unsigned most)
 {
 	struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *list, *one;
 	unsigned count = 0;
@@ -225,7 +225,7 @@ int sc_os_datagram(const struct sc_address *address)
 	return bound(address, SOCK_DGRAM, 0);
 }
 
-int sc_os_connect(const struct sc_address *address, int *out_fd)
+int sc_linux_connect(const struct sc_address *address, int *out_fd)
 {
 	int fd = new_socket(address, SOCK_STREAM), rc;
 

@@ -155,6 +155,12 @@ static void os_close(int fd)
 	sc_os_system.close(fd);
 }
 
+static int os_connect(const struct sc_address *address, int *out_fd)
+{
+	step();
+	return sc_os_system.connect(address, out_fd);
+}
+
 void sim_poll_install(struct sc_os *table)
 {
 	table->poll_open = os_poll_open;
@@ -168,4 +174,6 @@ void sim_poll_install(struct sc_os *table)
 	table->accept = os_accept;
 	table->ready = os_ready;
 	table->close = os_close;
+	table->connect = os_connect;
+	table->resolve = sc_os_system.resolve;
 }

@@ -1,0 +1,249 @@
+/* tests/unit/test_connect.c: scope_tcp_connect tries the addresses of a name as RFC 8305 says (N5).
+ *
+ * The look-up and the sockets are the test's, the clock is the virtual one: each address answers
+ * in its own way and at its own time.
+ */
+#define _GNU_SOURCE
+#include "api/task_check.h"
+
+#include "os/os.h"
+#include <fcntl.h>
+#include <scope_net.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+TestSuite(connect, .timeout = 60);
+
+enum { MOST = 4 };
+static const int64_t stagger = 250 * SCOPE_MS;
+
+/* How an address answers. */
+enum answer { ACCEPTS, REFUSES, IS_SILENT };
+
+static struct {
+	unsigned count;
+	enum answer answer[MOST];
+	int64_t tried_at[MOST]; /* 0: never */
+	int fd[MOST], other[MOST];
+} net;
+
+static int resolve(const char *host, uint16_t port, struct sc_address *out, unsigned most)
+{
+	unsigned i;
+
+	CHECK_EQ(strcmp(host, "many.example"), 0);
+	CHECK(net.count <= most);
+	for (i = 0; i < net.count; i++) {
+		char digits[] = "10.0.0.0";
+
+		digits[7] = (char)('0' + i);
+		CHECK_EQ(sc_os_address_parse(digits, port, &out[i]), 0);
+	}
+	return (int)net.count;
+}
+
+static int connect_to(const struct sc_address *address, int *out_fd)
+{
+	char digits[48], full[4096] = {0};
+	int ends[2], i;
+
+	CHECK_EQ(sc_os_address_print(address, digits, sizeof digits), 80);
+	i = digits[7] - '0';
+	net.tried_at[i] = scope_now();
+	if (net.answer[i] == REFUSES)
+		return -ECONNREFUSED;
+	CHECK_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends), 0);
+	net.fd[i] = *out_fd = ends[0];
+	net.other[i] = ends[1];
+	if (net.answer[i] == ACCEPTS)
+		return 0;
+	/* One that can't be written to looks like one that is on its way. */
+	while (write(ends[0], full, sizeof full) > 0)
+		;
+	return -EINPROGRESS;
+}
+
+static void answers(unsigned count, enum answer a, enum answer b, enum answer c)
+{
+	unsigned i;
+
+	memset(&net, 0, sizeof net);
+	net.count = count;
+	net.answer[0] = a;
+	net.answer[1] = b;
+	net.answer[2] = c;
+	for (i = 0; i < MOST; i++)
+		net.fd[i] = net.other[i] = -1;
+}
+
+static int is_open(int fd)
+{
+	return fcntl(fd, F_GETFD) >= 0;
+}
+
+static void close_others(void)
+{
+	unsigned i;
+
+	for (i = 0; i < MOST; i++)
+		if (net.other[i] >= 0)
+			close(net.other[i]);
+}
+
+static void run_connect(scope_task_fn *fn)
+{
+	int rc;
+
+	sc_os.resolve = resolve;
+	sc_os.connect = connect_to;
+	rc = run_flags(fn, NULL, 0, SCOPE_VIRTUAL_CLOCK);
+	sc_os = sc_os_system;
+	close_others();
+	cr_assert_eq(rc, 0);
+}
+
+/* ---- tests --------------------------------------------------------------------------------- */
+
+static int staggers(void *arg)
+{
+	int64_t start = scope_now();
+	struct scope_conn *c;
+
+	(void)arg;
+	answers(3, IS_SILENT, IS_SILENT, ACCEPTS);
+	CHECK_EQ(scope_tcp_connect("many.example", 80, &c), 0);
+	CHECK_EQ(net.tried_at[0], start);
+	CHECK_EQ(net.tried_at[1], start + stagger);
+	CHECK_EQ(net.tried_at[2], start + 2 * stagger);
+	CHECK_EQ(scope_now(), start + 2 * stagger);
+	CHECK_EQ(scope_conn_fd(c), net.fd[2]);
+	CHECK(!is_open(net.fd[0]) && !is_open(net.fd[1]) && is_open(net.fd[2]));
+	scope_conn_close(c);
+	return 0;
+}
+
+Test(connect, N5_the_next_address_is_tried_after_250_ms_and_losers_are_closed)
+{
+	run_connect(staggers);
+}
+
+static int goes_on_at_once(void *arg)
+{
+	int64_t start = scope_now();
+	struct scope_conn *c;
+
+	(void)arg;
+	answers(3, REFUSES, REFUSES, ACCEPTS);
+	CHECK_EQ(scope_tcp_connect("many.example", 80, &c), 0);
+	CHECK_EQ(scope_now(), start);
+	CHECK_EQ(scope_conn_fd(c), net.fd[2]);
+	scope_conn_close(c);
+	return 0;
+}
+
+Test(connect, N5_a_failure_starts_the_next_at_once)
+{
+	run_connect(goes_on_at_once);
+}
+
+static int first_is_enough(void *arg)
+{
+	struct scope_conn *c;
+
+	(void)arg;
+	answers(3, ACCEPTS, ACCEPTS, ACCEPTS);
+	CHECK_EQ(scope_tcp_connect("many.example", 80, &c), 0);
+	CHECK_EQ(scope_conn_fd(c), net.fd[0]);
+	CHECK_EQ(net.tried_at[1], 0);
+	scope_conn_close(c);
+	return 0;
+}
+
+Test(connect, N5_no_other_is_tried_if_the_first_answers)
+{
+	run_connect(first_is_enough);
+}
+
+static int all_fail(void *arg)
+{
+	const struct scope_error *error;
+	struct scope_conn *none = NULL;
+	char text[4096] = "";
+	FILE *to = fmemopen(text, sizeof text, "w");
+	unsigned i;
+
+	(void)arg;
+	answers(3, REFUSES, REFUSES, REFUSES);
+	CHECK_EQ(scope_tcp_connect("many.example", 80, &none), -ECONNREFUSED);
+	CHECK(none == NULL);
+	error = scope_last_error();
+	CHECK(error != NULL);
+	CHECK_EQ(scope_error_print(error, to), 0);
+	fclose(to);
+	for (i = 0; i < 3; i++) {
+		char want[] = "connect to 10.0.0.0 port 80";
+
+		want[18] = (char)('0' + i);
+		CHECK(strstr(text, want) != NULL);
+	}
+	return 0;
+}
+
+Test(connect, N5_if_all_fail_each_attempt_is_listed_econnrefused)
+{
+	run_connect(all_fail);
+}
+
+static int gives_up(void *arg)
+{
+	struct scope_options options = {.deadline_ns = scope_now() + stagger + SCOPE_MS};
+	struct scope_conn *none = NULL;
+	struct scope s;
+
+	(void)arg;
+	answers(3, IS_SILENT, IS_SILENT, IS_SILENT);
+	CHECK_EQ(scope_open_with(&s, &options), 0);
+	CHECK_EQ(scope_tcp_connect("many.example", 80, &none), -ECANCELED);
+	CHECK_EQ(scope_close(&s), -ETIMEDOUT);
+	CHECK(none == NULL);
+	CHECK(net.fd[1] >= 0 && net.fd[2] < 0);
+	CHECK(!is_open(net.fd[0]) && !is_open(net.fd[1]));
+	return 0;
+}
+
+Test(connect, C6_a_cancelled_race_leaves_nothing_open_ecanceled)
+{
+	run_connect(gives_up);
+}
+
+static int stops(void *arg)
+{
+	struct scope_conn *none = NULL;
+
+	CHECK_EQ(scope_soft_begin(), 0);
+	CHECK_EQ(scope_tcp_connect("many.example", 80, &none), -ESHUTDOWN);
+	CHECK(!is_open(net.fd[0]));
+	return count(arg);
+}
+
+static int stopped(void *arg)
+{
+	struct scope s;
+
+	(void)arg;
+	ran = 0;
+	answers(2, IS_SILENT, IS_SILENT, IS_SILENT);
+	scope_open(&s);
+	CHECK_EQ(scope_spawn_with(&s, stops, NULL, &concurrent), 0);
+	CHECK_EQ(scope_sleep_for(SCOPE_MS), 0);
+	scope_shutdown(&s, SCOPE_SEC);
+	CHECK_EQ(scope_close(&s), 0);
+	CHECK_EQ(ran, 1);
+	return 0;
+}
+
+Test(connect, G2_a_race_that_is_stopped_softly_eshutdown)
+{
+	run_connect(stopped);
+}
