@@ -73,7 +73,7 @@ struct sc_strand {
 	struct sc_worker *left_worker;
 	struct sc_slot *left_top;
 	uint32_t left_resets;
-	int64_t since;      /* sc_sched.recent when it parked; for reports */
+	int64_t since;      /* sc_sched.recent when it parked; 0: its task has not; for reports */
 	const void *object; /* what it waits for, if the reason says so; for reports */
 	struct sc_item *pack[SC_PACK]; /* item.packed of them: strands woken together */
 };

@@ -11,12 +11,6 @@ void sc_class_spawn(struct sc_scope *s, size_t count)
 		at_add_rlx(&sc_tally(class_of)->spawned, count);
 }
 
-void sc_class_begin(struct sc_scope *s, struct sc_strand *strand)
-{
-	if (sc_joiner(s)->class_of)
-		strand->since = 0; /* it has not parked */
-}
-
 void sc_class_end(struct sc_scope *s, struct sc_strand *strand, int rc)
 {
 	struct scope_class *class_of = sc_joiner(s)->class_of;

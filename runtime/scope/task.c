@@ -78,6 +78,7 @@ static void begin(struct sc_worker *worker, struct sc_host *host, struct sc_scop
 	host->errors = NULL;
 	host->held = NULL;
 	host->lingers = NULL;
+	host->strand.since = 0; /* it has not parked: class.c */
 	worker->cur = (uintptr_t)node;
 	worker->floor = worker->bottom.top;
 	host->strand.fiber.root->frame = s->frame;
@@ -154,8 +155,6 @@ struct sc_strand *sc_run_task(struct sc_strand *strand)
 	int rc = 0;
 
 	begin(worker, host, s);
-	if (sc_joiner_hears(s, task))
-		sc_class_begin(s, strand);
 	if (SC_UNLIKELY(task && task->locals))
 		rc = sc_locals_run(task);
 	else if (SC_LIKELY(units == 1))
