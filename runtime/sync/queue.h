@@ -87,10 +87,12 @@ void sc_queue_serve_all(struct sc_queue *queue, int result, struct sc_batch *wok
 /* No lock.  Has what was claimed continued. */
 SC_INLINE void sc_wake(struct sc_batch *woken)
 {
-	if (!woken->first)
+	struct sc_item *first = woken->first;
+
+	if (!first)
 		return;
-	if (woken->count == 1 && woken->first->packed == 0)
-		sc_ready(SC_CONTAINER(woken->first, struct sc_strand, item));
+	if (woken->count == 1 && first->packed == 0)
+		sc_ready(SC_CONTAINER(first, struct sc_strand, item));
 	else
 		sc_ready_batch(woken);
 }

@@ -128,12 +128,15 @@ static void stop(struct sc_scope *s)
 /* The strand has waited there before and its waiter is still registered, in a place that a cancel
  * reaches now, before, or between: the second wait is ended by it, or the first. */
 struct linger_against_cancel : tree_test<linger_against_cancel, 2> {
+	SC_PLAIN(int) context; /* of the strand, for whoever continues it */
 	bool parked;
 
 	void thread(unsigned index)
 	{
 		if (index) {
 			sc_cancel(&leaf[0], SCOPE_CAUSE_EXPLICIT);
+			if (at_load_rlx(&woken))
+				context = 2;
 			return;
 		}
 		parked = false;
@@ -142,8 +145,10 @@ struct linger_against_cancel : tree_test<linger_against_cancel, 2> {
 		if (!sc_register(&workers[0], &strand[0], &leaf[0]))
 			return;
 		sc_wait_claim(&strand[0], SC_WAIT_EVENT);
-		if (sc_wait_outcome(&strand[0]) == SC_WAIT_EVENT)
-			parked = sc_commit_again(&workers[0], &strand[0]);
+		if (sc_wait_outcome(&strand[0]) != SC_WAIT_EVENT)
+			return;
+		context = 1;
+		parked = sc_commit_again(&workers[0], &strand[0]);
 	}
 	void check()
 	{
