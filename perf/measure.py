@@ -48,7 +48,13 @@ TASKS = (
     ("cancelled", 0, 10, 1000000, (("", "ns"),)),
     ("open_close", 0, 10, 1000000, (("", "ns"),)),
     ("open_close_deadline", 0, 10, 1000000, (("", "ns"),)),
+    ("pingpong", 0, 10, 100000, (("", "ns"),)),
+    ("mpsc", 0, 10, 400000, (("", "M/s"),)),
+    ("ring", 0, 10, 200000, (("", "ns"),)),
+    ("mutex", 0, 10, 800000, (("", "M/s"),)),
+    ("mutex_yield", 0, 10, 80000, (("", "M/s"),)),
 )
+MEET = ("pingpong", "mpsc", "ring", "mutex", "mutex_yield") # of meet.c, the others of tasks.c
 
 
 def fib(n):
@@ -311,7 +317,6 @@ def once(options, build, progress, jobs):
 
 def measure_tasks(options, build, progress, machine):
     """{(figure, size, workers): [values of one round, ...]}, units, errors."""
-    command = os.path.join(build, "perf", "tasks")
     rounds, units, errors = {}, {}, {}
     for turn in range(options.rounds):
         for name, size, often, quick, values in TASKS:
@@ -326,6 +331,7 @@ def measure_tasks(options, build, progress, machine):
                     continue
                 progress.show("round %d of %d: tasks %s, %d worker(s)" % (
                     turn + 1, options.rounds, name, workers))
+                command = os.path.join(build, "perf", "meet" if name in MEET else "tasks")
                 argv = [command, name, str(quick if options.quick else size), str(workers)]
                 before = machine.sample()
                 try:
