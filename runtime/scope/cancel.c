@@ -183,9 +183,8 @@ int sc_register(struct sc_worker *worker, struct sc_strand *strand, struct sc_sc
 	return over == SC_WAIT_NONE;
 }
 
-int sc_commit_again(struct sc_worker *worker, struct sc_strand *strand)
+int sc_commit_again(struct sc_worker *worker, struct sc_strand *strand, struct sc_scope *place)
 {
-	struct sc_scope *place = sc_untag(strand->place);
 	struct sc_card *card = sc_card(strand);
 	uint32_t seen = SC_WAIT_WAITING, state;
 

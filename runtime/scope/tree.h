@@ -249,7 +249,7 @@ int sc_register(struct sc_worker *worker, struct sc_strand *strand, struct sc_sc
 void sc_unregister(struct sc_scope *place);
 /* Commits a wait of a strand that is registered at its place from an earlier one: as
  * sc_wait_commit. */
-int sc_commit_again(struct sc_worker *worker, struct sc_strand *strand);
+int sc_commit_again(struct sc_worker *worker, struct sc_strand *strand, struct sc_scope *place);
 /* A cancel was felt with s as the innermost scope: rule C12. */
 void sc_hit(struct sc_scope *s);
 void sc_arm_deadline(struct sc_worker *worker, struct sc_scope *s);
@@ -284,6 +284,11 @@ int sc_attend(struct sc_worker *worker);
 /* A checkpoint: 0, -ECANCELED, marking the hit, or -ESHUTDOWN; looks closely only if attention
  * was called for. */
 int sc_check(struct sc_worker *worker);
+/* Whether that may find anything. */
+SC_INLINE int sc_is_due(struct sc_worker *worker)
+{
+	return sc_called(worker) || sc_seeded();
+}
 /* The same for calls that are no checkpoints and only leave things out: no -ESHUTDOWN. */
 int sc_check_cancel(struct sc_worker *worker);
 /* The hooks around a park. */
@@ -302,6 +307,14 @@ void sc_suspend(struct sc_worker *worker);
 void sc_wait_begin(struct sc_worker *worker, int64_t deadline_ns);
 /* Part of that: whether a soft stop ends it. */
 void sc_wait_soft(struct sc_worker *worker);
+SC_INLINE void sc_wait_soft_again(struct sc_worker *worker)
+{
+	struct sc_strand *strand = worker->strand;
+
+	/* A task of its own strand that is in no region, as it was before. */
+	if ((worker->cur & 1) || strand->regions || at_load_rlx(&sc_card(strand)->waits_softly))
+		sc_wait_soft(worker);
+}
 /* In the post: who may end it is told.  False: it is over, for the place is cancelled. */
 int sc_wait_publish(struct sc_worker *worker, struct sc_strand *strand);
 /* The end of a post: the strand is parked, or goes on, for its wait is over.  As a post of its

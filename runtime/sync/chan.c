@@ -164,8 +164,9 @@ SC_INLINE int send_until(struct scope_chan *c, const void *item, int64_t deadlin
 
 	if (SC_UNLIKELY(worker->cur == 0))
 		return sc_not_connected("scope_chan_send");
-	rc = sc_check(worker);
-	if (SC_UNLIKELY(rc < 0) || SC_LIKELY(try_send(c, item, &rc)))
+	if (SC_UNLIKELY(sc_is_due(worker)) && (rc = sc_check(worker)) < 0)
+		return rc;
+	if (SC_LIKELY(try_send(c, item, &rc)))
 		return rc;
 	return wait_to_send(c, item, deadline_ns);
 }
@@ -177,8 +178,9 @@ SC_INLINE int recv_until(struct scope_chan *c, void *out_item, int64_t deadline_
 
 	if (SC_UNLIKELY(worker->cur == 0))
 		return sc_not_connected("scope_chan_recv");
-	rc = sc_check(worker);
-	if (SC_UNLIKELY(rc < 0) || SC_LIKELY(try_recv(c, out_item, &rc)))
+	if (SC_UNLIKELY(sc_is_due(worker)) && (rc = sc_check(worker)) < 0)
+		return rc;
+	if (SC_LIKELY(try_recv(c, out_item, &rc)))
 		return rc;
 	return wait_to_recv(c, out_item, deadline_ns);
 }

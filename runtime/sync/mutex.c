@@ -135,8 +135,7 @@ int scope_mutex_lock(struct scope_mutex *mutex)
 
 	if (SC_UNLIKELY(worker->cur == 0))
 		return sc_not_connected("scope_mutex_lock");
-	rc = sc_check(worker);
-	if (SC_UNLIKELY(rc < 0))
+	if (SC_UNLIKELY(sc_is_due(worker)) && (rc = sc_check(worker)) < 0)
 		return rc;
 	task = sc_task_of(sc_self()->cur);
 	if (SC_UNLIKELY(is_mine(m, task)))

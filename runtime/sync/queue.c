@@ -74,12 +74,13 @@ static void publish(struct sc_worker *worker, struct sc_strand *strand)
 	if (!await->shielded && !await->again)
 		sc_wait_publish(worker, strand);
 	sc_enter(lock);
-	/* With one worker nobody has been here since it was tried. */
-	if (!(await->tried && sc_solo()) && await->take(await)) {
+	if (await->take(await)) {
 		at_store_rlx(&sc_card(strand)->wait, SC_WAIT_EVENT);
 	} else {
 		sc_queue_add(await->queue, &await->waiter);
-		parked = await->again ? sc_commit_again(worker, strand) : sc_wait_commit(strand);
+		parked = await->again
+				 ? sc_commit_again(worker, strand, sc_untag(strand->place))
+				 : sc_wait_commit(strand);
 		if (!parked) {
 			sc_queue_remove(&await->waiter);
 			if (await->gave_up)
@@ -109,6 +110,23 @@ static int give_up(struct sc_await *await)
 	return await->waiter.served;
 }
 
+/* The only worker, and the waiter is registered: nobody else runs before this strand has left its
+ * stack, nor has anybody been here since it was tried.  Who cancels from outside may claim the wait
+ * at once; the strand then goes through the inbox, which this worker looks at later.  The strand
+ * holds nothing: else parking might take back what it waits for. */
+static void park_alone(struct sc_await *await, struct sc_worker *worker, struct sc_scope *place,
+		       enum sc_reason reason)
+{
+	sc_queue_add(await->queue, &await->waiter);
+	if (SC_LIKELY(sc_commit_again(worker, await->waiter.strand, place))) {
+		sc_park_in_place(worker, reason, NULL);
+		return;
+	}
+	sc_queue_remove(&await->waiter);
+	if (await->gave_up)
+		await->gave_up(await);
+}
+
 int sc_await(struct sc_await *await, enum sc_reason reason)
 {
 	struct sc_worker *worker = sc_self();
@@ -125,11 +143,14 @@ int sc_await(struct sc_await *await, enum sc_reason reason)
 	} else {
 		await->again = await->deadline_ns == SC_NEVER && sc_wait_again(strand, place);
 		if (await->again)
-			sc_wait_soft(worker);
+			sc_wait_soft_again(worker);
 		else
 			sc_wait_begin(worker, await->deadline_ns);
 	}
-	sc_park_in_place(worker, reason, publish);
+	if (await->again && await->tried && sc_solo() && !sc_host(strand)->held)
+		park_alone(await, worker, place, reason);
+	else
+		sc_park_in_place(worker, reason, publish);
 	if (await->shielded)
 		return await->waiter.result;
 	if (await->deadline_ns == SC_NEVER && sc_wait_outcome(strand) == SC_WAIT_EVENT) {

@@ -140,7 +140,6 @@ struct linger_against_cancel : tree_test<linger_against_cancel, 2> {
 			return;
 		}
 		parked = false;
-		strand[0].place = (uintptr_t)&leaf[0];
 		sc_wait_prepare(&strand[0]);
 		if (!sc_register(&workers[0], &strand[0], &leaf[0]))
 			return;
@@ -148,7 +147,7 @@ struct linger_against_cancel : tree_test<linger_against_cancel, 2> {
 		if (sc_wait_outcome(&strand[0]) != SC_WAIT_EVENT)
 			return;
 		context = 1;
-		parked = sc_commit_again(&workers[0], &strand[0]);
+		parked = sc_commit_again(&workers[0], &strand[0], &leaf[0]);
 	}
 	void check()
 	{
@@ -170,12 +169,11 @@ struct linger_against_stop : tree_test<linger_against_stop, 2> {
 			stop(&leaf[0]);
 			return;
 		}
-		strand[0].place = (uintptr_t)&leaf[0];
 		sc_wait_prepare(&strand[0]);
 		sc_register(&workers[0], &strand[0], &leaf[0]);
 		sc_wait_claim(&strand[0], SC_WAIT_EVENT);
 		at_store_rlx(&card[0].waits_softly, 1);
-		parked = sc_commit_again(&workers[0], &strand[0]);
+		parked = sc_commit_again(&workers[0], &strand[0], &leaf[0]);
 	}
 	void check()
 	{

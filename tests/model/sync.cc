@@ -1,6 +1,8 @@
 /* tests/model/sync.cc: models of the locks of sync/: who waits is given, told, or goes away. */
 #include "runtime.hpp"
 
+SC_WORD(uint64_t) sc_epoch;
+
 static SC_WORD(uint32_t) continued[3];
 
 void sc_ready(struct sc_strand *strand)
@@ -51,7 +53,7 @@ int sc_wait_end(struct sc_scope *)
 void sc_wait_soft(struct sc_worker *) {}
 void sc_wait_forget(struct sc_worker *) {}
 void sc_wait_withdraw(struct sc_scope *) {}
-int sc_commit_again(struct sc_worker *, struct sc_strand *strand)
+int sc_commit_again(struct sc_worker *, struct sc_strand *strand, struct sc_scope *)
 {
 	return sc_wait_commit(strand);
 }
