@@ -4,8 +4,10 @@
 #include <ctype.h>
 #include <fcntl.h>
 #include <sched.h>
+#include <scope_chan.h>
 #include <scope_observe.h>
 #include <scope_offload.h>
+#include <scope_sync.h>
 #include <signal.h>
 #include <string.h>
 #include <unistd.h>
@@ -610,4 +612,73 @@ static int two_dumps(void *arg)
 Test(dump, another_dump_is_being_written_ebusy)
 {
 	cr_assert_eq(run(two_dumps, NULL, 2), 0);
+}
+
+/* ---- what tasks wait for of each other ------------------------------------------------------ */
+
+static struct {
+	struct scope_mutex mutex;
+	struct scope_event event;
+	struct scope_chan *chan;
+} wanted;
+
+static int wants_mutex(void *arg)
+{
+	(void)arg;
+	CHECK_EQ(scope_mutex_lock(&wanted.mutex), 0);
+	return scope_mutex_unlock(&wanted.mutex);
+}
+
+static int wants_item(void *arg)
+{
+	long item;
+
+	(void)arg;
+	return scope_chan_recv(wanted.chan, &item) == -EPIPE ? 0 : -EBADMSG;
+}
+
+static int wants_event(void *arg)
+{
+	struct scope_case c = {.kind = SCOPE_CASE_EVENT, .object = &wanted.event};
+
+	(void)arg;
+	return scope_select_until(&c, 1, 0, SCOPE_NEVER);
+}
+
+static int is_at(const char *what, const void *object)
+{
+	char line[100];
+
+	snprintf(line, sizeof line, ": %s %p, for ", what, object);
+	return strstr(dumped, line) != NULL;
+}
+
+static int dumps_waits(void *arg)
+{
+	struct scope s;
+
+	(void)arg;
+	memset(&wanted, 0, sizeof wanted);
+	CHECK_EQ(scope_chan_new(sizeof(long), 0, NULL, &wanted.chan), 0);
+	CHECK_EQ(scope_mutex_lock(&wanted.mutex), 0);
+	scope_open(&s);
+	CHECK_EQ(scope_spawn(&s, wants_mutex, NULL), 0);
+	CHECK_EQ(scope_spawn(&s, wants_item, NULL), 0);
+	CHECK_EQ(scope_spawn(&s, wants_event, NULL), 0);
+	CHECK_EQ(scope_sleep_for(SCOPE_SEC), 0);
+	read_dump(SCOPE_DUMP_TEXT);
+	CHECK(is_at("waiting for mutex", &wanted.mutex));
+	CHECK(is_at("receiving from channel", wanted.chan));
+	CHECK(is_at("in select", &wanted.event));
+	CHECK_EQ(scope_mutex_unlock(&wanted.mutex), 0);
+	CHECK_EQ(scope_chan_close(wanted.chan), 0);
+	scope_event_set(&wanted.event);
+	CHECK_EQ(scope_close(&s), 0);
+	scope_chan_free(wanted.chan);
+	return 0;
+}
+
+Test(dump, O1_tells_what_a_task_waits_for_of_others)
+{
+	must_run(dumps_waits, NULL);
 }
