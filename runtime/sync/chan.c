@@ -10,7 +10,7 @@ SC_INLINE void copy(struct scope_chan *c, void *to, const void *from)
 	/* The size of most: a pointer or a number. */
 	if (SC_LIKELY(c->item_size == 8))
 		memcpy(to, from, 8);
-	else
+	else if (c->item_size) /* else the items may be NULL */
 		memcpy(to, from, c->item_size);
 }
 

@@ -369,8 +369,8 @@ static int fails_by_three(void *arg)
 	(void)arg;
 	/* The error of a task and of the body; the one of who lost, and who was cancelled. */
 	CHECK(scope_open_with(&s, &all) == 0);
-	CHECK(scope_spawn(&s, fail_with, &code) == 0);
 	CHECK(scope_fail(&s, -EDOM, NULL) == -EDOM);
+	CHECK(scope_spawn(&s, fail_with, &code) == 0);
 	CHECK(scope_close(&s) == -EDOM);
 	CHECK(scope_open_with(&s, &race) == 0);
 	CHECK(scope_spawn(&s, fail_with, &code) == 0);
