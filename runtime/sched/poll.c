@@ -199,41 +199,39 @@ void sc_fd_leave(struct sc_use *use, int drained)
 	sc_ready_batch(&woken);
 }
 
-/* OUT is not watched from the start: most that is written fits.  The change tells what is ready
- * already, so it may come before the wait or after it. */
-static int watch_out(struct sc_use *use)
+/* lock.  OUT is not watched from the start: most that is written fits.  The change tells what is
+ * ready already, so it may come before a wait or after it. */
+static int watch_own(struct sc_fd *f, int out)
 {
-	struct sc_fd *f = use->fd;
-	int watched;
+	const unsigned all = EVERY | SC_EVENT_PRI;
+	int rc;
 
-	sc_lock_take(&f->lock);
-	watched = f->state & SC_FD_OUT;
-	f->state |= SC_FD_OUT;
-	sc_lock_drop(&f->lock);
-	return watched ? 0 : sc_os.poll_watch(f->fd, SC_WATCH_CHANGE, EVERY | SC_EVENT_OUT,
-					      (uint64_t)use->life << 32 | (uint32_t)f->fd);
+	out |= (f->state & SC_FD_OUT) != 0;
+	rc = sc_os.poll_watch(f->fd, SC_WATCH_CHANGE, out ? all | SC_EVENT_OUT : all, tag_of(f));
+	if (rc == 0 && out)
+		f->state |= SC_FD_OUT;
+	return rc;
 }
 
 int sc_fd_wait(struct sc_use *use, struct sc_strand *strand)
 {
 	struct sc_fd *f = use->fd;
 	enum sc_side side = use->side;
-	int rc = 1;
+	int rc = 0;
 
-	if (side == SC_OUT && (rc = watch_out(use)) < 0)
-		return rc;
 	sc_lock_take(&f->lock);
 	f->side[side].drained = use->seen;
-	if (f->state & SC_FD_CLOSING) {
+	if (side == SC_OUT && !(f->state & SC_FD_OUT))
+		rc = watch_own(f, 1);
+	if (f->state & SC_FD_CLOSING)
 		rc = -EBADF;
-	} else if (f->side[side].edges != use->seen) {
-		use->seen = f->side[side].edges;
-		rc = 0;
-	} else {
+	if (rc == 0 && f->side[side].edges == use->seen) {
 		f->side[side].waiter = strand;
 		f->asked[side] = side == SC_IN ? EVERY : SC_EVENT_OUT;
 		f->calls--;
 		rc = 1;
+	} else if (rc == 0) {
+		use->seen = f->side[side].edges;
 	}
 	sc_lock_drop(&f->lock);
 	return rc;
@@ -276,10 +274,7 @@ static int watch_foreign(struct sc_fd *f)
 			events |= f->asked[side];
 	if (!(f->state & SC_FD_OWN))
 		return events ? sc_os.poll_watch(f->fd, SC_WATCH_ONCE, events, tag_of(f)) : 0;
-	if (events & SC_EVENT_OUT)
-		f->state |= SC_FD_OUT;
-	events = f->state & SC_FD_OUT ? EVERY | SC_EVENT_OUT : EVERY;
-	return sc_os.poll_watch(f->fd, SC_WATCH_CHANGE, events | SC_EVENT_PRI, tag_of(f));
+	return watch_own(f, (events & SC_EVENT_OUT) != 0);
 }
 
 /* lock.  The kernel is asked under it, so that of two who wait the second asks for both. */

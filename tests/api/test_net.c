@@ -513,6 +513,49 @@ Test(net, N3_closing_under_those_who_wait_ebadf)
 	must_run(closes, NULL);
 }
 
+/* ---- a descriptor that the program looks at too ---------------------------------------------- */
+
+static int waits_for_urgent(void *arg)
+{
+	CHECK_EQ(scope_fd_wait_until(*(int *)arg, SCOPE_FD_URGENT, SCOPE_NEVER), 0);
+	return count(NULL);
+}
+
+static int urgent_beside_write(void *arg)
+{
+	static char buffer[MUCH];
+	struct scope_conn *pair[2];
+	struct job writer;
+	size_t left, n;
+	struct scope s;
+	int fd;
+
+	(void)arg;
+	ran = 0;
+	make_pair(pair);
+	fd = scope_conn_fd(pair[1]); /* room is waited for the first time */
+	writer = (struct job){.conn = pair[1], .size = MUCH};
+	scope_open(&s);
+	CHECK_EQ(scope_spawn_with(&s, waits_for_urgent, &fd, &concurrent), 0);
+	CHECK_EQ(scope_sleep_for(SCOPE_MS), 0);
+	CHECK_EQ(scope_spawn_with(&s, writes, &writer, &concurrent), 0);
+	CHECK_EQ(scope_sleep_for(SCOPE_MS), 0);
+	CHECK_EQ(send(scope_conn_fd(pair[0]), "!", 1, MSG_OOB), 1);
+	while (ran < 1)
+		CHECK_EQ(scope_sleep_for(SCOPE_MS), 0);
+	for (left = MUCH; left > 0; left -= n)
+		CHECK_EQ(scope_conn_read(pair[0], buffer, sizeof buffer, &n), 0);
+	CHECK_EQ(scope_close(&s), 0);
+	CHECK_EQ(writer.result, 0);
+	close_pair(pair);
+	return 0;
+}
+
+Test(net, urgent_data_is_seen_beside_a_writer)
+{
+	must_run(urgent_beside_write, NULL);
+}
+
 /* ---- misuse, and the other side -------------------------------------------------------------- */
 
 static int accepts_one(void *arg)

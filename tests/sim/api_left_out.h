@@ -9,6 +9,7 @@
 #define BLOCKS   "blocks in the kernel the thread that carries all others"
 #define SPINS    "computes without a schedule point until another thread lets it go"
 #define REAL     "compares with what the system does"
+#define ARRIVALS "depends on when the system moves what was sent"
 {"interrupt", "", SIGNALS},
 {"dump", "another_dump_is_being_written_ebusy", BLOCKS},
 {"dump", "O1_works_while_a_task_computes_and_tells_where", SPINS},
@@ -88,6 +89,7 @@
 {"steal", "C12_a_hit_from_above_is_one_whatever_is_shielded_later", THREADS},
 {"steal", "C12_an_own_hit_is_one_whatever_is_cancelled_later", THREADS},
 {"steal", "C12_a_deadline_that_hit_is_told_whatever_is_cancelled_later", THREADS},
+{"net", "urgent_data_is_seen_beside_a_writer", ARRIVALS},
 {"ref", "B4_posts_are_run_or_refused", THREADS},
 {"ref", "B4_posts_race_the_end_of_the_run", THREADS},
 {"ref", "B4_Z3_a_live_ref_is_no_deadlock_ecanceled", THREADS},

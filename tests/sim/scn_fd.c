@@ -1,4 +1,4 @@
-/* tests/sim/scn_fd.c: descriptors closed beside those who use them; the virtual clock beside them. */
+/* tests/sim/scn_fd.c: descriptors beside closes, refusals and the virtual clock. */
 #define _GNU_SOURCE
 #include "scn.h"
 
@@ -100,6 +100,56 @@ Test(sim, N3_who_begins_to_wait_beside_a_close_hears_of_it)
 {
 	explore("N3_who_begins_to_wait_beside_a_close_hears_of_it", close_beside,
 		PARALLEL | WITH_TIMERS);
+}
+
+/* ---- refusals ------------------------------------------------------------------------ */
+
+enum { MUCH = 1 << 20 };
+static char much[MUCH];
+
+static int read_all(struct job *job)
+{
+	static char buffer[MUCH];
+	size_t done;
+
+	for (; job->number > 0; job->number -= done) {
+		int rc = scope_conn_read(job->pointer, buffer, sizeof buffer, &done);
+
+		sim_check(rc == 0 && done > 0, "read gave %d", rc);
+	}
+	return 0;
+}
+
+/* The set does not take up that room is waited for: the next write has to ask again. */
+static int write_after_refusal(void *arg)
+{
+	struct scope_conn *pair[2];
+	struct job reader;
+	struct group g;
+	size_t done;
+	int rc;
+
+	(void)arg;
+	make_pair(pair);
+	sim_refuse(1, false);
+	rc = scope_conn_write(pair[0], much, MUCH, &done);
+	sim_refuse(0, false);
+	sim_check(rc == -ENOMEM && done < MUCH, "write gave %d", rc);
+	group_open(&g);
+	reader.pointer = pair[1];
+	reader.number = MUCH;
+	group_spawn(&g, &reader, read_all);
+	sim_check(scope_conn_write(pair[0], much, MUCH - done, NULL) == 0, "not written");
+	sim_check(group_close(&g) == 0, "an error from nowhere");
+	scope_conn_close(pair[0]);
+	scope_conn_close(pair[1]);
+	return 0;
+}
+
+Test(sim, a_write_waits_for_room_though_the_one_before_was_refused_that)
+{
+	explore("a_write_waits_for_room_though_the_one_before_was_refused_that",
+		write_after_refusal, WITH_TIMERS);
 }
 
 /* ---- the virtual clock --------------------------------------------------------------- */
