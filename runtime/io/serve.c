@@ -42,16 +42,16 @@ static void drop(void *arg)
  * it begins. */
 static int back_off(int why, int *told)
 {
+	int began = scope_soft_begin() == 0, rc; /* else it is in many */
 	char code[64];
-	int rc;
 
 	sc_put_code(why, 1, code, sizeof code);
 	if (!*told)
 		sc_reportf("libscope: accept gives %s: going on in 100 ms, and then again\n", code);
 	*told = 1;
-	scope_soft_begin();
 	rc = scope_sleep_for(BACK_OFF_NS);
-	scope_soft_end();
+	if (began)
+		scope_soft_end();
 	return rc;
 }
 
@@ -60,24 +60,38 @@ static int is_shortage(int rc)
 	return rc == -EMFILE || rc == -ENFILE || rc == -ENOMEM || rc == -ENOBUFS || rc == -ENOSPC;
 }
 
+/* Takes over the connection.  Want of memory is no error of the scope: it may be over soon. */
+static int start(struct scope *s, const struct visit *visit,
+		 const struct scope_spawn_options *options, const void *site)
+{
+	struct sc_task *task = sc_new_task(visit, sizeof *visit, options);
+	int rc = -ENOMEM;
+
+	if (task) {
+		task->slot.fn = handle;
+		task->slot.site = site;
+		rc = sc_spawn_task(sc_view(s), task);
+	}
+	if (rc < 0)
+		scope_conn_close(visit->conn);
+	return rc;
+}
+
 /* Accepts and spawns until something ends it. */
 static int accept_all(struct scope *s, struct scope_listener *l, const struct visit *model,
-		      const char *name)
+		      const char *name, const void *site)
 {
-	const struct scope_spawn_options options = {.name = name, .copy_size = sizeof *model,
-						    .drop = drop};
+	const struct scope_spawn_options options = {.name = name, .drop = drop};
 	struct visit visit = *model;
 	int told = 0, rc;
 
 	for (;;) {
 		rc = scope_accept(l, &visit.conn);
-		if (rc == 0) {
+		if (rc == 0)
+			rc = start(s, &visit, &options, site);
+		if (rc == 0)
 			told = 0;
-			rc = scope_spawn_with(s, handle, &visit, &options);
-			if (rc < 0)
-				scope_conn_close(visit.conn);
-		}
-		if (is_shortage(rc))
+		else if (is_shortage(rc))
 			rc = back_off(rc, &told);
 		if (rc < 0)
 			return rc;
@@ -101,7 +115,8 @@ int scope_serve(struct scope_listener *l, handler_fn *handler, void *arg,
 	rc = scope_open_with(&s, options->scope);
 	if (rc < 0)
 		return rc;
-	rc = accept_all(&s, l, &model, options->name ? options->name : "connection");
+	rc = accept_all(&s, l, &model, options->name ? options->name : "connection",
+			__builtin_return_address(0));
 	/* Where no more can come, those that are there go on. */
 	if (rc != -ESHUTDOWN && rc != -EBADF)
 		scope_fail(&s, rc, NULL);

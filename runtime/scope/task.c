@@ -286,6 +286,18 @@ struct sc_task *sc_new_task(const void *arg, size_t copy_size,
 	return task;
 }
 
+int sc_spawn_task(struct sc_scope *s, struct sc_task *task)
+{
+	struct sc_worker *worker = sc_self();
+	int rc = sc_refused(worker, s);
+
+	task->slot.scope = s;
+	if (rc == 0)
+		return spawn_record(worker, s, task, 0);
+	sc_free_task(task);
+	return rc;
+}
+
 static int spawn_with(struct sc_worker *worker, struct sc_scope *s, scope_task_fn *fn,
 		      const void *arg, size_t copy_size,
 		      const struct scope_spawn_options *options, const void *site)

@@ -463,6 +463,8 @@ int sc_spawn_with(struct sc_scope *s, scope_task_fn *fn, const void *arg, size_t
 /* Takes over task, which is filled but for its scope: 0, -ENOMEM. */
 int sc_spawn_service(struct sc_worker *worker, struct sc_scope *parent, struct sc_task *task);
 
+/* The same of a task that was made before, its function and site set, which this takes over. */
+int sc_spawn_task(struct sc_scope *s, struct sc_task *task);
 void sc_free_task(struct sc_task *task);
 int sc_task_entry(void *arg); /* slot function of a spawn with a record: arg is the task */
 struct sc_strand *sc_run_task(struct sc_strand *strand);

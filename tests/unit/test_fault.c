@@ -12,6 +12,7 @@
 
 #include <pthread.h>
 #include <scope.h>
+#include <scope_net.h>
 #include <scope_ref.h>
 #include <scope_observe.h>
 #include <scope_parallel.h>
@@ -723,4 +724,79 @@ Test(fault, S1_run_without_threads_eagain)
 	sc_os = sc_os_system;
 	cr_assert_null(failure, "%s", failure);
 	cr_assert_eq(scope_run(count, NULL, &config), 0);
+}
+
+/* ---- N4 --------------------------------------------------------------------------------- */
+
+static struct scope_listener *listener;
+static int shortages;
+
+/* From then on there is memory again. */
+static void shortage_ends(const char *text, size_t length, void *arg)
+{
+	(void)length;
+	(void)arg;
+	shortages += strstr(text, "-ENOMEM") != NULL;
+	allocs_left = NEVER_FAIL;
+}
+
+static int greets(struct scope_conn *c, void *arg)
+{
+	(void)arg;
+	return scope_conn_write(c, "x", 1, NULL);
+}
+
+static int serves(void *arg)
+{
+	(void)arg;
+	return scope_serve(listener, greets, NULL, NULL);
+}
+
+static size_t asks(void)
+{
+	struct scope_conn *c;
+	size_t done = 0;
+	char byte;
+
+	CHECK(scope_tcp_connect("127.0.0.1", (uint16_t)scope_listener_port(listener), &c) == 0);
+	CHECK(scope_conn_read(c, &byte, 1, &done) == 0);
+	scope_conn_close(c);
+	return done;
+}
+
+/* The connection that finds no memory is closed; the server and the next one live. */
+static int n4_no_memory(void *arg)
+{
+	struct scope_spawn_options concurrent = {.flags = SCOPE_CONCURRENT};
+	struct scope s;
+
+	(void)arg;
+	CHECK(scope_tcp_listen("127.0.0.1", 0, NULL, &listener) == 0);
+	scope_open(&s);
+	CHECK(scope_spawn_with(&s, serves, NULL, &concurrent) == 0);
+	CHECK(asks() == 1);
+	allocs_left = 0;
+	CHECK(asks() == 0);
+	CHECK(asks() == 1);
+	scope_shutdown(&s, SCOPE_SEC);
+	CHECK(scope_close(&s) == 0);
+	scope_listener_close(listener);
+	return 0;
+}
+
+Test(fault, N4_a_connection_without_memory_is_closed_and_the_server_goes_on)
+{
+	struct scope_config config = {.workers = 1, .flags = SCOPE_VIRTUAL_CLOCK | SCOPE_NO_SIGNALS,
+				      .report = shortage_ends};
+	int rc;
+
+	install_faults();
+	failure = NULL;
+	shortages = 0;
+	rc = scope_run(n4_no_memory, NULL, &config);
+	sc_os = sc_os_system;
+	cr_assert_null(failure, "%s", failure);
+	cr_assert_eq(rc, 0);
+	cr_assert_eq(shortages, 1);
+	cr_assert_eq(live, 0, "%d pieces of memory are left", live);
 }
