@@ -138,6 +138,7 @@ int sc_await(struct sc_await *await, enum sc_reason reason)
 	strand->subject = await;
 	strand->object = await->thing;
 	if (await->shielded) {
+		await->again = 0;
 		sc_wait_forget(worker);
 		sc_wait_prepare(strand);
 	} else {
