@@ -8,6 +8,9 @@
 #include <signal.h>
 
 #define TICK_NS INT64_C(10000000)
+/* Turns of a tenth of that, after one in which it had to look at descriptors instead of others:
+ * tasks that compute once will again. */
+#define SHORT_TURNS 32
 
 void sc_monitor_nudge(void)
 {
@@ -182,7 +185,7 @@ static void monitor(void *unused)
 	uint64_t progress = 0, polled = 0;
 	uint32_t seen = 0, arrivals = 0, dumped = 0;
 	int64_t next = 0; /* tick, while it looks for others in between */
-	int alone = 0;
+	int alone = 0;    /* so many turns more */
 
 	(void)unused;
 	if (sc_sched.flags & SC_SCHED_SIGNALS)
@@ -209,7 +212,10 @@ static void monitor(void *unused)
 			at_store_rlx(&sc_sched.monitor_asleep, 0);
 			sc_os.wait(&sc_sched.monitor, word,
 				   sc_os.now() + (alone ? TICK_NS / 10 : TICK_NS));
-			alone = look_instead(&polled);
+			if (look_instead(&polled))
+				alone = SHORT_TURNS;
+			else if (alone)
+				alone--;
 			if (alone && sc_os.now() < next)
 				continue;
 			tick();

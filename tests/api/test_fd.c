@@ -453,3 +453,41 @@ Test(fd, no_edge_is_lost_among_many)
 	/* By the real clock the workers sleep in the kernel. */
 	cr_assert_eq(run_flags(many_pairs, NULL, 0, 0), 0);
 }
+
+/* All workers compute: nobody sleeps who would hear of the descriptor. */
+static int computes(void *arg)
+{
+	while (!ran)
+		CHECK_EQ(scope_checkpoint(), 0);
+	(void)arg;
+	return 0;
+}
+
+static int beside_others(void *arg)
+{
+	struct end end = {.events = SCOPE_FD_READ, .result = 1};
+	struct scope s;
+	int ends[2], i;
+
+	(void)arg;
+	ran = 0;
+	make_pipe(ends);
+	end.fd = ends[0];
+	scope_open(&s);
+	CHECK_EQ(scope_spawn_with(&s, waits_for_end, &end, &concurrent), 0);
+	CHECK_EQ(scope_sleep_for(SCOPE_MS), 0);
+	for (i = 0; i < 4; i++)
+		CHECK_EQ(scope_spawn_with(&s, computes, NULL, &concurrent), 0);
+	CHECK_EQ(write(ends[1], "x", 1), 1);
+	CHECK_EQ(computes(NULL), 0);
+	CHECK_EQ(scope_close(&s), 0);
+	CHECK_EQ(end.result, 0);
+	close_pipe(ends);
+	return 0;
+}
+
+Test(fd, tasks_that_compute_keep_nobody_from_a_descriptor)
+{
+	must_run(beside_others, NULL);
+	cr_assert_eq(run_flags(beside_others, NULL, 0, 0), 0);
+}
