@@ -219,7 +219,7 @@ run_model() {
 	program model-spin 300 tests/model/spin.sh
 	[ -n "$everything" ] || grep '^ok' "$log/model-spin.tap"
 	# The rest, and what survives for a reason, takes minutes: "make mutants".
-	program mutants 300 tests/model/mutants.sh --quick base deque fiber os sched scope
+	program mutants 300 tests/model/mutants.sh --quick base deque fiber os sched scope sync
 }
 
 # sanitized VARIANT: the unit and API tests in that variant, a process for each test.

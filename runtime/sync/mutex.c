@@ -112,7 +112,7 @@ static SC_NOINLINE void hand_on(struct sc_mutex *m, uintptr_t task, struct sc_ba
 	do {
 		sc_enter(&m->lock);
 		waiter = sc_queue_claim(&m->queue, woken);
-		at_store_rel(&m->owner, /* [mutex.hold] */
+		at_store_rlx(&m->owner,
 			     waiter ? waiter->key | (m->queue.first ? WAITED : 0) : task);
 		sc_leave(&m->lock);
 	} while (!waiter && !set_free(m, task));

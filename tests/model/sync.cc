@@ -253,6 +253,34 @@ struct event_is_set : sync_test<event_is_set, 3> {
 static model::random<event_is_set> event_is_set(
 	"sync/who_passes_an_event_sees_what_came_first", 20000);
 
+/* Whoever passes may free the event: what its setter still does there comes before. */
+struct event_is_freed : sync_test<event_is_freed, 2> {
+	struct sc_event_inside event;
+
+	void set_up()
+	{
+		sync_test<event_is_freed, 2>::set_up();
+		memset((void *)&event, 0, sizeof event);
+	}
+	void thread(unsigned index)
+	{
+		if (index) {
+			if (sc_event_pass(&event))
+				data = 3;
+		} else {
+			sc_enter(&event.lock);
+			at_store_rel(&event.set, 1);
+			data = 2; /* stands for the queue */
+			sc_leave(&event.lock);
+		}
+	}
+	void check()
+	{
+	}
+};
+static model::bound<event_is_freed> event_is_freed(
+	"sync/who_passes_an_event_finds_its_setter_gone", 3);
+
 static SC_PLAIN(int) initialised;
 
 static int initialise(void *)
