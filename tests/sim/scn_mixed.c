@@ -21,7 +21,8 @@ static struct things {
 
 static void check(int rc, int other)
 {
-	sim_check(rc == 0 || rc == -ECANCELED || rc == other, "a call gave %d", rc);
+	sim_check(rc == 0 || rc == -ECANCELED || rc == -ESHUTDOWN || rc == other,
+		  "a call gave %d", rc);
 }
 
 static void unlocked(int rc)
@@ -44,18 +45,21 @@ static void hold(void)
 	t->holders--;
 }
 
-static void use_mutex(void)
+/* May end with it. */
+static void use_mutex(bool forgetful)
 {
 	int rc = scope_mutex_lock(&t->mutex);
 
-	check(rc, 0);
+	check(rc, -EOWNERDEAD);
 	if (rc)
 		return;
 	hold();
 	if (sim_random(3) == 0) {
-		check(scope_cond_wait(&t->cond, &t->mutex), 0);
+		check(scope_cond_wait(&t->cond, &t->mutex), -EOWNERDEAD);
 		hold();
 	}
+	if (forgetful && sim_random(3) == 0)
+		return;
 	unlocked(scope_mutex_unlock(&t->mutex));
 }
 
@@ -133,8 +137,8 @@ static void use_select(void)
 	rc = scope_select_until(cases, 3, 0, until);
 	t->sent += rc == 0 ? out : 0;
 	t->received += rc == 1 ? in : 0;
-	sim_check((rc >= 0 && rc < 3) || rc == -ECANCELED || rc == -ETIMEDOUT, "select gave %d",
-		  rc);
+	sim_check(rc < 3, "select gave %d", rc);
+	check(rc < 0 ? rc : 0, -ETIMEDOUT);
 }
 
 static void use_others(void)
@@ -169,10 +173,10 @@ static void use_others(void)
 static int use_one(struct job *job)
 {
 	int64_t before = scope_now(), length = (int64_t)sim_random(500);
+	bool region = sim_random(2) && scope_soft_begin() == 0;
 
-	(void)job;
 	switch (sim_random(6)) {
-	case 0: use_mutex(); break;
+	case 0: use_mutex(job->number); break;
 	case 1: use_rwlock(); break;
 	case 2: use_semaphore(); break;
 	case 3: use_channel(); break;
@@ -181,6 +185,8 @@ static int use_one(struct job *job)
 	}
 	if (sim_random(4) == 0 && scope_sleep_for(length) == 0)
 		sim_check(scope_now() >= before + length, "woke early");
+	if (region)
+		scope_soft_end();
 	return 0;
 }
 
@@ -191,7 +197,7 @@ static int use_all(struct job *job)
 	for (i = 0; i < TURNS; i++) {
 		if (sim_random(3) == 0) {
 			struct group g;
-			struct job child;
+			struct job child = {.number = 1};
 
 			group_open(&g);
 			group_spawn(&g, &child, use_one);
@@ -211,7 +217,7 @@ static int storm(void *arg)
 	struct job job[WORKERS];
 	uint64_t item;
 	struct group g;
-	int i;
+	int i, rc;
 
 	(void)arg;
 	t = &things;
@@ -221,11 +227,17 @@ static int storm(void *arg)
 		sim_check(scope_chan_new(sizeof(item), (size_t)i, NULL, &t->chan[i]) == 0,
 			  "no channel");
 	group_open(&g);
-	for (i = 0; i < WORKERS; i++)
+	for (i = 0; i < WORKERS; i++) {
+		job[i].number = 0;
 		group_spawn(&g, &job[i], use_all);
+	}
 	scope_sleep_for((int64_t)sim_random(20000));
-	scope_cancel(&g.scope);
-	sim_check(group_close(&g) == 0, "an error from nowhere");
+	if (sim_random(2))
+		scope_shutdown(&g.scope, (int64_t)sim_random(10000));
+	else
+		scope_cancel(&g.scope);
+	rc = group_close(&g);
+	sim_check(rc == 0 || rc == -ETIMEDOUT, "an error from nowhere: %d", rc);
 	for (i = 0; i < 2; i++)
 		while (scope_chan_try_recv(t->chan[i], &item) == 0)
 			t->received += item;
