@@ -307,10 +307,10 @@ struct scope_serve_options {
 };
 
 /**
- * Accepts connections and runs `handler` in a task for each, which is closed when that returns:
- * until a graceful shutdown, a cancel or an error.  A handler's nonzero result is an error, which
- * ends all the others too, unless the policy of the scope says otherwise.  Where descriptors or
- * memory run short it says so, waits 100 ms, and goes on.
+ * Accepts connections and runs `handler` in a task for each, which is closed when that returns,
+ * if the handler did not: until a graceful shutdown, a cancel or an error.  A handler's nonzero
+ * result is an error, which ends all the others too, unless the policy of the scope says
+ * otherwise.  Where descriptors or memory run short it says so, waits 100 ms, and goes on.
  *
  * options  NULL: the defaults; must live until this returns
  * Cancellation point: -ECANCELED after all handlers have returned.

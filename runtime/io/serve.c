@@ -27,9 +27,12 @@ static int options_valid(const struct scope_serve_options *options)
 static int handle(void *arg)
 {
 	struct visit *visit = arg;
+	struct sc_fd *fd = sc_conn_fd(visit->conn);
+	uint32_t life = sc_fd_life(fd);
 	int rc = visit->handler(visit->conn, visit->arg);
 
-	scope_conn_close(visit->conn);
+	/* The handler may have closed it, and the number be another one's by now. */
+	sc_fd_close_in(fd, life);
 	return rc;
 }
 

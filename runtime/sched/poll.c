@@ -138,16 +138,27 @@ static void finish(struct sc_fd *f)
 	sc_os.close(f->fd);
 }
 
-void sc_fd_close(struct sc_fd *f)
+uint32_t sc_fd_life(struct sc_fd *f)
 {
-	struct sc_batch woken = {NULL, NULL, 0};
-	int last;
+	uint32_t life;
 
 	sc_lock_take(&f->lock);
-	last = f->calls == 0 && (f->state & SC_FD_OWN);
+	life = f->life;
+	sc_lock_drop(&f->lock);
+	return life;
+}
+
+void sc_fd_close_in(struct sc_fd *f, uint32_t life)
+{
+	struct sc_batch woken = {NULL, NULL, 0};
+	int own, last;
+
+	sc_lock_take(&f->lock);
+	own = (f->state & SC_FD_OWN) && f->life == life;
+	last = own && f->calls == 0;
 	if (last) {
 		end_life(f, &woken);
-	} else if (f->state & SC_FD_OWN) {
+	} else if (own) {
 		f->state |= SC_FD_CLOSING;
 		claim(f, SC_IN, &woken);
 		claim(f, SC_OUT, &woken);
@@ -156,6 +167,11 @@ void sc_fd_close(struct sc_fd *f)
 	if (last)
 		finish(f);
 	sc_ready_batch(&woken);
+}
+
+void sc_fd_close(struct sc_fd *f)
+{
+	sc_fd_close_in(f, sc_fd_life(f));
 }
 
 int sc_fd_enter(struct sc_fd *f, enum sc_side side, struct sc_use *use)

@@ -86,6 +86,9 @@ struct sc_use {
 int sc_fd_open(int fd, unsigned kind, struct sc_fd **out);
 /* Waits end with -EBADF.  It is forgotten and then closed, now or by the last call in it. */
 void sc_fd_close(struct sc_fd *fd);
+/* Which one of those that had the number it is; only that one is closed, if it still is open. */
+uint32_t sc_fd_life(struct sc_fd *fd);
+void sc_fd_close_in(struct sc_fd *fd, uint32_t life);
 /* Around each call.  0; -EBADF: it is being closed; -EBUSY: another call uses the side. */
 int sc_fd_enter(struct sc_fd *fd, enum sc_side side, struct sc_use *use);
 /* `drained`: the last system call transferred less than it was asked to. */

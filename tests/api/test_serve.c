@@ -180,6 +180,69 @@ Test(serve, N4_G1_what_was_begun_ends_within_the_grace_period)
 	must_run(shuts_down, NULL);
 }
 
+/* ---- closing --------------------------------------------------------------------------------- */
+
+static atomic_bool others_came;
+
+/* Closes what will be closed for it; by then the number is another one's. */
+static int closes(struct scope_conn *c, void *arg)
+{
+	(void)arg;
+	if (ran == 0) {
+		scope_conn_close(c);
+		count(NULL);
+		while (!others_came)
+			CHECK_EQ(scope_sleep_for(SCOPE_MS), 0);
+		return count(NULL);
+	}
+	return scope_conn_write(c, "x", 1, NULL);
+}
+
+static int serves_closing(void *arg)
+{
+	(void)arg;
+	return scope_serve(listener, closes, NULL, NULL);
+}
+
+static int closed_twice(void *arg)
+{
+	struct scope_conn *first, *others[2];
+	struct scope s;
+	size_t n;
+	char byte;
+	int i;
+
+	(void)arg;
+	ran = 0;
+	others_came = false;
+	CHECK_EQ(scope_tcp_listen("127.0.0.1", 0, NULL, &listener), 0);
+	scope_open(&s);
+	CHECK_EQ(scope_spawn_with(&s, serves_closing, NULL, &concurrent), 0);
+	CHECK_EQ(connect_to(&first), 0);
+	while (ran < 1)
+		CHECK_EQ(scope_sleep_for(SCOPE_MS), 0);
+	for (i = 0; i < 2; i++)
+		CHECK_EQ(connect_to(&others[i]), 0);
+	others_came = true;
+	while (ran < 2)
+		CHECK_EQ(scope_sleep_for(SCOPE_MS), 0);
+	for (i = 0; i < 2; i++) {
+		CHECK_EQ(scope_conn_read(others[i], &byte, 1, &n), 0);
+		CHECK_EQ(n, 1);
+		scope_conn_close(others[i]);
+	}
+	scope_conn_close(first);
+	scope_shutdown(&s, SCOPE_SEC);
+	CHECK_EQ(scope_close(&s), 0);
+	scope_listener_close(listener);
+	return 0;
+}
+
+Test(serve, N4_a_handler_may_close_its_connection)
+{
+	must_run(closed_twice, NULL);
+}
+
 /* ---- shortage -------------------------------------------------------------------------------- */
 
 static int reports;
