@@ -63,6 +63,33 @@ static int look_up(void *arg)
 	return rc;
 }
 
+static int is_v6(const struct sc_address *address)
+{
+	char digits[48];
+
+	sc_os_address_print(address, digits, sizeof digits);
+	return strchr(digits, ':') != NULL;
+}
+
+/* The families take turns, beginning with that of the first: where one does not work, the other is
+ * tried second (RFC 8305, 4). */
+static void take_turns(const struct sc_address *found, int count, struct sc_address *out)
+{
+	int next[2] = {0, 0}, family = is_v6(&found[0]), i;
+
+	for (i = 0; i < count; i++, family = !family) {
+		int *from = &next[family];
+
+		while (*from < count && is_v6(&found[*from]) != family)
+			++*from;
+		if (*from == count) {
+			i--; /* of this one none is left */
+			continue;
+		}
+		out[i] = found[(*from)++];
+	}
+}
+
 int sc_resolve(const char *host, uint16_t port, struct sc_address *out)
 {
 	const struct scope_offload_options options = {.mode = SCOPE_OFFLOAD_ABANDON,
@@ -77,7 +104,7 @@ int sc_resolve(const char *host, uint16_t port, struct sc_address *out)
 	strcpy(question.host, host);
 	count = scope_offload(look_up, &question, &options);
 	if (count > 0)
-		memcpy(out, question.found, (size_t)count * sizeof *out);
+		take_turns(question.found, count, out);
 	return count;
 }
 

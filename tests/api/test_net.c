@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <scope_net.h>
+#include <scope_observe.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -869,4 +870,56 @@ Test(net, what_is_left_open_is_closed_with_the_run)
 {
 	must_run(leaves_open, NULL);
 	cr_assert_eq(fcntl(left_fd, F_GETFD), -1);
+}
+
+/* ---- dumps ----------------------------------------------------------------------------------- */
+
+static void look_for(const char *what, int fd, enum scope_dump_format format)
+{
+	static char text[1 << 16];
+	FILE *file = tmpfile();
+	char want[64];
+	size_t length;
+
+	CHECK_EQ(scope_dump(fileno(file), format), 0);
+	rewind(file);
+	length = fread(text, 1, sizeof text - 1, file);
+	text[length] = '\0';
+	fclose(file);
+	snprintf(want, sizeof want, what, fd);
+	CHECK(strstr(text, want) != NULL);
+}
+
+static int is_looked_at(void *arg)
+{
+	struct job in = {0}, out = {.size = MUCH};
+	struct scope_conn *pair[2];
+	struct scope_listener *l;
+	struct scope s;
+	int fd;
+
+	(void)arg;
+	make_pair(pair);
+	in.conn = out.conn = pair[0];
+	fd = scope_conn_fd(pair[0]);
+	CHECK_EQ(scope_tcp_listen("127.0.0.1", 0, NULL, &l), 0);
+	scope_open(&s);
+	CHECK_EQ(scope_spawn_with(&s, reads, &in, &concurrent), 0);
+	CHECK_EQ(scope_spawn_with(&s, writes, &out, &concurrent), 0);
+	CHECK_EQ(scope_spawn_with(&s, accepts, l, &concurrent), 0);
+	CHECK_EQ(scope_sleep_for(SCOPE_MS), 0);
+	look_for("reads: waiting to read fd %d, ", fd, SCOPE_DUMP_TEXT);
+	look_for("writes: waiting to write fd %d, ", fd, SCOPE_DUMP_TEXT);
+	look_for("accepts: waiting to accept fd ", 0, SCOPE_DUMP_TEXT);
+	look_for("\"fd\":%d", fd, SCOPE_DUMP_JSON);
+	scope_conn_close(pair[0]);
+	scope_listener_close(l);
+	CHECK_EQ(scope_close(&s), 0);
+	scope_conn_close(pair[1]);
+	return 0;
+}
+
+Test(net, O1_a_dump_tells_at_which_descriptor_a_task_waits)
+{
+	must_run(is_looked_at, NULL);
 }

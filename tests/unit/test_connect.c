@@ -23,6 +23,7 @@ enum answer { ACCEPTS, REFUSES, IS_SILENT };
 
 static struct {
 	unsigned count;
+	unsigned v6; /* so many of the first are of IPv6 */
 	enum answer answer[MOST];
 	int64_t tried_at[MOST]; /* 0: never */
 	int fd[MOST], other[MOST];
@@ -35,9 +36,9 @@ static int resolve(const char *host, uint16_t port, struct sc_address *out, unsi
 	CHECK_EQ(strcmp(host, "many.example"), 0);
 	CHECK(net.count <= most);
 	for (i = 0; i < net.count; i++) {
-		char digits[] = "10.0.0.0";
+		char digits[16];
 
-		digits[7] = (char)('0' + i);
+		snprintf(digits, sizeof digits, i < net.v6 ? "fd00::1%u" : "10.0.0.%u", i);
 		CHECK_EQ(sc_os_address_parse(digits, port, &out[i]), 0);
 	}
 	return (int)net.count;
@@ -49,7 +50,7 @@ static int connect_to(const struct sc_address *address, int *out_fd)
 	int ends[2], i;
 
 	CHECK_EQ(sc_os_address_print(address, digits, sizeof digits), 80);
-	i = digits[7] - '0';
+	i = digits[strlen(digits) - 1] - '0';
 	net.tried_at[i] = scope_now();
 	if (net.answer[i] == REFUSES)
 		return -ECONNREFUSED;
@@ -163,6 +164,28 @@ static int first_is_enough(void *arg)
 Test(connect, N5_no_other_is_tried_if_the_first_answers)
 {
 	run_connect(first_is_enough);
+}
+
+static int takes_turns(void *arg)
+{
+	int64_t start = scope_now();
+	struct scope_conn *c;
+
+	(void)arg;
+	answers(3, IS_SILENT, IS_SILENT, ACCEPTS);
+	net.v6 = 2;
+	CHECK_EQ(scope_tcp_connect("many.example", 80, &c), 0);
+	CHECK_EQ(net.tried_at[0], start);
+	CHECK_EQ(net.tried_at[2], start + stagger);
+	CHECK_EQ(net.tried_at[1], 0);
+	CHECK_EQ(scope_conn_fd(c), net.fd[2]);
+	scope_conn_close(c);
+	return 0;
+}
+
+Test(connect, N5_the_families_of_addresses_take_turns)
+{
+	run_connect(takes_turns);
 }
 
 static int all_fail(void *arg)
