@@ -40,7 +40,8 @@ static uint64_t from_environment(struct variable *variable)
 		return 0;
 	errno = 0;
 	value = strtoull(text, &end, 0);
-	variable->bad = *end || *text < '0' || *text > '9' || errno != 0 || value > variable->most;
+	/* What begins with a letter ends there, too. */
+	variable->bad = *end || *text < '0' || errno != 0 || value > variable->most;
 	return variable->bad ? 0 : value;
 }
 

@@ -206,6 +206,54 @@ Test(sim, a_success_comes_after_its_policy_was_settled)
 	explore("a_success_comes_after_its_policy_was_settled", policy_race, 0);
 }
 
+/* ---- a post leaves an object to a scope that closes ------------------------------------------- */
+
+static struct scope_ref late_ref;
+static struct scope left_behind[2];
+static struct scope *posted_into;
+static struct sc_thread poster;
+
+static int leaves_object(void *arg)
+{
+	int rc = scope_open_in(arg, posted_into);
+
+	sim_check(rc == 0 || rc == -ESTALE, "open gave %d", rc);
+	return 0;
+}
+
+static void posts(void *arg)
+{
+	unsigned i;
+
+	(void)arg;
+	for (i = 0; i < 2; i++) {
+		pause_randomly();
+		scope_post(&late_ref, leaves_object, &left_behind[i]);
+	}
+}
+
+static int posts_race(void *arg)
+{
+	struct scope s;
+
+	(void)arg;
+	posted_into = &s;
+	scope_open(&s);
+	sim_check(scope_ref_get(&s, &late_ref) == 0, "no ref");
+	sim_check(sc_os.thread_start(&poster, posts, NULL) == 0, "no thread");
+	pause_randomly();
+	if (sim_random(2))
+		scope_yield();
+	sim_check(scope_close(&s) == 0, "an error from nowhere");
+	sc_os.thread_join(&poster);
+	return 0;
+}
+
+Test(sim, a_post_leaves_an_object_to_a_closing_scope)
+{
+	explore("a_post_leaves_an_object_to_a_closing_scope", posts_race, 0);
+}
+
 /* ---- a scope that its task left open ------------------------------------------------------- */
 
 static int leaves_open(void *arg)
