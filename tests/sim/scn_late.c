@@ -206,7 +206,7 @@ Test(sim, a_success_comes_after_its_policy_was_settled)
 	explore("a_success_comes_after_its_policy_was_settled", policy_race, 0);
 }
 
-/* ---- a post leaves an object to a scope that closes ------------------------------------------- */
+/* ---- a post leaves an object to a scope that closes ----------------------------------------- */
 
 static struct scope_ref late_ref;
 static struct scope left_behind[2];
