@@ -379,8 +379,22 @@ static struct scope_cause_info info;
 
 static int asks_why(void *arg)
 {
+	struct scope s;
+	size_t size;
+	char *text;
+	FILE *file;
+
 	CHECK_EQ(scope_sleep_until(SCOPE_NEVER), -ECANCELED);
 	scope_cause(arg, &info);
+	/* So is it in an error of what still works there. */
+	scope_open(&s);
+	scope_fail(&s, -EIO, NULL);
+	CHECK_EQ(scope_close(&s), -EIO);
+	file = open_memstream(&text, &size);
+	CHECK_EQ(scope_error_print(scope_last_error(), file), 0);
+	fclose(file);
+	CHECK(strstr(text, "returned and left"));
+	free(text);
 	return count(NULL);
 }
 
