@@ -18,7 +18,6 @@ struct start {
 	struct sc_task task;
 	struct sc_strand *starter; /* const: waits unless STARTED */
 	uint32_t phase;            /* lock: the scope's */
-	int result;                /* ENDED: what the task returned */
 	SC_WORD(uint32_t) holders; /* the starter, the task */
 };
 
@@ -42,11 +41,11 @@ static struct sc_strand *ended(struct sc_between *between, int rc)
 	struct sc_strand *woken = NULL;
 	int was_started;
 
+	(void)rc; /* what the scope has been told */
 	sc_scope_lock(s);
 	was_started = start->phase == STARTED;
 	if (!was_started) {
 		start->phase = ENDED;
-		start->result = rc;
 		if (sc_wait_claim(start->starter, SC_WAIT_EVENT))
 			woken = start->starter;
 	}
@@ -133,7 +132,7 @@ static int close_start(struct start *start, int why)
 	else if (why != 0)
 		rc = why;
 	else
-		rc = start->result == -ECANCELED ? -ECANCELED : -ENOMSG;
+		rc = -ENOMSG; /* a cancel that it obeyed was its starter's, or from above */
 	sc_take_down(s);
 	sc_os.free(start);
 	sc_drop_units(parent, 1);
