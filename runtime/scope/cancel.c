@@ -196,7 +196,7 @@ int sc_commit_again(struct sc_worker *worker, struct sc_strand *strand, struct s
 		return 1;
 	/* A walk was here and may not have seen the wait: register anew, unless somebody has
 	 * ended it and continues the strand. */
-	if (!at_cas_acqrel(&card->wait, &seen, SC_WAIT_PREPARING)) /* [wait.claim] */
+	if (!at_cas_rlx(&card->wait, &seen, SC_WAIT_PREPARING)) /* [wait.claim] */
 		return 1;
 	sc_register(worker, strand, place);
 	return sc_wait_commit(strand);

@@ -56,7 +56,7 @@ inline publish() {
 	if
 	:: seen
 	:: else ->
-		atomic { /* sc_commit_again: cas_acqrel(wait) [wait.claim] */
+		atomic { /* sc_commit_again: cas_rlx(wait) [wait.claim] */
 			back = (word == WAITING);
 			if
 			:: back -> word = PREPARING
