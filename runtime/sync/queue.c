@@ -98,8 +98,8 @@ static void publish(struct sc_worker *worker, struct sc_strand *strand)
 /* Something else ended the wait; whether it was given something all the same. */
 static int give_up(struct sc_await *await)
 {
-	await->woken = (struct sc_batch){NULL, NULL, 0};
 	sc_enter(await->lock);
+	await->woken = (struct sc_batch){NULL, NULL, 0}; /* `publish` may have been reading it */
 	if (await->waiter.queue) {
 		sc_queue_remove(&await->waiter);
 		if (await->gave_up)
