@@ -2,6 +2,7 @@
 #include "scn.h"
 
 #include <scope_chan.h>
+#include <scope_ref.h>
 #include <scope_sync.h>
 
 enum { WORKERS = 4, TURNS = 5, PERMITS = 2 };
@@ -14,6 +15,7 @@ static struct things {
 	struct scope_semaphore semaphore;
 	struct scope_event event;
 	struct scope_barrier barrier;
+	struct scope_parker parker;
 	struct scope_chan *chan[2];
 	int holders, writers, readers, permits;
 	uint64_t sent, received;
@@ -141,11 +143,29 @@ static void use_select(void)
 	check(rc < 0 ? rc : 0, -ETIMEDOUT);
 }
 
+/* `g` is the innermost. */
+static void wait_for_end(struct group *g)
+{
+	uint64_t in = 0;
+	struct scope_case cases[4] = {
+		{.kind = SCOPE_CASE_END, .object = &g->scope},
+		{.kind = SCOPE_CASE_RECV, .object = t->chan[sim_random(2)], .item = &in},
+		{.kind = SCOPE_CASE_DEADLINE, .deadline_ns = scope_now() + 1000},
+		{.kind = SCOPE_CASE_SHUTDOWN},
+	};
+	int rc = scope_select_until(cases, 4, 0, SCOPE_NEVER);
+
+	check(rc < 0 ? rc : 0, 0);
+	sim_check(rc != 0 || g->ended == g->accepted, "%u of %u had ended", g->ended,
+		  g->accepted);
+	t->received += rc == 1 ? in : 0;
+}
+
 static void use_others(void)
 {
 	int rc;
 
-	switch (sim_random(5)) {
+	switch (sim_random(7)) {
 	case 0:
 		rc = scope_barrier_wait(&t->barrier);
 		check(rc, 1);
@@ -164,6 +184,13 @@ static void use_others(void)
 			scope_cond_broadcast(&t->cond);
 		else
 			scope_cond_signal(&t->cond);
+		break;
+	case 4:
+		rc = scope_park_until(&t->parker, scope_now() + (int64_t)sim_random(3000));
+		check(rc == -EBUSY ? 0 : rc, -ETIMEDOUT);
+		break;
+	case 5:
+		scope_unpark(&t->parker);
 		break;
 	default:
 		check(scope_sleep_for((int64_t)sim_random(2000)), 0);
@@ -203,6 +230,10 @@ static int use_all(struct job *job)
 			group_spawn(&g, &child, use_one);
 			if (sim_random(2))
 				use_one(job);
+			if (sim_random(3) == 0)
+				wait_for_end(&g);
+			if (sim_random(3) == 0)
+				check(scope_wait_until(&g.scope, scope_now() + 1000), -ETIMEDOUT);
 			group_close(&g);
 		} else {
 			use_one(job);
