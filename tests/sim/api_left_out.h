@@ -24,6 +24,8 @@
 {"error", "E8_stack_overflow_of_main_is_told", SIGNALS},
 {"clock", "Z1_sleepers_of_all_workers_wake_at_their_instant", TOO_LONG},
 {"fast", "P7_depth_does_not_overflow", TOO_LONG},
+{"net", "a_writer_waits_for_room", ARRIVALS},
+{"net", "N3_two_tasks_at_once_ebusy", ARRIVALS},
 {"fd", "tasks_that_compute_keep_nobody_from_a_descriptor", TOO_LONG},
 {"fast", "others_steal_what_was_spawned", TOO_LONG},
 {"fast", "S11_leaked_scopes_are_joined_eproto", FRAMES},

@@ -1,19 +1,25 @@
 /* tests/sim/poll.c: descriptors in the simulation: real ones, whose waiting is simulated.
  *
  * What a simulated thread writes has arrived when the system call returns, so nothing here
- * depends on anything but the schedule.  Only who waits for descriptors must not do so in the
- * kernel, where all threads would stand still.
+ * depends on anything but the schedule.  Calls on descriptors of the runtime now and then find
+ * nothing, or transfer less than they could, and the kernel tells of the rest again.  Only who
+ * waits for descriptors must not do so in the kernel, where all threads would stand still.
  */
 #define _GNU_SOURCE
 #include "core.h"
 
 #include <errno.h>
 #include <poll.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
 static int set = -1;
 static uint32_t bell; /* rung and not heard */
+
+/* What is watched at each edge, by number: the kernel is asked again after a refusal of ours. */
+enum { NUMBERS = 1024, LEAST = 16 };
+static struct epoll_event watched[NUMBERS];
 
 static void step(void)
 {
@@ -29,6 +35,7 @@ static int os_poll_open(void)
 		close(set);
 	set = epoll_create1(EPOLL_CLOEXEC);
 	bell = 0;
+	memset(watched, 0, sizeof watched);
 	return set < 0 ? -errno : 0;
 }
 
@@ -47,6 +54,8 @@ static int os_poll_watch(int fd, enum sc_watch how, unsigned events, uint64_t ta
 	if (sim_refused())
 		return -ENOMEM;
 	event.events |= how == SC_WATCH_ONCE ? (unsigned)EPOLLONESHOT : (unsigned)EPOLLET;
+	if (how != SC_WATCH_ONCE && fd >= 0 && fd < NUMBERS)
+		watched[fd] = event;
 	if (epoll_ctl(set, op, fd, &event) == 0)
 		return 0;
 	if (how != SC_WATCH_ONCE || errno != ENOENT)
@@ -57,6 +66,8 @@ static int os_poll_watch(int fd, enum sc_watch how, unsigned events, uint64_t ta
 static void os_poll_forget(int fd)
 {
 	step();
+	if (fd < NUMBERS)
+		watched[fd].events = 0;
 	epoll_ctl(set, EPOLL_CTL_DEL, fd, NULL);
 }
 
@@ -125,22 +136,46 @@ bool sim_poll(void)
 
 /* ---- what is done with them ---------------------------------------------------------------- */
 
+/* Now and then the kernel has less than there is.  It will tell of the rest: what is ready when a
+ * descriptor is watched anew makes an edge. */
+static bool is_short(int fd)
+{
+	if (sim.strategy == SIM_EXHAUSTIVE || fd >= NUMBERS || !watched[fd].events ||
+	    sim_next_random() % 4)
+		return false;
+	epoll_ctl(set, EPOLL_CTL_MOD, fd, &watched[fd]);
+	return true;
+}
+
+/* So much of it, not less than tests ask for in one piece. */
+static size_t part_of(size_t size)
+{
+	return size > LEAST ? LEAST + sim_next_random() % (size - LEAST) : size;
+}
+
 static int64_t os_recv(int fd, void *buffer, size_t size)
 {
 	step();
+	if (is_short(fd))
+		return sim_next_random() % 2 ? -EAGAIN
+					     : sc_os_system.recv(fd, buffer, part_of(size));
 	return sc_os_system.recv(fd, buffer, size);
 }
 
 static int64_t os_send(int fd, const void *data, size_t size)
 {
 	step();
+	if (is_short(fd))
+		return sim_next_random() % 2 ? -EAGAIN : sc_os_system.send(fd, data, part_of(size));
 	return sc_os_system.send(fd, data, size);
 }
 
 static int os_accept(int fd)
 {
 	step();
-	return sim_refused() ? -EMFILE : sc_os_system.accept(fd);
+	if (sim_refused())
+		return -EMFILE;
+	return is_short(fd) ? -EAGAIN : sc_os_system.accept(fd);
 }
 
 static int os_ready(int fd, unsigned events)
