@@ -19,7 +19,7 @@ struct bytes {
 static void put(struct bytes *out, unsigned size, uint64_t value)
 {
 	cr_assert(out->size + size <= sizeof(out->at));
-	for (; size > 0; size--, value >>= 8)
+	for (; size > 0 && out->size < sizeof(out->at); size--, value >>= 8)
 		out->at[out->size++] = (unsigned char)value;
 }
 
