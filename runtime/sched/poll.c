@@ -148,13 +148,14 @@ uint32_t sc_fd_life(struct sc_fd *f)
 	return life;
 }
 
-void sc_fd_close_in(struct sc_fd *f, uint32_t life)
+/* life: NULL: whichever it is. */
+static void close_own(struct sc_fd *f, const uint32_t *life)
 {
 	struct sc_batch woken = {NULL, NULL, 0};
 	int own, last;
 
 	sc_lock_take(&f->lock);
-	own = (f->state & SC_FD_OWN) && f->life == life;
+	own = (f->state & SC_FD_OWN) && (!life || f->life == *life);
 	last = own && f->calls == 0;
 	if (last) {
 		end_life(f, &woken);
@@ -171,7 +172,12 @@ void sc_fd_close_in(struct sc_fd *f, uint32_t life)
 
 void sc_fd_close(struct sc_fd *f)
 {
-	sc_fd_close_in(f, sc_fd_life(f));
+	close_own(f, NULL);
+}
+
+void sc_fd_close_in(struct sc_fd *f, uint32_t life)
+{
+	close_own(f, &life);
 }
 
 int sc_fd_enter(struct sc_fd *f, enum sc_side side, struct sc_use *use)
