@@ -35,14 +35,14 @@ echo "ok - points::every_call_through_the_table"
 # to threads that exist, locks of its own, writing a report, the end of the process.
 settled=' malloc free munmap memcpy memset memcmp memmove strlen strcmp strncmp strcspn strrchr
 	strnlen strcpy strncpy stpcpy program_invocation_short_name
-	strstr strtoull strerrordesc_np strerrorname_np snprintf vsnprintf qsort
+	strchr strstr strtoull strerrordesc_np strerrorname_np snprintf vsnprintf qsort
 	__isoc99_fscanf __isoc99_sscanf fclose fflush fwrite close write
 	__errno_location __libc_current_sigrtmin __sched_cpucount _GLOBAL_OFFSET_TABLE_
 	clock_gettime dl_iterate_phdr getauxval getenv getpid sched_yield sysconf syscall
 	pthread_attr_destroy pthread_attr_setstacksize pthread_join pthread_kill pthread_self
 	pthread_sigmask raise sigtimedwait sigaddset sigdelset sigemptyset sigfillset signal alarm
 	_exit abort __assert_fail
-	read setsockopt epoll_wait inet_ntop inet_pton freeaddrinfo uv_available_parallelism '
+	read setsockopt epoll_wait ppoll inet_ntop inet_pton freeaddrinfo uv_available_parallelism '
 missing=$(nm -u "$archive" | awk '/ [Uw] / { print $2 }' | grep -vE '^(sc_|scope_)' | sort -u |
 	while read -r name; do
 		case " $(echo $settled) " in
