@@ -4,8 +4,9 @@
  *	struct scope s;
  *
  *	scope_open(&s);
- *	scope_supervise(&s, NULL, &pool);
- *	scope_spawner_spawn(&pool, serve, &server);     whoever is handed `pool` may add to it
+ *	rc = scope_fail(&s, scope_supervise(&s, NULL, &pool), NULL);
+ *	if (rc == 0)                                    else there is no spawner
+ *		scope_spawner_spawn(&pool, serve, &server);     whoever is handed `pool` may add
  *	rc = scope_close(&s);                           until all have ended for good, or a cancel
  *
  * The spawner is one as any other: a function that takes a spawner need not know whether what it
