@@ -85,7 +85,11 @@ function page(   file, i, s, summary, part, text, errors, notes, parameters, ope
 	printf ".TH %s 3 \"\" \"libscope %s\" \"libscope\"\n", toupper(name), version >file
 	summary = tolower(substr(summary, 1, 1)) substr(summary, 2)
 	printf ".SH NAME\n%s \\- %s\n", name, summary >file
-	printf ".SH SYNOPSIS\n.nf\n.B #include <%s>\n.PP\n%s.fi\n", body[n], folded(prototype) >file
+	printf ".SH SYNOPSIS\n.nf\n.B #include <%s>\n.PP\n%s", body[n], folded(prototype) >file
+	# A type of the same name has no page of its own.
+	if (name in definition)
+		printf ".PP\n%s", definition[name] >file
+	printf ".fi\n" >file
 	printf ".SH DESCRIPTION\n%s", text >file
 	if (parameters != "")
 		printf ".SH PARAMETERS\n%s", parameters >file
@@ -120,6 +124,9 @@ function type_page(   file, i, n, body) {
 		printf ".SH DESCRIPTION\n" >file
 	for (i = 1; i <= remarks; i++)
 		printf "%s\n", remark[i] == "" ? ".PP" : escaped(trimmed(remark[i])) >file
+	definition[name] = ""
+	for (i = 1; i <= fields; i++)
+		definition[name] = definition[name] escaped(field[i]) "\n"
 	printf ".SH SEE ALSO\n.BR libscope (7)\n" >file
 	close(file)
 }
