@@ -121,7 +121,7 @@ SCOPE_API int scope_resolve(const char *host, uint16_t port, struct scope_addres
  * Cancellation point: -ECANCELED leaves nothing open.
  * Thread safety: any task of the run.
  * Returns 0, else there is no connection and *out_conn is untouched: the first error of connect(2),
- * and scope_last_error() lists those of all addresses, each with its own; or
+ * and if the name has several addresses scope_last_error() lists each with its own; or
  *   -ENOTCONN      not called from a task
  *   -EINVAL        host or out_conn is NULL
  *   -ECANCELED     the place is or was cancelled
@@ -307,10 +307,11 @@ struct scope_serve_options {
 };
 
 /**
- * Accepts connections and runs `handler` in a task for each, which is closed when that returns,
- * if the handler did not: until a graceful shutdown, a cancel or an error.  A handler's nonzero
- * result is an error, which ends all the others too, unless the policy of the scope says
- * otherwise.  Where descriptors or memory run short it says so, waits 100 ms, and goes on.
+ * Accepts connections and runs `handler` in a task for each: until a graceful shutdown, a cancel
+ * or an error.  A connection is closed when its handler returns, if that did not close it.  A
+ * handler's nonzero result is an error, which ends all the others too, unless the policy of the
+ * scope says otherwise.  Where descriptors or memory run short it says so, waits 100 ms, and goes
+ * on.
  *
  * options  NULL: the defaults; must live until this returns
  * Cancellation point: -ECANCELED after all handlers have returned.
