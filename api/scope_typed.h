@@ -28,7 +28,8 @@
 #pragma GCC diagnostic error "-Wincompatible-pointer-types"
 #endif
 
-/* Inlined everywhere, so that what was spawned is told to have been so by the caller. */
+/* Inlined everywhere, so that what was spawned is told to have been so by the caller; the line is
+ * that of SCOPE_TYPED. */
 #if defined(__GNUC__)
 #define SCOPE_TYPED_CALL static inline __attribute__((always_inline, unused)) int
 #else
