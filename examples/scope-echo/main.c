@@ -119,11 +119,18 @@ int main(int argc, char **argv)
 	struct server server = {.grace_ns = 5 * SCOPE_SEC};
 	struct scope_config config = {0};
 	int option, rc, signal;
+	long port;
+	char *end;
 
 	while ((option = getopt(argc, argv, "a:p:u:c:t:g:")) != -1) {
 		switch (option) {
 		case 'a': server.address = optarg; break;
-		case 'p': server.port = (uint16_t)atoi(optarg); break;
+		case 'p':
+			port = strtol(optarg, &end, 10);
+			if (end == optarg || *end || port < 0 || port > UINT16_MAX)
+				return usage();
+			server.port = (uint16_t)port;
+			break;
 		case 'u': server.path = optarg; break;
 		case 'c': server.most = (unsigned)atoi(optarg); break;
 		case 't': server.idle_ns = seconds(optarg); break;

@@ -117,6 +117,13 @@ static int64_t ms(const char *text)
 	return strtoll(text, NULL, 10) * SCOPE_MS;
 }
 
+static int usage(void)
+{
+	fprintf(stderr, "usage: scope-jobs [-n COUNT] [-e EVERY_MS] [-t TAKES_MS] [-g GRACE_MS] "
+			"[-x]\n");
+	return 2;
+}
+
 int main(int argc, char **argv)
 {
 	struct shop shop = {.every_ns = 100 * SCOPE_MS, .takes_ns = 500 * SCOPE_MS};
@@ -130,10 +137,12 @@ int main(int argc, char **argv)
 		case 't': shop.takes_ns = ms(optarg); break;
 		case 'g': config.grace_ns = ms(optarg); break;
 		case 'x': shop.endless = true; break;
-		default: return 2;
+		default: return usage();
 		}
 	}
-	if (optind < argc || scope_run(run_shop, &shop, &config) != 0)
+	if (optind < argc)
+		return usage();
+	if (scope_run(run_shop, &shop, &config) != 0)
 		return 2;
 	return atomic_load(&shop.given_up) ? 1 : 0;
 }

@@ -119,7 +119,8 @@ int main(int argc, char **argv)
 	uint64_t seed = argc > 1 + pool.recheck ? strtoull(argv[1 + pool.recheck], NULL, 0) : 0;
 	uint64_t last = seed ? seed : SEEDS;
 
-	if (argc > 2 + pool.recheck || (argc > 1 + pool.recheck && !seed)) {
+	if (argc > 2 + pool.recheck ||
+	    (argc > 1 + pool.recheck && (!seed || seed == UINT64_MAX))) {
 		fprintf(stderr, "usage: scope-seeds [--fixed] [SEED]\n");
 		return 2;
 	}
