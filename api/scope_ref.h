@@ -101,7 +101,7 @@ struct scope_spawner {
  *
  * Thread safety: any task that holds the scope while it is open.
  * Cost: the first one allocates; a lock.
- * Returns 0, else *out_spawner is unchanged:
+ * Returns 0, else *out_spawner is one that refuses all (-ESTALE), as one that is all zero does:
  *   -ENOTCONN  not called from a task
  *   -ESTALE    the scope is closed
  *   -ENOMEM    no memory

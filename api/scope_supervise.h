@@ -81,7 +81,7 @@ struct scope_supervise_options {
  * options  NULL: all defaults; read only during the call, the name until `s` is closed
  * Thread safety: any task that holds the scope while it is open.
  * Cost: an allocation and a task; two allocations a child, none a restart.
- * Returns 0, else there is no supervisor and *out_spawner is unchanged:
+ * Returns 0, else there is no supervisor, and *out_spawner refuses all (-ESTALE):
  *   -ENOTCONN   not called from a task
  *   -EINVAL     s or out_spawner is NULL, or an option is out of range or a reserved one is set
  *   -ESTALE     the scope is closed

@@ -235,8 +235,7 @@ int scope_spawner_of(struct scope *s, struct scope_spawner *out_spawner)
 	struct sc_spawner spawner = {spawn_into_scope, {NULL, 0}, NULL};
 	int rc = sc_right_of(sc_view(s), 0, &spawner.right);
 
-	if (rc == 0)
-		*(struct sc_spawner *)out_spawner = spawner;
+	*(struct sc_spawner *)out_spawner = rc == 0 ? spawner : (struct sc_spawner){0};
 	return rc;
 }
 
@@ -244,6 +243,8 @@ int scope_spawner_spawn(const struct scope_spawner *spawner, scope_task_fn *fn, 
 {
 	if (sc_self()->cur == 0)
 		return sc_not_connected("scope_spawner_spawn");
+	if (!inside(spawner)->spawn)
+		return -ESTALE;
 	return inside(spawner)->spawn(inside(spawner), fn, arg, NULL, __builtin_return_address(0));
 }
 
@@ -254,6 +255,8 @@ int scope_spawner_spawn_with(const struct scope_spawner *spawner, scope_task_fn 
 		return sc_not_connected("scope_spawner_spawn_with");
 	if (!sc_spawn_options_valid(options))
 		return -EINVAL;
+	if (!inside(spawner)->spawn)
+		return -ESTALE;
 	return inside(spawner)->spawn(inside(spawner), fn, arg, options,
 				      __builtin_return_address(0));
 }

@@ -438,27 +438,39 @@ fail:
 	return -ENOMEM;
 }
 
-int scope_supervise(struct scope *public, const struct scope_supervise_options *given,
-		    struct scope_spawner *out_spawner)
+/* *out stays what it is unless there is a supervisor. */
+static int supervise_in(struct sc_scope *s, const struct scope_supervise_options *given,
+			const void *site, struct sc_spawner *out)
 {
 	struct scope_supervise_options options = {0};
-	struct sc_worker *worker = sc_self();
-	struct sc_scope *s = sc_view(public);
-	struct sc_spawner spawner;
 	int rc;
 
-	if (worker->cur == 0)
-		return sc_not_connected("scope_supervise");
-	sc_check_given("scope_supervise of", s);
 	if (given)
 		options = *given;
-	if (!s || !out_spawner || !valid(&options))
+	if (!s || !valid(&options))
 		return -EINVAL;
 	set_defaults(&options);
 	if (!sc_begin_use(s))
 		return -ESTALE;
-	rc = begin(worker, s, &options, __builtin_return_address(0), &spawner);
+	rc = begin(sc_self(), s, &options, site, out);
 	sc_end_use(s);
+	return rc;
+}
+
+int scope_supervise(struct scope *public, const struct scope_supervise_options *given,
+		    struct scope_spawner *out_spawner)
+{
+	struct sc_spawner spawner = {0};
+	int rc;
+
+	if (out_spawner)
+		*(struct sc_spawner *)out_spawner = spawner;
+	if (sc_self()->cur == 0)
+		return sc_not_connected("scope_supervise");
+	sc_check_given("scope_supervise of", public);
+	if (!out_spawner)
+		return -EINVAL;
+	rc = supervise_in(sc_view(public), given, __builtin_return_address(0), &spawner);
 	if (rc == 0)
 		*(struct sc_spawner *)out_spawner = spawner;
 	return rc;

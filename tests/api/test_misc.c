@@ -373,8 +373,8 @@ static int fails_by_three(void *arg)
 	CHECK(scope_spawn(&s, fail_with, &code) == 0);
 	CHECK(scope_close(&s) == -EDOM);
 	CHECK(scope_open_with(&s, &race) == 0);
-	CHECK(scope_spawn(&s, fail_with, &code) == 0);
 	CHECK(scope_spawn(&s, sleeps_for_ever, NULL) == 0);
+	CHECK(scope_spawn(&s, fail_with, &code) == 0);
 	CHECK(scope_close(&s) == -EIO);
 	CHECK(scope_stats_get(&stats) == 0);
 	CHECK(stats.tasks_failed == 3 && stats.tasks_cancelled == 1);

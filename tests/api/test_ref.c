@@ -73,6 +73,9 @@ static int stale(void *arg)
 	CHECK_EQ(scope_ref_cancel(&second), -ESTALE);
 	CHECK_EQ(scope_spawner_spawn(&spawner, never_called, NULL), -ESTALE);
 	CHECK_EQ(scope_spawner_spawn_with(&spawner, never_called, NULL, NULL), -ESTALE);
+	spawner = (struct scope_spawner){{0}};
+	CHECK_EQ(scope_spawner_spawn(&spawner, never_called, NULL), -ESTALE);
+	CHECK_EQ(scope_spawner_spawn_with(&spawner, never_called, NULL, NULL), -ESTALE);
 	return 0;
 }
 

@@ -1266,6 +1266,7 @@ static int cancelled(void *arg)
 	scope_open(&s);
 	scope_cancel(&s);
 	CHECK_EQ(scope_supervise(&s, NULL, &spawner), -ECANCELED);
+	CHECK_EQ(scope_spawner_spawn(&spawner, never_called, NULL), -ESTALE);
 	CHECK_EQ(scope_close(&s), 0);
 	return 0;
 }
