@@ -56,6 +56,15 @@ SC_INLINE enum sc_claim sc_card_try(struct sc_card *card, enum sc_wait outcome)
 	return SC_CLAIM_LOST;
 }
 
+/* In place of a commit: true if the wait is off, false if it was claimed.  For who claimed under a
+ * lock that the caller takes next, by which it sees what that one wrote. */
+SC_INLINE int sc_wait_take_back(struct sc_strand *strand)
+{
+	uint32_t seen = SC_WAIT_PREPARING;
+
+	return at_cas_rlx(&sc_card(strand)->wait, &seen, SC_WAIT_NONE);
+}
+
 /* True if the caller won and has to continue card->strand. */
 SC_INLINE int sc_card_claim(struct sc_card *card, enum sc_wait outcome)
 {

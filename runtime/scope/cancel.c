@@ -174,7 +174,7 @@ int sc_register(struct sc_worker *worker, struct sc_strand *strand, struct sc_sc
 	} else if (at_load_rlx(&sc_card(strand)->waits_softly) && stopped(sc_state(place))) {
 		over = SC_WAIT_SHUTDOWN;
 	} else {
-		place->waiter = strand;
+		at_store_rlx(&place->waiter, strand);
 		at_or_rlx(&place->state, SC_WAITER);
 	}
 	sc_scope_unlock(place);
@@ -224,7 +224,7 @@ static int claim_waiter(struct sc_scope *s, uint32_t edge, struct sc_batch *woke
 	if (!(state & SC_WAITER))
 		return 0;
 	/* A task's own node lies beside its card: the strand is not touched. */
-	card = state & SC_TASK ? sc_card_of(s) : sc_card(s->waiter);
+	card = state & SC_TASK ? sc_card_of(s) : sc_card(at_load_rlx(&s->waiter));
 	at_fence_sc(); /* [wait.again] */
 	if (edge == SC_SOFT_OUTER && !at_load_rlx(&card->waits_softly))
 		return 0;

@@ -290,7 +290,6 @@ static int wait(struct sc_select *select)
 	struct sc_worker *worker = sc_self();
 	struct sc_scope *place = sc_untag(worker->cur);
 	struct sc_strand *strand = worker->strand;
-	uint32_t seen = SC_WAIT_PREPARING;
 	size_t entered;
 	int rc;
 
@@ -302,8 +301,7 @@ static int wait(struct sc_select *select)
 		at_store_rlx(&sc_card(strand)->waits_softly, 1);
 	entered = enter(select);
 	if (entered < select->count) {
-		int again = at_cas_acqrel(&sc_card(strand)->wait, &seen, /* [wait.claim] */
-					  SC_WAIT_NONE);
+		int again = sc_wait_take_back(strand);
 
 		leave(select, entered);
 		return again ? -EAGAIN : fired(select);

@@ -7,7 +7,7 @@
  *
  * Mutants: COMMIT_STORES UNREGISTER_NO_LOCK NO_DISARM CLAIM_CONTINUES
  * Mutants: COMMITTER_GIVES_UP
- * Follows: runtime/sched/wait.h all
+ * Follows: runtime/sched/wait.h all but sc_wait_take_back
  * Follows: runtime/scope/cancel.c only sc_unregister claim_waiter sc_scope_lock sc_scope_unlock
  */
 #define WAITS 2

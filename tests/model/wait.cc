@@ -118,6 +118,41 @@ struct handed_over : wait_test<handed_over, 2> {
 };
 static model::full<handed_over> handed_over("wait/the_strand_sees_what_the_winner_wrote");
 
+/* Who takes its wait back and who claims it agree: the claimer, who does so under a lock that the
+ * other takes then, is seen if it won. */
+struct taken_back : wait_test<taken_back, 2> {
+	struct sc_lock lock;
+	uint32_t off;
+
+	void set_up()
+	{
+		wait_test<taken_back, 2>::set_up();
+		memset((void *)&lock, 0, sizeof lock);
+		sc_wait_prepare(&strand);
+		off = 0;
+	}
+	void thread(unsigned index)
+	{
+		if (index == 0)
+			off = (uint32_t)sc_wait_take_back(&strand);
+		sc_lock_take(&lock);
+		if (index == 1) {
+			claim(SC_WAIT_EVENT);
+			if (sc_wait_outcome(&strand) == SC_WAIT_EVENT)
+				result = 7;
+		} else if (!off) {
+			MODEL_CHECK(result == 7);
+		}
+		sc_lock_drop(&lock);
+	}
+	void check()
+	{
+		MODEL_CHECK(ready == 0);
+		MODEL_CHECK(sc_wait_outcome(&strand) == (off ? SC_WAIT_NONE : SC_WAIT_EVENT));
+	}
+};
+static model::full<taken_back> taken_back("wait/a_wait_is_taken_back_or_claimed");
+
 /* What the strand's worker wrote last, its alarm for one, reaches who continues it, even if that
  * one found the waiter before. */
 struct parked_late : wait_test<parked_late, 2> {
