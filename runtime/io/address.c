@@ -114,7 +114,7 @@ int scope_resolve(const char *host, uint16_t port, struct scope_address *out_add
 	int count, i;
 
 	if (sc_self()->cur == 0)
-		return -ENOTCONN;
+		return sc_not_connected("scope_resolve");
 	if (!host || !out_addresses || most == 0)
 		return -EINVAL;
 	count = sc_resolve(host, port, found);

@@ -10,11 +10,9 @@ int sc_conn_new(int fd, unsigned kind, struct scope_conn **out)
 
 	if (kind & SC_FD_STREAM)
 		sc_os_no_delay(fd);
-	rc = sc_fd_open(fd, kind, &handle);
+	rc = sc_io_own(fd, kind, &handle);
 	if (rc == 0)
 		*out = (struct scope_conn *)handle;
-	else
-		sc_os.close(fd);
 	return rc;
 }
 
@@ -94,7 +92,7 @@ int scope_conn_shutdown(struct scope_conn *c)
 	int rc;
 
 	if (sc_self()->cur == 0)
-		return -ENOTCONN;
+		return sc_not_connected("scope_conn_shutdown");
 	if (!c)
 		return -EINVAL;
 	rc = sc_fd_enter(sc_conn_fd(c), SC_OUT, &use);

@@ -57,7 +57,7 @@ int scope_unix_connect(const char *path, struct scope_conn **out_conn)
 	int rc;
 
 	if (sc_self()->cur == 0)
-		return -ENOTCONN;
+		return sc_not_connected("scope_unix_connect");
 	if (!path || !out_conn)
 		return -EINVAL;
 	rc = sc_os_address_path(path, &address);
@@ -137,7 +137,7 @@ int scope_tcp_connect(const char *host, uint16_t port, struct scope_conn **out_c
 	int count, rc;
 
 	if (sc_self()->cur == 0)
-		return -ENOTCONN;
+		return sc_not_connected("scope_tcp_connect");
 	if (!host || !out_conn)
 		return -EINVAL;
 	rc = sc_check(sc_self());

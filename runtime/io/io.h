@@ -9,6 +9,9 @@
  * soft stop or the deadline does: as sc_wait_end.  While it does, standing still is no deadlock. */
 int sc_io_park(enum sc_reason reason, int fd);
 
+/* Takes over a descriptor, which is closed if that fails: as sc_fd_open. */
+int sc_io_own(int fd, unsigned kind, struct sc_fd **out);
+
 /* A call on one side of an own descriptor begins with a checkpoint and enters it. */
 int sc_io_begin(struct sc_fd *fd, enum sc_side side, struct sc_use *use);
 /* The last system call left nothing over: 0 when another is worth it; else the call is over. */

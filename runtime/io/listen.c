@@ -8,12 +8,8 @@ enum { BACKLOG = 4096, KNOWN_FLAGS = SCOPE_LISTEN_SHARED };
 
 static int options_valid(const struct scope_listen_options *options)
 {
-	size_t i;
-
-	for (i = 0; i < sizeof options->reserved / sizeof options->reserved[0]; i++)
-		if (options->reserved[i])
-			return 0;
-	return options->backlog >= 0 && !(options->flags & ~(unsigned)KNOWN_FLAGS);
+	return SC_UNRESERVED(options) && options->backlog >= 0 &&
+	       !(options->flags & ~(unsigned)KNOWN_FLAGS);
 }
 
 static int listen_at(const struct sc_address *address, const struct scope_listen_options *options,
@@ -26,11 +22,9 @@ static int listen_at(const struct sc_address *address, const struct scope_listen
 	fd = sc_os_listen(address, backlog, options && (options->flags & SCOPE_LISTEN_SHARED));
 	if (fd < 0)
 		return fd;
-	rc = sc_fd_open(fd, kind, &handle);
+	rc = sc_io_own(fd, kind, &handle);
 	if (rc == 0)
 		*out_listener = (struct scope_listener *)handle;
-	else
-		sc_os.close(fd);
 	return rc;
 }
 
@@ -40,7 +34,7 @@ int scope_tcp_listen(const char *host, uint16_t port, const struct scope_listen_
 	struct sc_address address;
 
 	if (sc_self()->cur == 0)
-		return -ENOTCONN;
+		return sc_not_connected("scope_tcp_listen");
 	if (!out_listener || (options && !options_valid(options)) ||
 	    sc_os_address_parse(host, port, &address) < 0)
 		return -EINVAL;
@@ -54,7 +48,7 @@ int scope_unix_listen(const char *path, const struct scope_listen_options *optio
 	int rc;
 
 	if (sc_self()->cur == 0)
-		return -ENOTCONN;
+		return sc_not_connected("scope_unix_listen");
 	if (!path || !out_listener || (options && !options_valid(options)))
 		return -EINVAL;
 	rc = sc_os_address_path(path, &address);
@@ -123,7 +117,7 @@ int scope_accept(struct scope_listener *l, struct scope_conn **out_conn)
 	int rc, began;
 
 	if (worker->cur == 0)
-		return -ENOTCONN;
+		return sc_not_connected("scope_accept");
 	if (!l || !out_conn)
 		return -EINVAL;
 	began = sc_region_begin(worker) == 0; /* else it is in many */

@@ -14,7 +14,7 @@ SC_INLINE struct sc_fd *sc_conn_fd(struct scope_conn *c)
 	return (struct sc_fd *)c;
 }
 
-/* Takes over a descriptor, which is closed if that fails: 0, or as sc_fd_open. */
+/* Takes over a descriptor, which is closed if that fails: as sc_io_own. */
 int sc_conn_new(int fd, unsigned kind, struct scope_conn **out);
 /* Waits for a connection on its way to be made; closes the descriptor if it is not. */
 int sc_conn_connect(const struct sc_address *address, unsigned kind, struct scope_conn **out);

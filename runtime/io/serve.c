@@ -14,16 +14,6 @@ struct visit {
 	void *arg;
 };
 
-static int options_valid(const struct scope_serve_options *options)
-{
-	size_t i;
-
-	for (i = 0; i < sizeof options->reserved / sizeof options->reserved[0]; i++)
-		if (options->reserved[i])
-			return 0;
-	return 1;
-}
-
 static int handle(void *arg)
 {
 	struct visit *visit = arg;
@@ -110,10 +100,10 @@ int scope_serve(struct scope_listener *l, handler_fn *handler, void *arg,
 	int rc, ended;
 
 	if (sc_self()->cur == 0)
-		return -ENOTCONN;
+		return sc_not_connected("scope_serve");
 	if (!options)
 		options = &defaults;
-	if (!l || !handler || !options_valid(options))
+	if (!l || !handler || !SC_UNRESERVED(options))
 		return -EINVAL;
 	rc = scope_open_with(&s, options->scope);
 	if (rc < 0)

@@ -10,17 +10,15 @@ int scope_udp_open(const char *host, uint16_t port, struct scope_udp **out_udp)
 	int fd, rc;
 
 	if (sc_self()->cur == 0)
-		return -ENOTCONN;
+		return sc_not_connected("scope_udp_open");
 	if (!out_udp || sc_os_address_parse(host, port, &address) < 0)
 		return -EINVAL;
 	fd = sc_os_datagram(&address);
 	if (fd < 0)
 		return fd;
-	rc = sc_fd_open(fd, 0, &handle);
+	rc = sc_io_own(fd, 0, &handle);
 	if (rc == 0)
 		*out_udp = (struct scope_udp *)handle;
-	else
-		sc_os.close(fd);
 	return rc;
 }
 

@@ -23,13 +23,22 @@ int sc_io_park(enum sc_reason reason, int fd)
 
 /* ---- own descriptors ------------------------------------------------------------------------- */
 
+int sc_io_own(int fd, unsigned kind, struct sc_fd **out)
+{
+	int rc = sc_fd_open(fd, kind, out);
+
+	if (rc < 0)
+		sc_os.close(fd);
+	return rc;
+}
+
 int sc_io_begin(struct sc_fd *fd, enum sc_side side, struct sc_use *use)
 {
 	struct sc_worker *worker = sc_self();
 	int rc;
 
 	if (worker->cur == 0)
-		return -ENOTCONN;
+		return sc_not_connected("a call on a connection");
 	rc = sc_check(worker);
 	return rc < 0 ? rc : sc_fd_enter(fd, side, use);
 }
@@ -91,7 +100,7 @@ int scope_fd_poll_until(int fd, unsigned events, int64_t deadline_ns, unsigned *
 	int rc;
 
 	if (worker->cur == 0)
-		return -ENOTCONN;
+		return sc_not_connected("scope_fd_poll_until");
 	if (events == 0 || (events & ~(unsigned)EVENTS) || !out_events)
 		return -EINVAL;
 	rc = sc_check(worker);
@@ -120,7 +129,7 @@ int scope_fd_wait_until(int fd, unsigned events, int64_t deadline_ns)
 int scope_fd_close(int fd)
 {
 	if (sc_self()->cur == 0)
-		return -ENOTCONN;
+		return sc_not_connected("scope_fd_close");
 	if (sc_os.ready(fd, 0) < 0)
 		return -EBADF;
 	sc_fd_shut(fd);

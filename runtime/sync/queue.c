@@ -62,6 +62,14 @@ void sc_queue_serve_all(struct sc_queue *queue, int result, struct sc_batch *wok
 
 /* ---- the wait ----------------------------------------------------------------------- */
 
+/* lock */
+static void leave_queue(struct sc_await *await)
+{
+	sc_queue_remove(&await->waiter);
+	if (await->gave_up)
+		await->gave_up(await);
+}
+
 /* On the next stack.  What `take` gets counts even if a cancel has claimed the wait by now: it
  * left the rest to who commits, and completion wins ties (C6). */
 static void publish(struct sc_worker *worker, struct sc_strand *strand)
@@ -81,11 +89,8 @@ static void publish(struct sc_worker *worker, struct sc_strand *strand)
 		parked = await->again
 				 ? sc_commit_again(worker, strand, sc_untag(strand->place))
 				 : sc_wait_commit(strand);
-		if (!parked) {
-			sc_queue_remove(&await->waiter);
-			if (await->gave_up)
-				await->gave_up(await);
-		}
+		if (!parked)
+			leave_queue(await);
 	}
 	/* Once the lock is free a parked strand may be gone. */
 	woken = await->woken;
@@ -100,11 +105,8 @@ static int give_up(struct sc_await *await)
 {
 	sc_enter(await->lock);
 	await->woken = (struct sc_batch){NULL, NULL, 0}; /* `publish` may have been reading it */
-	if (await->waiter.queue) {
-		sc_queue_remove(&await->waiter);
-		if (await->gave_up)
-			await->gave_up(await);
-	}
+	if (await->waiter.queue)
+		leave_queue(await);
 	sc_leave(await->lock);
 	sc_wake(&await->woken);
 	return await->waiter.served;
@@ -122,9 +124,7 @@ static void park_alone(struct sc_await *await, struct sc_worker *worker, struct 
 		sc_park_in_place(worker, reason, NULL);
 		return;
 	}
-	sc_queue_remove(&await->waiter);
-	if (await->gave_up)
-		await->gave_up(await);
+	leave_queue(await);
 }
 
 int sc_await(struct sc_await *await, enum sc_reason reason)
