@@ -36,7 +36,7 @@ static int wake(struct sc_worker *worker)
 	do {
 		if (seen != SC_ASLEEP && seen != SC_POLLING)
 			return 0;
-	} while (!at_cas_rlx(&worker->parker, &seen, SC_NOTIFIED)); /* [idle.dekker] */
+	} while (!at_cas_acq(&worker->parker, &seen, SC_NOTIFIED)); /* [idle.dekker] [poll.bell] */
 	at_add_rlx(&sc_sched.idle, SC_SEARCHING); /* [idle.dekker] so that no second one is woken */
 	if (seen == SC_POLLING)
 		sc_os.poll_wake();
@@ -398,7 +398,7 @@ static void block_polling(struct sc_worker *worker, int64_t until, struct sc_cat
 	unsigned most = sc_sched.flags & SC_SCHED_VIRTUAL ? 0 : SC_EVENTS, came;
 	uint32_t expected = SC_ASLEEP;
 
-	if (!at_cas_rlx(&worker->parker, &expected, SC_POLLING)) /* [idle.dekker] */
+	if (!at_cas_rel(&worker->parker, &expected, SC_POLLING)) /* [idle.dekker] [poll.bell] */
 		return;
 	while (at_load_rlx(&worker->parker) == SC_POLLING && !at_load_rlx(&sc_sched.stop)) {
 		came = sc_os.poll_wait(caught->event, most, until);

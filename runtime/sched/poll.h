@@ -32,6 +32,8 @@
  *                 store(polling), fence_sc, load(timekeeper) of who watches first <->
  *                 store(timekeeper), fence_sc, load(polling) of who is going to sleep with the
  *                 timeout: it waits in the set, or is woken to
+ *   [poll.bell]   cas_rel(parker) of who waits in the set -> cas_acq(parker) of who wakes it, and
+ *                 may never have looked at `polling`
  */
 #ifndef SC_SCHED_POLL_H
 #define SC_SCHED_POLL_H

@@ -274,3 +274,43 @@ struct opened : poll_test<opened, 2> {
 	}
 };
 static model::bound<opened> opened("poll/nobody_sleeps_away_from_the_set", 4);
+
+/* Who wakes a sleeper in the set has not looked whether there is one. */
+struct rung : poll_test<rung, 3> {
+	struct sc_catch caught;
+
+	static unsigned wait_in_set(struct sc_event *, unsigned, int64_t)
+	{
+		model::yield();
+		return nothing_came(NULL, 0, 0);
+	}
+	static void ring()
+	{
+		MODEL_CHECK(made == 1);
+	}
+	void set_up()
+	{
+		poll_test<rung, 3>::set_up(false);
+		sc_os.poll_wait = wait_in_set;
+		sc_os.poll_wake = ring;
+		sc_sched.idle = SC_SLEEPING;
+		workers[1].parker = SC_ASLEEP;
+	}
+	void thread(unsigned index)
+	{
+		int rc;
+
+		if (index == 0)
+			MODEL_CHECK(slot_of(1, &rc) != NULL);
+		else if (index == 1)
+			fall_asleep(&workers[1], 0, &caught);
+		else
+			sc_wake_worker(&workers[1]);
+	}
+	void check()
+	{
+		MODEL_CHECK(workers[1].parker == SC_NOTIFIED);
+		tear_down();
+	}
+};
+static model::random<rung> rung("poll/who_rings_finds_the_bell", 20000);
