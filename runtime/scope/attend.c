@@ -64,40 +64,50 @@ static void refresh(struct sc_worker *worker)
 		strand->epoch--;
 }
 
-/* Whether a deadline that nothing but the owner looks at has passed; then it has fired.  Under
- * the lock: whoever moves it at this instant has moved it, or is told that it fired. */
+/* Whether its deadline is due; then it has fired.  Under the lock: whoever moves it at this
+ * instant has moved it, or is told that it fired. */
 static int passed(struct sc_scope *s, int64_t now)
 {
 	int due;
 
 	sc_scope_lock(s);
-	due = (sc_state(s) & (SC_DEADLINE | SC_ARMED | SC_FIRED)) == SC_DEADLINE &&
-	      at_load_rlx(&s->alarm.timer.when) <= now;
+	due = (sc_state(s) & SC_DEADLINE) && at_load_rlx(&s->alarm.timer.when) <= now;
 	if (due)
 		at_or_rlx(&s->state, SC_FIRED);
 	sc_scope_unlock(s);
 	return due;
 }
 
-/* The strand's own deadlines that are not armed.  Those above its node belong to strands that
- * were put aside, which armed them, or that run and look themselves. */
-static void look_at_deadlines(struct sc_worker *worker)
+/* Those of the strand's own scopes, up to one in a state of `until`, but for those in one of
+ * `except`.  True if one was due. */
+static int look_at_deadlines(struct sc_worker *worker, uint32_t until, uint32_t except)
 {
 	struct sc_scope *s = sc_untag(worker->cur);
 	int64_t now = 0;
+	int due = 0;
 
 	for (;; s = sc_untag(s->parent)) {
 		uint32_t state = sc_state(s);
 
-		if (state & (SC_LINKED | SC_TASK))
-			return;
-		if (!(state & SC_DEADLINE) || (state & (SC_FIRED | SC_ARMED)))
+		if (state & until)
+			return due;
+		if (!(state & SC_DEADLINE) || (state & except))
 			continue;
 		if (now == 0)
 			now = sc_now();
-		if (passed(s, now))
+		if (passed(s, now)) {
 			sc_overdue(s);
+			due = 1;
+		}
 	}
+}
+
+/* The deadline of a scope around it may be the same instant, in another worker's wheel, and in
+ * the hands of who fires it. */
+void sc_timed_out(struct sc_worker *worker)
+{
+	if (look_at_deadlines(worker, SC_TASK, 0))
+		sc_look_again(worker);
 }
 
 static void share(struct sc_worker *worker)
@@ -119,7 +129,9 @@ int sc_attend(struct sc_worker *worker)
 	sc_attended(worker);
 	if (at_load_rlx(&worker->tick)) {
 		at_store_rlx(&worker->tick, 0);
-		look_at_deadlines(worker);
+		/* Those that are armed fire.  Above the strand's node they belong to strands that
+		 * were put aside, which armed them, or that run and look themselves. */
+		look_at_deadlines(worker, SC_LINKED | SC_TASK, SC_FIRED | SC_ARMED);
 		due = 1;
 	}
 	/* [attend.dekker] */

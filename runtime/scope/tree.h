@@ -264,6 +264,10 @@ SC_INLINE int sc_called(struct sc_worker *worker)
 	       at_load_rlx(&sc_epoch) != worker->strand->epoch;
 }
 
+/* After a wait that its timer ended: what else is due by then the next checkpoint sees, whichever
+ * fires first. */
+void sc_timed_out(struct sc_worker *worker);
+
 /* Giving way is left to the next checkpoint. */
 SC_INLINE void sc_defer_tick(struct sc_worker *worker)
 {

@@ -77,7 +77,10 @@ int sc_wait_end(struct sc_scope *place)
 	disarm(worker->strand);
 	if (outcome == SC_WAIT_EVENT || outcome == SC_WAIT_TIMEOUT) {
 		sc_unregister(place);
-		return outcome == SC_WAIT_EVENT ? 0 : -ETIMEDOUT;
+		if (outcome == SC_WAIT_EVENT)
+			return 0;
+		sc_timed_out(worker);
+		return -ETIMEDOUT;
 	}
 	sc_look_again(worker);
 	if (outcome == SC_WAIT_SHUTDOWN)
