@@ -135,6 +135,9 @@ $(BUILD)/libscope.so: $(BUILD)/libscope.so.0
 # ---- examples: examples/NAME/*.c is the program build/bin/NAME ----
 
 EXAMPLES := $(sort $(patsubst examples/%/,%,$(dir $(wildcard examples/*/*.c))))
+# Those whose manual page is made from their main.c.
+EXAMPLE_MAINS := $(wildcard $(patsubst %,examples/%/main.c,$(filter-out \
+	$(basename $(notdir $(MAN1))),$(EXAMPLES))))
 LIBS_scope-sum := -lcrypto $(JEMALLOC)
 
 define example
@@ -325,9 +328,10 @@ lint: ## Check layers, names, memory-order tags, headers and documented errors.
 
 man: $(BUILD)/man/done
 
-$(BUILD)/man/done: docs/man.sh docs/libscope.7 $(HEADERS)
+$(BUILD)/man/done: docs/man.sh docs/man1.sh docs/libscope.7 $(HEADERS) $(EXAMPLE_MAINS)
 	$(Q)rm -rf $(@D) && mkdir -p $(@D)
 	$(Q)docs/man.sh $(VERSION) $(@D) $(HEADERS)
+	$(Q)docs/man1.sh $(VERSION) $(@D) $(EXAMPLE_MAINS)
 	$(Q)touch $@
 
 install: ## Install headers, libraries, scope.pc, man pages, examples (PREFIX, DESTDIR).
@@ -343,7 +347,7 @@ install: lib debug man $(addprefix $(BUILD)/bin/,$(EXAMPLES))
 		>$(DESTDIR)$(PREFIX)/lib/pkgconfig/scope.pc
 	$(Q)$(INSTALL) -m 644 $(BUILD)/man/*.3 $(DESTDIR)$(PREFIX)/share/man/man3
 	$(Q)$(INSTALL) -m 644 $(BUILD)/man/libscope.7 $(DESTDIR)$(PREFIX)/share/man/man7
-	$(Q)$(if $(MAN1),$(INSTALL) -m 644 $(MAN1) $(DESTDIR)$(PREFIX)/share/man/man1)
+	$(Q)$(INSTALL) -m 644 $(MAN1) $(BUILD)/man/*.1 $(DESTDIR)$(PREFIX)/share/man/man1
 	$(Q)$(if $(EXAMPLES),$(INSTALL) -m 755 $(addprefix $(BUILD)/bin/,$(EXAMPLES)) \
 		$(DESTDIR)$(PREFIX)/bin)
 	$(Q)$(if $(DESTDIR),,ldconfig 2>/dev/null || true)
@@ -355,8 +359,8 @@ uninstall: man
 		lib/libscope-debug.a lib/libscope.so lib/libscope.so.0 \
 		lib/pkgconfig/scope.pc $(addprefix share/man/man1/,$(notdir $(MAN1))) \
 		$(addprefix bin/,$(EXAMPLES)))
-	$(Q)cd $(BUILD)/man && for page in *.3; do \
-		rm -f $(DESTDIR)$(PREFIX)/share/man/man3/$$page; done
+	$(Q)cd $(BUILD)/man && for page in *.[13]; do \
+		rm -f $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$$page; done
 
 clean: ## Remove everything that was built.
 	rm -rf $(BUILD)

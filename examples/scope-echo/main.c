@@ -15,29 +15,24 @@
  * Exit 0: stopped by a signal, all connections ended within the grace period; 1: some had to be
  * broken off, or the run failed; 2: usage.
  */
-#include <errno.h>
+#include "../args.h"
 #include <inttypes.h>
-#include <scope.h>
 #include <scope_net.h>
 #include <stdatomic.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <unistd.h>
 
 struct server {
 	const char *address, *path;
 	uint16_t port;
+	bool listens;
 	unsigned most;
 	int64_t idle_ns, grace_ns;
 	atomic_uint_fast64_t connections, bytes, broken;
 };
 
-static int usage(void)
-{
-	fprintf(stderr, "usage: scope-echo [-a ADDRESS] [-p PORT] [-u PATH] [-c MOST] [-t IDLE_S] "
-			"[-g GRACE_S]\n");
-	return 2;
-}
+static const char usage[] =
+	"usage: scope-echo [-a ADDRESS] [-p PORT] [-u PATH] [-c MOST] [-t IDLE_S] [-g GRACE_S]\n"
+	"Sends back what it is sent, to many at once; see scope-echo(1).\n";
 
 /* ---- a connection -------------------------------------------------------------------------- */
 
@@ -95,8 +90,13 @@ static int run(void *arg)
 		rc = scope_unix_listen(server->path, NULL, &l);
 	else
 		rc = scope_tcp_listen(server->address, server->port, NULL, &l);
-	if (rc < 0)
+	if (rc < 0) {
+		fprintf(stderr, "scope-echo: can't listen at %s port %u: %s\n",
+			server->path ? server->path : server->address ? server->address : "any",
+			server->port, strerror(-rc));
 		return rc;
+	}
+	server->listens = true;
 	if (server->path)
 		printf("listening at %s\n", server->path);
 	else
@@ -109,40 +109,49 @@ static int run(void *arg)
 	return rc;
 }
 
-static int64_t seconds(const char *text)
+static bool parse(struct server *server, int argc, char **argv)
 {
-	return (int64_t)(atof(text) * (double)SCOPE_SEC);
+	int option;
+	long long number;
+	bool good = true;
+
+	while (good && (option = getopt(argc, argv, "a:p:u:c:t:g:")) != -1) {
+		switch (option) {
+		case 'a': server->address = optarg; break;
+		case 'p':
+			good = args_number(optarg, UINT16_MAX, &number);
+			server->port = (uint16_t)number;
+			break;
+		case 'u': server->path = optarg; break;
+		case 'c':
+			good = args_number(optarg, UINT32_MAX, &number);
+			server->most = (unsigned)number;
+			break;
+		case 't': good = args_time(optarg, SCOPE_SEC, &server->idle_ns); break;
+		case 'g': good = args_time(optarg, SCOPE_SEC, &server->grace_ns); break;
+		default: good = false;
+		}
+	}
+	return good && optind == argc;
 }
 
 int main(int argc, char **argv)
 {
 	struct server server = {.grace_ns = 5 * SCOPE_SEC};
 	struct scope_config config = {0};
-	int option, rc, signal;
-	long port;
-	char *end;
+	int rc, signal;
 
-	while ((option = getopt(argc, argv, "a:p:u:c:t:g:")) != -1) {
-		switch (option) {
-		case 'a': server.address = optarg; break;
-		case 'p':
-			port = strtol(optarg, &end, 10);
-			if (end == optarg || *end || port < 0 || port > UINT16_MAX)
-				return usage();
-			server.port = (uint16_t)port;
-			break;
-		case 'u': server.path = optarg; break;
-		case 'c': server.most = (unsigned)atoi(optarg); break;
-		case 't': server.idle_ns = seconds(optarg); break;
-		case 'g': server.grace_ns = seconds(optarg); break;
-		default: return usage();
-		}
+	if (args_help(argc, argv, usage))
+		return 0;
+	if (!parse(&server, argc, argv)) {
+		fputs(usage, stderr);
+		return 2;
 	}
-	if (optind != argc)
-		return usage();
 	config.grace_ns = server.grace_ns;
 	config.out_signal = &signal;
 	rc = scope_run(run, &server, &config);
+	if (!server.listens)
+		return EXIT_FAILURE;
 	printf("%" PRIuFAST64 " connections, %" PRIuFAST64 " bytes, %" PRIuFAST64 " broken off\n",
 	       atomic_load(&server.connections), atomic_load(&server.bytes),
 	       atomic_load(&server.broken));

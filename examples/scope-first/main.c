@@ -10,11 +10,8 @@
  *
  * Exit 0: a mirror answered; 1: none did; 2: usage, or the run failed.
  */
-#include <errno.h>
+#include "../args.h"
 #include <fcntl.h>
-#include <scope.h>
-#include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 struct mirror {
@@ -115,9 +112,13 @@ static int run(void *arg)
 	return rc;
 }
 
+static const char usage_text[] =
+	"usage: scope-first [--hedge MS] NAME:MS[:fail]...\n"
+	"The first answer of several mirrors; see scope-first(1).\n";
+
 static int usage(void)
 {
-	fputs("usage: scope-first [--hedge MS] NAME:MS[:fail]...\n", stderr);
+	fputs(usage_text, stderr);
 	return 2;
 }
 
@@ -139,9 +140,10 @@ int main(int argc, char **argv)
 	struct scope_config config = {.flags = SCOPE_VIRTUAL_CLOCK};
 	int i, rc, first = 1;
 
+	if (args_help(argc, argv, usage_text))
+		return 0;
 	if (argc > 2 && strcmp(argv[1], "--hedge") == 0) {
-		hedge_ns = strtol(argv[2], NULL, 10) * SCOPE_MS;
-		if (hedge_ns <= 0)
+		if (!args_time(argv[2], SCOPE_MS, &hedge_ns) || hedge_ns == 0)
 			return usage();
 		first = 3;
 	}

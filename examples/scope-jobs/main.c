@@ -14,12 +14,11 @@
  *
  * Exit 0: all jobs that were taken are done; 1: some were given up; 2: usage, or the run failed.
  */
+#include "../args.h"
 #include <inttypes.h>
-#include <scope.h>
 #include <scope_signal.h>
 #include <signal.h>
 #include <stdatomic.h>
-#include <stdlib.h>
 #include <unistd.h>
 
 struct shop {
@@ -112,36 +111,44 @@ static int run_shop(void *arg)
 	return rc == -ECANCELED ? 0 : rc;
 }
 
-static int64_t ms(const char *text)
-{
-	return strtoll(text, NULL, 10) * SCOPE_MS;
-}
+static const char usage[] =
+	"usage: scope-jobs [-n COUNT] [-e EVERY_MS] [-t TAKES_MS] [-g GRACE_MS] [-x]\n"
+	"Takes jobs and finishes those it has when it is told to stop; see scope-jobs(1).\n";
 
-static int usage(void)
+static bool parse(struct shop *shop, int64_t *grace_ns, int argc, char **argv)
 {
-	fprintf(stderr, "usage: scope-jobs [-n COUNT] [-e EVERY_MS] [-t TAKES_MS] [-g GRACE_MS] "
-			"[-x]\n");
-	return 2;
+	int option;
+	long long number;
+	bool good = true;
+
+	while (good && (option = getopt(argc, argv, "n:e:t:g:x")) != -1) {
+		switch (option) {
+		case 'n':
+			good = args_number(optarg, INT64_MAX, &number);
+			shop->most = (uint64_t)number;
+			break;
+		case 'e': good = args_time(optarg, SCOPE_MS, &shop->every_ns); break;
+		case 't': good = args_time(optarg, SCOPE_MS, &shop->takes_ns); break;
+		case 'g': good = args_time(optarg, SCOPE_MS, grace_ns); break;
+		case 'x': shop->endless = true; break;
+		default: good = false;
+		}
+	}
+	return good && optind == argc;
 }
 
 int main(int argc, char **argv)
 {
 	struct shop shop = {.every_ns = 100 * SCOPE_MS, .takes_ns = 500 * SCOPE_MS};
-	int signal, option;
+	int signal;
 	struct scope_config config = {.grace_ns = 5 * SCOPE_SEC, .out_signal = &signal};
 
-	while ((option = getopt(argc, argv, "n:e:t:g:x")) != -1) {
-		switch (option) {
-		case 'n': shop.most = strtoull(optarg, NULL, 10); break;
-		case 'e': shop.every_ns = ms(optarg); break;
-		case 't': shop.takes_ns = ms(optarg); break;
-		case 'g': config.grace_ns = ms(optarg); break;
-		case 'x': shop.endless = true; break;
-		default: return usage();
-		}
+	if (args_help(argc, argv, usage))
+		return 0;
+	if (!parse(&shop, &config.grace_ns, argc, argv)) {
+		fputs(usage, stderr);
+		return 2;
 	}
-	if (optind < argc)
-		return usage();
 	if (scope_run(run_shop, &shop, &config) != 0)
 		return 2;
 	return atomic_load(&shop.given_up) ? 1 : 0;

@@ -10,10 +10,8 @@
  *
  * Exit 0: the pool is never overdrawn; 1: it is; 2: usage, or the run failed.
  */
-#include <scope.h>
+#include "../args.h"
 #include <scope_observe.h>
-#include <stdlib.h>
-#include <string.h>
 
 enum { CLIENTS = 5, CONNECTIONS = 2, HOLD_MS = 4, SEEDS = 1000 };
 
@@ -115,13 +113,18 @@ static bool overdraws(struct pool *pool, uint64_t seed)
 
 int main(int argc, char **argv)
 {
+	static const char usage[] =
+		"usage: scope-seeds [--fixed] [SEED]\n"
+		"Finds a bug in the order of tasks by trying seeds; see scope-seeds(1).\n";
 	struct pool pool = {.recheck = argc > 1 && strcmp(argv[1], "--fixed") == 0};
 	uint64_t seed = argc > 1 + pool.recheck ? strtoull(argv[1 + pool.recheck], NULL, 0) : 0;
 	uint64_t last = seed ? seed : SEEDS;
 
+	if (args_help(argc, argv, usage))
+		return 0;
 	if (argc > 2 + pool.recheck ||
 	    (argc > 1 + pool.recheck && (!seed || seed == UINT64_MAX))) {
-		fprintf(stderr, "usage: scope-seeds [--fixed] [SEED]\n");
+		fputs(usage, stderr);
 		return 2;
 	}
 	pool.loud = seed != 0;

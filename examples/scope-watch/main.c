@@ -16,12 +16,11 @@
  * Exit 0: all have ended by themselves or by a signal to scope-watch; 1: they ended too often, or
  * one that was not to be started again failed; 2: usage, or the run failed.
  */
+#include "../args.h"
 #include <scope_offload.h>
 #include <scope_supervise.h>
 #include <signal.h>
 #include <spawn.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -173,11 +172,6 @@ static int find(const char *word, const char *const *words, int count)
 	return count;
 }
 
-static int64_t ms(const char *text)
-{
-	return strtoll(text, NULL, 10) * SCOPE_MS;
-}
-
 /* False: usage. */
 static bool parse(struct watch *watch, int argc, char **argv)
 {
@@ -185,15 +179,20 @@ static bool parse(struct watch *watch, int argc, char **argv)
 	static const char *const kinds[] = {"permanent", "transient", "temporary"};
 	struct scope_supervise_options *options = &watch->options;
 	int option, i, strategy = 0, kind = 1;
+	long long number;
+	bool good = true;
 
-	while ((option = getopt(argc, argv, "s:k:n:p:b:g:")) != -1) {
+	while (good && (option = getopt(argc, argv, "s:k:n:p:b:g:")) != -1) {
 		switch (option) {
 		case 's': strategy = find(optarg, strategies, 3); break;
 		case 'k': kind = find(optarg, kinds, 3); break;
-		case 'n': options->max_restarts = (unsigned)strtoul(optarg, NULL, 10); break;
-		case 'p': options->period_ns = ms(optarg); break;
-		case 'b': options->backoff_ns = ms(optarg); break;
-		case 'g': options->grace_ns = ms(optarg); break;
+		case 'n':
+			good = args_number(optarg, UINT32_MAX, &number);
+			options->max_restarts = (unsigned)number;
+			break;
+		case 'p': good = args_time(optarg, SCOPE_MS, &options->period_ns); break;
+		case 'b': good = args_time(optarg, SCOPE_MS, &options->backoff_ns); break;
+		case 'g': good = args_time(optarg, SCOPE_MS, &options->grace_ns); break;
 		default: return false;
 		}
 	}
@@ -207,8 +206,13 @@ static bool parse(struct watch *watch, int argc, char **argv)
 	}
 	options->strategy = (unsigned)strategy;
 	options->restart = (unsigned)kind + 1; /* as the enumerations have them */
-	return strategy >= 0 && kind >= 0 && watch->count > 0;
+	return good && strategy >= 0 && kind >= 0 && watch->count > 0;
 }
+
+static const char usage[] =
+	"usage: scope-watch [-s one|all|rest] [-k permanent|transient|temporary] [-n RESTARTS]\n"
+	"                   [-p PERIOD_MS] [-b PAUSE_MS] [-g GRACE_MS] NAME=COMMAND...\n"
+	"Runs commands and starts them again when they end; see scope-watch(1).\n";
 
 int main(int argc, char **argv)
 {
@@ -218,12 +222,11 @@ int main(int argc, char **argv)
 	int signal, rc;
 	struct scope_config config = {.out_signal = &signal};
 
+	if (args_help(argc, argv, usage))
+		return 0;
 	watch.commands = calloc((size_t)argc, sizeof *watch.commands);
 	if (!watch.commands || !parse(&watch, argc, argv)) {
-		fprintf(stderr, "usage: scope-watch [-s one|all|rest] "
-				"[-k permanent|transient|temporary] [-n RESTARTS]\n"
-				"                   [-p PERIOD_MS] [-b PAUSE_MS] [-g GRACE_MS] "
-				"NAME=COMMAND...\n");
+		fputs(usage, stderr);
 		return 2;
 	}
 	rc = scope_run(watch_all, &watch, &config);
