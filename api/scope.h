@@ -124,6 +124,8 @@ struct scope_config {
  * offloaded call.
  *
  * SIGQUIT has what scope_dump writes reported, and the program goes on.
+ * All three are taken over even if the program was started with them ignored, as a shell does
+ * with what it runs in the background.
  * While it runs the three signals are blocked in the workers, so a task that starts a program
  * unblocks them there.
  *
@@ -145,7 +147,8 @@ SCOPE_API int scope_run(scope_task_fn *main_task, void *arg, const struct scope_
 /* ---- scopes -------------------------------------------------------------------- */
 
 /* Caller memory, no initial value needed, never copied or moved while open.  That a scope
- * was closed can be told, by -ESTALE, only as long as nothing else was written there. */
+ * was closed can be told, by -ESTALE, only as long as nothing else was written there; a spawn
+ * into zeroed memory that was never opened is told the same. */
 struct scope {
 	uint64_t opaque[24];
 };

@@ -71,7 +71,8 @@ int sc_close_slow(struct sc_scope *s)
 int sc_refused(struct sc_worker *worker, struct sc_scope *s)
 {
 	sc_check_open("spawn into", s);
-	if (sc_state(s) & SC_CLOSED)
+	/* Without a parent it is zeroed memory that was never opened. */
+	if ((sc_state(s) & SC_CLOSED) || s->parent == 0)
 		return -ESTALE;
 	if (sc_called(worker) && sc_attend(worker))
 		sc_defer_tick(worker);

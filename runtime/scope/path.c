@@ -268,6 +268,10 @@ SC_RACY void sc_describe_scope(struct sc_scope *s, char *out, size_t size)
 		snprintf(out, size, "%p", (void *)s);
 		return;
 	}
+	if (!s->site) {
+		snprintf(out, size, "a scope that scope_open_with refused");
+		return;
+	}
 	name = sc_name(s);
 	sc_os_site(s->site, where, sizeof where);
 	snprintf(out, size, "scope %s%s%sopened at %s", name ? "\"" : "", name ? name : "",

@@ -1130,3 +1130,23 @@ Test(scope, S3_a_copy_belongs_to_its_task)
 	ran = 0;
 	cr_assert_eq(run(copies, NULL, 0), 0);
 }
+
+#ifndef SC_DEBUG /* which ends the program */
+static int zeroed(void *arg)
+{
+	struct scope s;
+
+	(void)arg;
+	memset(&s, 0, sizeof s);
+	CHECK_EQ(scope_spawn(&s, count, NULL), -ESTALE);
+	CHECK_EQ(scope_close(&s), -EPERM);
+	return 0;
+}
+
+Test(scope, S2_zeroed_memory_is_no_scope_estale)
+{
+	ran = 0;
+	must_run(zeroed, NULL);
+	cr_assert_eq(ran, 0);
+}
+#endif

@@ -184,6 +184,24 @@ static int spawns_into_closed(void *arg)
 
 PROGRAM(spawn_into_closed, spawns_into_closed)
 
+static int spawns_into_refused(void *arg)
+{
+	struct scope_options options = {.reserved = {1}};
+	struct scope s;
+
+	(void)arg;
+	scope_open_with(&s, &options);
+	return scope_spawn(&s, nothing, NULL);
+}
+
+PROGRAM(spawn_into_refused, spawns_into_refused)
+
+Test(misuse, S5_a_spawn_into_a_scope_that_was_refused)
+{
+	DIES(spawn_into_refused, BY_SIGNAL(SIGABRT),
+	     CULPRIT "spawn into a scope that scope_open_with refused, " CLOSED);
+}
+
 Test(misuse, S5_a_spawn_into_a_closed_scope)
 {
 	DIES(spawn_into_closed, BY_SIGNAL(SIGABRT),
