@@ -283,6 +283,7 @@ SCOPE_API int scope_barrier_wait(struct scope_barrier *barrier);
 
 /* ---- once ------------------------------------------------------------------------------- */
 
+/* Its memory stays until the call that ran `fn` has returned, not only until others return. */
 struct scope_once {
 	uint64_t opaque[7];
 };

@@ -2,7 +2,7 @@
  *
  * Not a model by itself: a model includes it and adds what workers do and what must hold.
  * A step that stands for an access with a tag names it and the function that it is in:
- * "wake: cas_rlx(parker) [idle.dekker]"; tests/lint/steps.sh compares them with the source.
+ * "wake: cas_acq(parker) [idle.dekker]"; tests/lint/steps.sh compares them with the source.
  * All steps are interleaved, in the order of the program: an order that hardware could change
  * without a fence shows as a swap.  M_... drops or swaps a step; a model has to notice it.
  *
@@ -67,7 +67,8 @@ inline wake(w) {
 #ifdef M_FUTEX_BEFORE_CLAIM
 	blocked[w] = false;
 #endif
-	d_step { /* wake: cas_rlx(parker) [idle.dekker] */
+	/* wake: cas_acq(parker) [poll.bell] */
+	d_step { /* wake: cas_acq(parker) [idle.dekker] */
 		rings = (parker[w] == POLLING);
 		woke = (parker[w] == ASLEEP || rings);
 		if
@@ -397,7 +398,8 @@ inline block(me) {
 
 /* Where the one with the timeout waits; it takes what came when it counts as awake again. */
 inline block_polling(me) {
-	d_step { /* block_polling: cas_rlx(parker) [idle.dekker] */
+	/* block_polling: cas_rel(parker) [poll.bell] */
+	d_step { /* block_polling: cas_rel(parker) [idle.dekker] */
 		mine = (parker[me] == ASLEEP);
 		if
 		:: mine -> parker[me] = POLLING
