@@ -149,18 +149,24 @@ enum scope_case_kind {
 	SCOPE_CASE_DEADLINE, /* that `deadline_ns` is there */
 	SCOPE_CASE_END,      /* that no task of the struct scope `object` is left: the innermost
 			      * of the caller, or one with max_tasks, results or a policy */
-	SCOPE_CASE_SHUTDOWN  /* that the place is softly stopped, in a soft region or not */
+	SCOPE_CASE_SHUTDOWN, /* that the place is softly stopped, in a soft region or not */
+	SCOPE_CASE_FD        /* that `fd` is ready for one of `events`, as scope_fd_wait_until of
+			      * scope_net.h */
 };
 
-enum { SCOPE_CASE_WORDS = 12 };
+enum { SCOPE_CASE_WORDS = 15 };
 
 /* One arm; all zero but for what its kind asks for. */
 struct scope_case {
 	unsigned kind;       /* enum scope_case_kind */
-	int result;          /* out, of the arm that fired: 0, or -EPIPE, -ENOMEM of a channel */
+	int result;          /* out, of the arm that fired: 0, or -EPIPE, -ENOMEM of a channel; of
+			      * a descriptor what it is ready for, as scope_fd_poll_until tells it,
+			      * or why it can't be waited for */
 	void *object;
 	void *item;
 	int64_t deadline_ns;
+	int fd;
+	unsigned events;     /* enum scope_fd_event */
 	uint64_t opaque[SCOPE_CASE_WORDS]; /* the call's own */
 };
 
@@ -169,19 +175,21 @@ enum { SCOPE_SELECT_ORDERED = 1 }; /* of the arms that can fire, the first one i
 /**
  * Waits until one of several arms can fire, and fires it and no other: what it sends is sent, what
  * it receives is taken.  Of several that can, any is as likely as the others.  An arm of a channel
- * that is closed fires with the result -EPIPE.  The children of a scope whose end is waited for run
- * on stacks of their own.
+ * that is closed fires with the result -EPIPE.  One of a descriptor that is not open, or that
+ * scope_fd_close closes meanwhile, fires with -EBADF, and with -EBUSY if another task or arm waits
+ * to read, or to write, it.  The children of a scope whose end is waited for run on stacks of their
+ * own.
  *
  * cases        used by the call until it returns
  * flags        SCOPE_SELECT_ORDERED or 0
  * deadline_ns  absolute, monotonic; SCOPE_NEVER; already past: fires an arm that can
  * Cancellation point: -ECANCELED has fired none.
  * Thread safety: any task.
- * Cost: two locks an arm, if it has to wait four.
+ * Cost: two locks an arm, if it has to wait four; of a descriptor a system call, and one more.
  * Returns the index of the arm that fired, else none has:
  *   -ENOTCONN   not called from a task
- *   -EINVAL     an unknown kind or flag, no object, a scope that the caller may not wait for, or
- *               in two arms
+ *   -EINVAL     an unknown kind or flag, no object, no or unknown events, a scope that the caller
+ *               may not wait for, or in two arms
  *   -ECANCELED  the place is or was cancelled
  *   -ESHUTDOWN  it is or was stopped, and the caller in a soft region; with an arm that waits for
  *               that, the arm fires

@@ -68,8 +68,6 @@ int sc_io_wait(struct sc_use *use, enum sc_reason reason)
 
 /* ---- any descriptor -------------------------------------------------------------------------- */
 
-enum { EVENTS = SCOPE_FD_READ | SCOPE_FD_WRITE | SCOPE_FD_URGENT | SC_EVENT_RDHUP };
-
 _Static_assert((int)SCOPE_FD_READ == SC_EVENT_IN && (int)SCOPE_FD_WRITE == SC_EVENT_OUT &&
 		       (int)SCOPE_FD_URGENT == SC_EVENT_PRI &&
 		       (int)SCOPE_FD_ERROR == SC_EVENT_ERR && (int)SCOPE_FD_HANGUP == SC_EVENT_HUP,
@@ -101,7 +99,7 @@ int scope_fd_poll_until(int fd, unsigned events, int64_t deadline_ns, unsigned *
 
 	if (worker->cur == 0)
 		return sc_not_connected("scope_fd_poll_until");
-	if (events == 0 || (events & ~(unsigned)EVENTS) || !out_events)
+	if (events == 0 || (events & ~(unsigned)SC_EVENT_ASKED) || !out_events)
 		return -EINVAL;
 	rc = sc_check(worker);
 	if (rc < 0)

@@ -50,8 +50,11 @@ int sc_linux_accept(int fd)
 int sc_linux_ready(int fd, unsigned events)
 {
 	struct pollfd one = {.fd = fd, .events = (short)events};
-	int rc = (int)RETRY(poll(&one, 1, 0));
+	int rc;
 
+	if (fd < 0) /* which poll(2) passes over */
+		return -EBADF;
+	rc = (int)RETRY(poll(&one, 1, 0));
 	if (rc < 0)
 		return rc;
 	return one.revents & POLLNVAL ? -EBADF : one.revents;

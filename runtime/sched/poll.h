@@ -69,6 +69,9 @@ enum sc_fd_state {
 	SC_FD_BUSY = 32    /* << side: a call uses it */
 };
 
+/* What a program may wait for: HUP and ERR come unasked. */
+enum { SC_EVENT_ASKED = SC_EVENT_IN | SC_EVENT_PRI | SC_EVENT_OUT | SC_EVENT_RDHUP };
+
 /* A call that uses a side of an own descriptor. */
 struct sc_use {
 	struct sc_fd *fd;

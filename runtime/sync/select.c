@@ -9,7 +9,12 @@
  * Who gives may find the wait PREPARING and give while the task goes on already; but it does so
  * under the lock of its thing, and before it looks at anything the task takes each lock once more,
  * to leave that queue.
+ *
+ * An arm of a descriptor gives nothing: what the descriptor is ready for stays there.  So it needs
+ * not be chosen: if the wait was claimed and nobody was, the arms of descriptors tell, when they
+ * leave, what came.
  */
+#include "sched/poll.h"
 #include "sync/chan.h"
 #include "sync/event.h"
 #include <errno.h>
@@ -18,6 +23,8 @@
 struct arm {
 	struct sc_waiter waiter;
 	uint32_t turn; /* unrelated: a place in the list of whose turn it is to be tried */
+	int came;      /* of a descriptor: events, or why it can't be waited for; 0: nothing yet */
+	struct sc_arm fd;
 };
 _Static_assert(sizeof(struct arm) <= sizeof(((struct scope_case *)0)->opaque), "an arm fits");
 
@@ -74,6 +81,22 @@ static int try_chan(struct scope_case *c)
 	return fired;
 }
 
+/* `came` is not 0. */
+static int fire_fd(struct scope_case *c, int came)
+{
+	const unsigned unasked = SC_EVENT_ERR | SC_EVENT_HUP;
+
+	c->result = came < 0 ? came : (int)((unsigned)came & (c->events | unasked));
+	return 1;
+}
+
+static int try_fd(struct scope_case *c)
+{
+	int came = sc_os.ready(c->fd, c->events);
+
+	return came && fire_fd(c, came);
+}
+
 static int try_one(struct scope_case *c)
 {
 	struct sc_worker *worker = sc_self();
@@ -81,6 +104,8 @@ static int try_one(struct scope_case *c)
 
 	if (c->kind == SCOPE_CASE_SEND || c->kind == SCOPE_CASE_RECV)
 		return try_chan(c);
+	if (c->kind == SCOPE_CASE_FD)
+		return try_fd(c);
 	if (c->kind == SCOPE_CASE_EVENT)
 		fired = sc_event_pass(sc_event_inside(c->object));
 	else if (c->kind == SCOPE_CASE_END)
@@ -169,6 +194,15 @@ static struct sc_queue *queue_for(struct scope_case *c, struct sc_select *select
 	return chan->count || others_wait(&chan->senders, select) ? NULL : &chan->receivers;
 }
 
+static int enter_fd(struct scope_case *c)
+{
+	struct arm *arm = arm_of(c);
+	int rc = sc_fd_arm(c->fd, c->events, sc_self()->strand, &arm->fd);
+
+	arm->came = rc == -EPERM ? (int)c->events : rc; /* EPERM: it is always ready */
+	return rc == 0;
+}
+
 static int enter_one(struct sc_select *select, struct scope_case *c)
 {
 	struct sc_waiter *waiter = &arm_of(c)->waiter;
@@ -177,6 +211,9 @@ static int enter_one(struct sc_select *select, struct scope_case *c)
 
 	*waiter = (struct sc_waiter){.strand = sc_self()->strand, .select = select,
 				     .key = (uintptr_t)c->item};
+	arm_of(c)->came = 0;
+	if (c->kind == SCOPE_CASE_FD)
+		return enter_fd(c);
 	if (!lock)
 		return 1;
 	sc_enter(lock);
@@ -202,9 +239,12 @@ static void leave(struct sc_select *select, size_t entered)
 	size_t i;
 
 	for (i = 0; i < entered; i++) {
-		struct sc_waiter *waiter = &arm_of(&select->cases[i])->waiter;
+		struct arm *arm = arm_of(&select->cases[i]);
+		struct sc_waiter *waiter = &arm->waiter;
 		struct sc_lock *lock = lock_of(&select->cases[i]);
 
+		if (select->cases[i].kind == SCOPE_CASE_FD)
+			arm->came = sc_fd_disarm(&arm->fd, waiter->strand);
 		if (!lock)
 			continue;
 		sc_enter(lock);
@@ -248,16 +288,34 @@ static void stop_watching(struct sc_select *select)
 			sc_watch_stop(sc_view(select->cases[i].object));
 }
 
-/* The wait was claimed for this arm. */
-static int fired(struct sc_select *select)
+/* The first of the arms that have entered, or tried to, and know something, or -EAGAIN. */
+static int came(struct sc_select *select, size_t entered)
 {
 	size_t i;
+
+	for (i = 0; i < select->count && i <= entered; i++) {
+		struct scope_case *c = &select->cases[i];
+
+		if (arm_of(c)->came && fire_fd(c, arm_of(c)->came))
+			return (int)i;
+	}
+	return -EAGAIN;
+}
+
+/* The wait was claimed for this arm. */
+static int fired(struct sc_select *select, size_t entered)
+{
+	size_t i;
+	int rc;
 
 	if (select->chosen) {
 		i = index_of(select, select->chosen);
 		select->cases[i].result = select->chosen->result;
 		return (int)i;
 	}
+	rc = came(select, entered);
+	if (rc >= 0)
+		return rc;
 	for (i = 0; i < select->count; i++)
 		if (select->cases[i].kind == SCOPE_CASE_END && try_one(&select->cases[i]))
 			return (int)i;
@@ -284,6 +342,18 @@ static int stopped(struct sc_select *select)
 	return (int)(c - select->cases);
 }
 
+/* While a descriptor is waited for, standing still is no deadlock. */
+static void park(struct sc_select *select)
+{
+	int told = (sc_sched.flags & SC_SCHED_DETECT) && find(select, SCOPE_CASE_FD);
+
+	if (told)
+		sc_outside(SC_DOOR, 1);
+	sc_park(sc_self(), SC_IN_SELECT, publish);
+	if (told)
+		sc_outside(SC_DOOR, -1);
+}
+
 /* The index of the arm that fired, -EAGAIN: try again, or why none did. */
 static int wait(struct sc_select *select)
 {
@@ -304,14 +374,14 @@ static int wait(struct sc_select *select)
 		int again = sc_wait_take_back(strand);
 
 		leave(select, entered);
-		return again ? -EAGAIN : fired(select);
+		return again ? came(select, entered) : fired(select, entered);
 	}
-	sc_park(worker, SC_IN_SELECT, publish);
+	park(select);
 	leave(select, entered);
 	stop_watching(select);
 	rc = sc_wait_end(place);
 	if (rc == 0)
-		return fired(select);
+		return fired(select, entered);
 	if (rc == -ETIMEDOUT)
 		return timed_out(select);
 	return rc == -ESHUTDOWN ? stopped(select) : rc;
@@ -338,6 +408,8 @@ static int is_valid(struct sc_worker *worker, const struct scope_case *cases,
 	case SCOPE_CASE_END:
 		return c->object && !sc_is_object(sc_view(c->object)) &&
 		       sc_owner_check(worker, sc_view(c->object)) == 0 && is_first(cases, c);
+	case SCOPE_CASE_FD:
+		return c->events && !(c->events & ~(unsigned)SC_EVENT_ASKED);
 	default:
 		return c->kind == SCOPE_CASE_DEADLINE || c->kind == SCOPE_CASE_SHUTDOWN;
 	}

@@ -329,6 +329,8 @@ static int closes(void *arg)
 	CHECK_EQ(scope_fd_wait_until(pair[0], SCOPE_FD_READ, SCOPE_NEVER), -EBADF);
 	CHECK_EQ(scope_fd_poll_until(pair[0], SCOPE_FD_READ, 0, &events), -EBADF);
 	CHECK_EQ(scope_fd_wait_until(-1, SCOPE_FD_READ, SCOPE_NEVER), -EBADF);
+	CHECK_EQ(scope_fd_wait_until(-1, SCOPE_FD_READ, 0), -EBADF);
+	CHECK_EQ(scope_fd_close(-1), -EBADF);
 	CHECK_EQ(read(pair[1], junk, 1), 1); /* what was written before the end */
 	close(pair[1]);
 	return 0;

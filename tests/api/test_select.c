@@ -1,8 +1,13 @@
 /* tests/api/test_select.c: waiting for the first of several things: rule X5. */
+#define _GNU_SOURCE
 #include "task_check.h"
 
+#include <fcntl.h>
 #include <scope_chan.h>
+#include <scope_net.h>
 #include <scope_sync.h>
+#include <stdio.h>
+#include <unistd.h>
 
 TestSuite(select, .timeout = 60);
 
@@ -51,6 +56,12 @@ static struct scope_case end_of(struct scope *s)
 static struct scope_case shutdown(void)
 {
 	return (struct scope_case){.kind = SCOPE_CASE_SHUTDOWN, .result = 1};
+}
+
+static struct scope_case ready(int fd, unsigned events)
+{
+	return (struct scope_case){.kind = SCOPE_CASE_FD, .result = 1000, .fd = fd,
+				   .events = events};
 }
 
 static int poll(struct scope_case *cases, size_t count)
@@ -354,6 +365,10 @@ static int misuses(void *arg)
 	cases[0].kind = SCOPE_CASE_END;
 	CHECK_EQ(poll(cases, 1), -EINVAL);
 	CHECK_EQ(poll(NULL, 1), -EINVAL);
+	cases[0] = ready(0, 0);
+	CHECK_EQ(poll(cases, 1), -EINVAL);
+	cases[0] = ready(0, 1u << 31);
+	CHECK_EQ(poll(cases, 1), -EINVAL);
 	CHECK_EQ(scope_select_until(NULL, 0, 8, 0), -EINVAL);
 	CHECK_EQ(poll(NULL, 0), -ETIMEDOUT);
 	CHECK_EQ(scope_select_until(NULL, 0, 0, scope_now() + SCOPE_MS), -ETIMEDOUT);
@@ -379,6 +394,191 @@ Test(select, misused_einval)
 Test(select, S2_outside_a_run_enotconn)
 {
 	cr_assert_eq(scope_select_until(NULL, 0, 0, 0), -ENOTCONN);
+}
+
+/* ---- descriptors ----------------------------------------------------------------------- */
+
+static void make_pipe(int ends[2])
+{
+	CHECK_EQ(pipe2(ends, O_NONBLOCK | O_CLOEXEC), 0);
+}
+
+static int writes_byte(void *arg)
+{
+	CHECK_EQ(write(*(int *)arg, "x", 1), 1);
+	return 0;
+}
+
+static int waits_for_descriptors(void *arg)
+{
+	struct scope_case cases[4];
+	struct scope s;
+	int ends[2];
+	char byte;
+
+	(void)arg;
+	event = (struct scope_event){{0}};
+	make_pipe(ends);
+	cases[0] = waiting(&event);
+	cases[1] = ready(ends[0], SCOPE_FD_READ);
+	cases[2] = until(scope_now() + SCOPE_SEC);
+	cases[3] = ready(ends[1], SCOPE_FD_READ | SCOPE_FD_WRITE);
+	CHECK_EQ(wait_all(cases, 4), 3);
+	CHECK_EQ(cases[3].result, SCOPE_FD_WRITE);
+	CHECK_EQ(cases[1].result, 1000);
+	CHECK_EQ(poll(cases, 3), -ETIMEDOUT);
+	scope_open(&s);
+	CHECK_EQ(scope_spawn(&s, writes_byte, &ends[1]), 0);
+	CHECK_EQ(wait_all(cases, 3), 1);
+	CHECK_EQ(cases[1].result, SCOPE_FD_READ);
+	CHECK_EQ(poll(cases, 3), 1); /* nobody has read it */
+	CHECK_EQ(read(ends[0], &byte, 1), 1);
+	/* The descriptor loses, and is free for another wait. */
+	CHECK_EQ(scope_spawn(&s, sets, &event), 0);
+	CHECK_EQ(wait_all(cases, 3), 0);
+	scope_event_clear(&event);
+	CHECK_EQ(scope_spawn(&s, writes_byte, &ends[1]), 0);
+	CHECK_EQ(scope_fd_wait_until(ends[0], SCOPE_FD_READ, SCOPE_NEVER), 0);
+	CHECK_EQ(read(ends[0], &byte, 1), 1);
+	CHECK_EQ(wait_all(cases, 3), 2); /* the deadline */
+	close(ends[1]);
+	CHECK_EQ(wait_all(cases, 3) == 2 || cases[1].result == SCOPE_FD_HANGUP, 1);
+	CHECK_EQ(scope_close(&s), 0);
+	close(ends[0]);
+	return 0;
+}
+
+Test(select, X5_a_descriptor_that_is_ready)
+{
+	must_run(waits_for_descriptors, NULL);
+}
+
+static int either_side(void *arg)
+{
+	int one[2], other[2];
+	struct scope_case cases[2];
+	char junk[4096] = {0};
+	struct scope s;
+
+	(void)arg;
+	make_pipe(one);
+	make_pipe(other);
+	while (write(other[1], junk, sizeof junk) > 0)
+		;
+	cases[0] = ready(one[0], SCOPE_FD_READ);
+	cases[1] = ready(other[1], SCOPE_FD_WRITE);
+	CHECK_EQ(scope_select_until(cases, 2, 0, scope_now() + SCOPE_MS), -ETIMEDOUT);
+	scope_open(&s);
+	CHECK_EQ(scope_spawn(&s, writes_byte, &one[1]), 0);
+	CHECK_EQ(wait_all(cases, 2), 0);
+	CHECK_EQ(read(one[0], junk, 1), 1);
+	while (read(other[0], junk, sizeof junk) > 0)
+		;
+	CHECK_EQ(wait_all(cases, 2), 1);
+	CHECK_EQ(cases[1].result, SCOPE_FD_WRITE);
+	CHECK_EQ(scope_close(&s), 0);
+	close(one[0]);
+	close(one[1]);
+	close(other[0]);
+	close(other[1]);
+	return 0;
+}
+
+Test(select, X5_one_descriptor_to_read_and_one_to_write)
+{
+	must_run(either_side, NULL);
+}
+
+/* For urgent data of a file nobody has to wait: there never is any, says poll(2), and epoll(7)
+ * that it does not watch files. */
+static int selects_file(void *arg)
+{
+	struct scope_case c;
+	FILE *file = tmpfile();
+
+	(void)arg;
+	c = ready(fileno(file), SCOPE_FD_READ);
+	CHECK_EQ(poll(&c, 1), 0);
+	CHECK_EQ(c.result, SCOPE_FD_READ);
+	c = ready(fileno(file), SCOPE_FD_URGENT);
+	CHECK_EQ(wait_all(&c, 1), 0);
+	CHECK_EQ(c.result, SCOPE_FD_URGENT);
+	fclose(file);
+	return 0;
+}
+
+Test(select, X5_a_file_is_always_ready)
+{
+	must_run(selects_file, NULL);
+}
+
+static int selects_fd(void *arg)
+{
+	struct scope_case cases[2] = {waiting(&event), ready(*(int *)arg, SCOPE_FD_READ)};
+
+	result = wait_all(cases, 2);
+	return cases[1].result == 1000 ? 0 : cases[1].result;
+}
+
+static int loses_descriptor(void *arg)
+{
+	struct scope_case cases[2];
+	struct scope s;
+	int ends[2];
+
+	(void)arg;
+	event = (struct scope_event){{0}};
+	make_pipe(ends);
+	scope_open(&s);
+	CHECK_EQ(scope_spawn_with(&s, selects_fd, &ends[0], &concurrent), 0);
+	CHECK_EQ(scope_sleep_for(SCOPE_MS), 0);
+	cases[0] = ready(ends[0], SCOPE_FD_READ);
+	CHECK_EQ(wait_all(cases, 1), 0);
+	CHECK_EQ(cases[0].result, -EBUSY);
+	CHECK_EQ(poll(cases, 1), -ETIMEDOUT); /* nothing is waited for */
+	CHECK_EQ(scope_fd_close(ends[0]), 0);
+	CHECK_EQ(scope_close(&s), -EBADF);
+	CHECK_EQ(result, 1);
+	CHECK_EQ(wait_all(cases, 1), 0);
+	CHECK_EQ(cases[0].result, -EBADF);
+	cases[0].fd = -1;
+	CHECK_EQ(poll(cases, 1), 0);
+	CHECK_EQ(cases[0].result, -EBADF);
+	CHECK_EQ(scope_fd_close(ends[1]), 0);
+	return 0;
+}
+
+Test(select, X5_N3_a_descriptor_in_use_ebusy_or_closed_ebadf)
+{
+	must_run(loses_descriptor, NULL);
+}
+
+static int cancels_fd(void *arg)
+{
+	struct scope s;
+	int ends[2];
+	char byte;
+
+	(void)arg;
+	event = (struct scope_event){{0}};
+	make_pipe(ends);
+	scope_open(&s);
+	CHECK_EQ(scope_spawn_with(&s, selects_fd, &ends[0], &concurrent), 0);
+	CHECK_EQ(scope_sleep_for(SCOPE_MS), 0);
+	scope_cancel(&s);
+	CHECK_EQ(scope_close(&s), 0);
+	CHECK_EQ(result, -ECANCELED);
+	CHECK_EQ(write(ends[1], "x", 1), 1);
+	CHECK_EQ(scope_fd_wait_until(ends[0], SCOPE_FD_READ, SCOPE_NEVER), 0);
+	CHECK_EQ(read(ends[0], &byte, 1), 1);
+	close(ends[0]);
+	close(ends[1]);
+	return 0;
+}
+
+Test(select, X5_N1_a_cancelled_wait_for_a_descriptor_ecanceled)
+{
+	must_run(cancels_fd, NULL);
 }
 
 /* ---- select against select ------------------------------------------------------------ */

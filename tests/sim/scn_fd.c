@@ -3,9 +3,16 @@
 #include "scn.h"
 
 #include "sched/poll.h"
+#include <fcntl.h>
+#include <scope_chan.h>
 #include <scope_net.h>
+#include <signal.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+enum { MUCH = 1 << 20 };
+static char much[MUCH];
+static struct scope_chan *chan;
 
 static void make_pair(struct scope_conn *pair[2])
 {
@@ -102,10 +109,99 @@ Test(sim, N3_who_begins_to_wait_beside_a_close_hears_of_it)
 		PARALLEL | WITH_TIMERS);
 }
 
-/* ---- refusals ------------------------------------------------------------------------ */
+/* ---- select -------------------------------------------------------------------------- */
 
-enum { MUCH = 1 << 20 };
-static char much[MUCH];
+/* A channel, a descriptor and a deadline at once, of which one fires; and a close, a cancel. */
+static int select_one(struct job *job)
+{
+	const int *fd = job->pointer;
+	uint64_t item = 0;
+	struct scope_case cases[4] = {
+		{.kind = SCOPE_CASE_FD, .fd = fd[0], .events = SCOPE_FD_READ},
+		{.kind = SCOPE_CASE_RECV, .object = chan, .item = &item},
+		{.kind = SCOPE_CASE_FD, .fd = fd[3], .events = SCOPE_FD_WRITE},
+		{.kind = SCOPE_CASE_DEADLINE, .deadline_ns = scope_now() + (int64_t)job->number}};
+	int rc = scope_select_until(cases, 4, 0, SCOPE_NEVER), result;
+	char byte;
+
+	sim_check(rc == -ECANCELED || (rc >= 0 && rc < 4), "select gave %d", rc);
+	sim_check((item != 0) == (rc == 1), "an item without its arm");
+	if (rc < 0)
+		return rc;
+	result = cases[rc].result;
+	if (rc == 0 && result == SCOPE_FD_READ)
+		sim_check(read(fd[0], &byte, 1) == 1, "nothing to read");
+	else if (rc == 0)
+		sim_check(result == -EBADF, "the descriptor gave %d", result);
+	else if (rc == 1)
+		sim_check(result == 0, "the channel gave %d", result);
+	else if (rc == 2)
+		sim_check(result == SCOPE_FD_WRITE, "the other descriptor gave %d", result);
+	/* Nothing of that wait reaches the next. */
+	job->number = 1000000;
+	return body_sleep(job);
+}
+
+static int send_one(struct job *job)
+{
+	uint64_t item = 1;
+	int rc = scope_chan_send_until(chan, &item, scope_now() + (int64_t)job->number);
+
+	sim_check(rc == 0 || rc == -ETIMEDOUT || rc == -ECANCELED, "send gave %d", rc);
+	return 0;
+}
+
+static int write_byte(struct job *job)
+{
+	sim_check(write(((int *)job->pointer)[1], "x", 1) == 1 || errno == EPIPE, "not written");
+	return 0;
+}
+
+static int make_room(struct job *job)
+{
+	sim_check(read(((int *)job->pointer)[2], much, MUCH) > 0, "nothing was written");
+	return 0;
+}
+
+static int select_against_all(void *arg)
+{
+	struct job job[4];
+	struct group g;
+	int fd[4], i;
+
+	(void)arg;
+	signal(SIGPIPE, SIG_IGN);
+	sim_check(pipe2(fd, O_NONBLOCK) == 0 && pipe2(&fd[2], O_NONBLOCK) == 0, "no pipes");
+	while (write(fd[3], much, 4096) > 0)
+		;
+	sim_check(scope_chan_new(sizeof(uint64_t), 0, NULL, &chan) == 0, "no channel");
+	group_open(&g);
+	for (i = 0; i < 4; i++) {
+		job[i].pointer = fd;
+		job[i].number = sim_random(3000);
+	}
+	group_spawn(&g, &job[0], select_one);
+	group_spawn(&g, &job[1], send_one);
+	group_spawn(&g, &job[2], sim_random(2) ? write_byte : body_nothing);
+	group_spawn(&g, &job[3], sim_random(2) ? make_room : body_nothing);
+	scope_sleep_for((int64_t)sim_random(3000));
+	if (sim_random(2))
+		scope_cancel(&g.scope);
+	else if (sim_random(2))
+		sim_check(scope_fd_close(fd[0]) == 0, "not closed");
+	sim_check(group_close(&g) == 0, "an error from nowhere");
+	for (i = 0; i < 4; i++)
+		scope_fd_close(fd[i]);
+	scope_chan_free(chan);
+	return 0;
+}
+
+Test(sim, X5_a_select_hears_of_one_of_all)
+{
+	explore("X5_a_select_hears_of_one_of_all", select_against_all, PARALLEL | WITH_TIMERS);
+}
+
+/* ---- refusals ------------------------------------------------------------------------ */
 
 static int read_all(struct job *job)
 {
