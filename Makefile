@@ -273,6 +273,11 @@ perf: ## Measure the costs beside other libraries; ARGS go to perf/run.sh.
 	$(Q)$(MAKE) --no-print-directory lib
 	$(Q)perf/run.sh $(ARGS)
 
+perf-servers: ## Measure tasks that wait, meet and serve beside other runtimes; ARGS too.
+	$(Q)tests/setup.sh perf-servers
+	$(Q)$(MAKE) --no-print-directory lib
+	$(Q)perf/run.sh --servers $(ARGS)
+
 asan: ## Run the unit and API tests under AddressSanitizer and UBSan.
 	$(Q)tests/setup.sh asan
 	$(Q)tests/run.sh asan

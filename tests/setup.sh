@@ -1,7 +1,8 @@
 #!/bin/sh
 # tests/setup.sh: installs what a make target needs and this machine lacks.
 #
-# Usage: tests/setup.sh run|test|perf|asan|tsan|model|aarch64|coverage|soak|valgrind|matrix
+# Usage: tests/setup.sh run|test|perf|perf-servers|asan|tsan|model|aarch64|coverage|soak|valgrind
+#   |matrix
 # Silent when nothing is missing.  Installs Debian packages with apt-get, through sudo when
 # not root.  Exit 0: everything is there; 1: one sentence names the packages to install.
 set -u
@@ -83,6 +84,9 @@ missing() {
 	perf)
 		has valgrind || echo valgrind
 		has python3 || echo python3 ;;
+	perf-servers)
+		has python3 || echo python3
+		has wrk || echo wrk ;;
 	coverage)
 		has gcovr || echo gcovr
 		has openssl || echo openssl ;;
