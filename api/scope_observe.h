@@ -65,7 +65,7 @@ enum scope_dump_format { SCOPE_DUMP_TEXT = 0, SCOPE_DUMP_JSON = 1 };
  * item of `tree` has `id`, `in` (the id of what holds it, 0: nothing) and `site`; a task also
  * `task` (its name), `state`, and as far as they apply number, `scope` (the id of its youngest),
  * worker, for_ns, until_ns, call, signal, stack_bytes, frames; a scope also `scope` (its name), and
- * left, cancelled, shielded, code, deadline_ns.
+ * left, cancelled, shielded, code, deadline_ns, internal (the runtime opened it for itself).
  *
  * fd  is written to with write(2), which blocks the worker if it blocks
  * Thread safety: any task of the run; one dump at a time.

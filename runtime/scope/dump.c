@@ -311,8 +311,11 @@ static void text_task(struct out *out, const struct sc_sight *task, int full, in
 	put_frames(out, task);
 }
 
+/* Not those that the runtime opened for itself. */
 static void text_scope(struct out *out, const struct sc_sight *scope, int64_t now)
 {
+	if (scope->state & SC_BARRIER)
+		return;
 	put(out, "      ");
 	put_scope(out, scope);
 	put_scope_state(out, scope, now);
@@ -397,6 +400,8 @@ static void json_scope(struct out *out, const struct sc_sight *scope)
 
 	put_string(out, "scope", scope->name ? sc_peek_text(scope->name, text, 64) : "");
 	put_string(out, "site", site_of(scope->site, text, sizeof text));
+	if (scope->state & SC_BARRIER)
+		put(out, ",\"internal\":true");
 	if (tasks_left(scope) >= 0)
 		put_number(out, "left", tasks_left(scope));
 	if (is_effective(scope->state))

@@ -682,3 +682,45 @@ Test(dump, O1_tells_what_a_task_waits_for_of_others)
 {
 	must_run(dumps_waits, NULL);
 }
+
+static int dumps_in_1ms(void *arg)
+{
+	(void)arg;
+	CHECK_EQ(scope_sleep_for(SCOPE_MS), 0);
+	read_dump(SCOPE_DUMP_TEXT);
+	return 0;
+}
+
+static int sleeps_2ms(void *arg)
+{
+	(void)arg;
+	return scope_sleep_for(2 * SCOPE_MS);
+}
+
+/* A full scope: the second spawn waits, in a place that the runtime opened for the scope. */
+static int spawns_into_full(void *arg)
+{
+	struct scope_options options = {.max_tasks = 1, .name = "full"};
+	struct scope outer, s;
+	const char *at;
+	int lines = 0;
+
+	(void)arg;
+	scope_open(&outer);
+	CHECK_EQ(scope_spawn(&outer, dumps_in_1ms, NULL), 0);
+	CHECK_EQ(scope_open_with(&s, &options), 0);
+	CHECK_EQ(scope_spawn(&s, sleeps_2ms, NULL), 0);
+	CHECK_EQ(scope_spawn(&s, sleeps_2ms, NULL), 0);
+	expect("in spawn");
+	expect("scope \"full\" opened at spawns_into_full");
+	for (at = dumped; (at = strstr(at, "\n      scope ")); at++)
+		lines++;
+	CHECK_EQ(lines, 2);
+	CHECK_EQ(scope_close(&s), 0);
+	return scope_close(&outer);
+}
+
+Test(dump, O1_only_scopes_of_the_program_have_lines)
+{
+	must_run(spawns_into_full, NULL);
+}
