@@ -139,6 +139,10 @@ EXAMPLES := $(sort $(patsubst examples/%/,%,$(dir $(wildcard examples/*/*.c))))
 EXAMPLE_MAINS := $(wildcard $(patsubst %,examples/%/main.c,$(filter-out \
 	$(basename $(notdir $(MAN1))),$(EXAMPLES))))
 LIBS_scope-sum := -lcrypto $(JEMALLOC)
+# llhttp: the sources that Debian 12 has (node-llhttp), elsewhere a library.
+LLHTTP := $(wildcard /usr/share/llhttp/*.c)
+FLAGS_scope-httpd := $(if $(LLHTTP),-I/usr/share/include/llhttp)
+LIBS_scope-httpd := $(if $(LLHTTP),,-lllhttp)
 
 define example
 $(BUILD)/bin/$(1): $(call objects,static,$(wildcard examples/$(1)/*.c)) $(BUILD)/libscope.a
@@ -153,7 +157,16 @@ $(BUILD)/static/examples/%.o: examples/%.c Makefile
 	$(call SAY,CC static $<)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) -std=gnu11 -Wall -Wextra -fno-omit-frame-pointer -fstack-clash-protection \
-		-Iapi $(CFLAGS) -MMD -MP -c -o $@ $<
+		-Iapi $(FLAGS_$(notdir $(@D))) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+LLHTTP_OBJECTS := $(patsubst /usr/share/llhttp/%.c,$(BUILD)/static/llhttp/%.o,$(LLHTTP))
+$(BUILD)/bin/scope-httpd: $(LLHTTP_OBJECTS)
+
+$(LLHTTP_OBJECTS): $(BUILD)/static/llhttp/%.o: /usr/share/llhttp/%.c
+	$(call SAY,CC static $<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(FLAGS_scope-httpd) -DLLHTTP_STRICT_MODE=1 -O2 -fno-omit-frame-pointer -c \
+		-o $@ $<
 
 # ---- test programs: tests/NAME/*.c is build/test/NAME, or build/VARIANT/NAME ----
 

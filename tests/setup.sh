@@ -50,6 +50,17 @@ missing_lto() {
 	[ -e /usr/lib/llvm-19/lib/LLVMgold.so ] || echo llvm-19-linker-tools
 }
 
+# scope-httpd, and what asks it: llhttp as sources (Debian 12) or as a library.
+missing_httpd() {
+	[ -e /usr/share/llhttp/llhttp.c ] || missing_headers llhttp.h:node-llhttp
+	has python3 || echo python3
+	for python in python3 /usr/bin/python3; do
+		$python -c 'import h11' 2>/dev/null && break
+	done || echo python3-h11
+	has curl || echo curl
+	has ab || echo apache2-utils
+}
+
 missing() {
 	if [ "$target" = tsan ] && has clang-19; then
 		CC=clang-19
@@ -88,6 +99,7 @@ missing() {
 		has python3 || echo python3
 		has wrk || echo wrk ;;
 	coverage)
+		missing_httpd
 		has gcovr || echo gcovr
 		has openssl || echo openssl ;;
 	tsan) has_tsan || echo clang-19 libclang-rt-19-dev ;;
@@ -97,6 +109,7 @@ missing() {
 		has_tsan || echo clang-19 libclang-rt-19-dev ;;
 	matrix) missing_lto ;;
 	test)
+		missing_httpd
 		has pkg-config || echo pkg-config
 		has valgrind || echo valgrind
 		has openssl || echo openssl

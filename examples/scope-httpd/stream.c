@@ -1,0 +1,76 @@
+/* examples/scope-httpd/stream.c: reading and writing, each within a limit of time.
+ *
+ * The limit is a scope around the call: its deadline is felt inside as a cancel, and told by its
+ * close.  A scope with nothing but a deadline costs no system call and no allocation.
+ */
+#include "httpd.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+static void limit_open(struct scope *limit, int64_t deadline_ns)
+{
+	const struct scope_options options = {.deadline_ns = deadline_ns};
+
+	scope_open_with(limit, &options);
+}
+
+/* What came of the call, or of the limit.  The call's own error is no error of the scope: then
+ * nothing need be kept of it. */
+static int limit_close(struct scope *limit, int rc)
+{
+	int ended = scope_close(limit);
+
+	return ended < 0 ? ended : rc;
+}
+
+int stream_read(struct client *c, int64_t deadline_ns, void *buffer, size_t size, size_t *out_done)
+{
+	struct scope limit;
+
+	limit_open(&limit, deadline_ns);
+	return limit_close(&limit, scope_conn_read(c->conn, buffer, size, out_done));
+}
+
+int stream_write(struct client *c, const char *data, size_t size)
+{
+	struct scope limit;
+	size_t done = 0;
+	int rc = 0;
+
+	while (size) {
+		limit_open(&limit, scope_now() + c->server->set.write_ns);
+		rc = limit_close(&limit, scope_conn_write(c->conn, data, size, &done));
+		data += done;
+		size -= done;
+		/* The client is slow, but not too slow. */
+		if (rc < 0 && !(rc == -ETIMEDOUT && done))
+			return rc;
+	}
+	return 0;
+}
+
+int stream_flush(struct client *c)
+{
+	size_t size = c->desk->out_end;
+
+	c->desk->out_end = 0;
+	return size ? stream_write(c, c->desk->out, size) : 0;
+}
+
+int stream_file(struct client *c, int fd, int64_t from, int64_t size)
+{
+	char *part = c->desk->out;
+	int rc = stream_flush(c);
+
+	while (rc == 0 && size > 0) {
+		ssize_t n = pread(fd, part, size < OUT_SIZE ? (size_t)size : OUT_SIZE, from);
+
+		if (n <= 0)
+			return -EIO;
+		rc = stream_write(c, part, (size_t)n);
+		from += n;
+		size -= n;
+	}
+	return rc;
+}

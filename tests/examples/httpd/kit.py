@@ -1,0 +1,141 @@
+"""tests/examples/httpd/kit.py: a server with files, and what asks it and looks at answers."""
+import contextlib
+import http.client
+import os
+import random
+import re
+import resource
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+
+PROGRAM = sys.argv[1]
+tests = []
+
+hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+room = tempfile.TemporaryDirectory()
+ROOT = os.path.join(room.name, "root")
+BIG = random.Random(1).randbytes(3_000_000)
+FILES = {
+    "hello.txt": b"hello, world\n", "empty": b"", "index.html": b"<h1>top</h1>\n",
+    "sub/page.html": b"<p>page</p>\n", "sub/deep/x.css": b"p {}\n", "big.bin": BIG,
+    "a b/\u00e4 &<>\".txt": b"odd\n", "indexed/index.html": b"<h1>indexed</h1>\n",
+    ".hidden": b"secret\n", ".well-known/x": b"known\n", "medium": BIG[:20000],
+}
+for name, data in FILES.items():
+    path = os.path.join(ROOT, name)
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "wb") as f:
+        f.write(data)
+os.symlink("/etc/passwd", os.path.join(ROOT, "out"))
+os.symlink("..", os.path.join(ROOT, "up"))
+os.symlink("hello.txt", os.path.join(ROOT, "inside"))
+os.mkfifo(os.path.join(ROOT, "fifo"))
+
+
+GET = b"GET /hello.txt HTTP/1.1\r\n"  # the rest is to follow
+
+
+def test(function):
+    tests.append(function)
+    return function
+
+
+@contextlib.contextmanager
+def server(*arguments, workers=2, status=0, stop=signal.SIGTERM, root=ROOT):
+    """The server's port; it must say where it listens, and end as it should."""
+    p = subprocess.Popen([PROGRAM, "-a", "127.0.0.1", "-p", "0", *arguments, root], text=True,
+                         env=dict(os.environ, SCOPE_WORKERS=str(workers)),
+                         stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    try:
+        line = p.stdout.readline()
+        found = re.fullmatch(r"serving .* at https?://127\.0\.0\.1:(\d+)/\n", line)
+        assert found, line + p.stderr.read()
+        yield p, int(found[1])
+        p.send_signal(stop)
+        p.out, p.errors = p.communicate(timeout=60)
+        assert p.returncode == status, (p.returncode, p.out, p.errors)
+    finally:
+        p.kill()
+        p.wait()
+
+
+def connect(port):
+    s = socket.create_connection(("127.0.0.1", port), timeout=60)
+    s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return s
+
+
+def get(port, path, method="GET", **headers):
+    c = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    c.request(method, path, headers={k.replace("_", "-"): v for k, v in headers.items()})
+    r = c.getresponse()
+    r.body = r.read()
+    c.close()
+    return r
+
+
+def to_the_end(s):
+    got = []
+    with contextlib.suppress(ConnectionResetError):
+        while part := s.recv(1 << 18):
+            got.append(part)
+    return b"".join(got)
+
+
+def raw(port, data, half_close=False):
+    """All that comes for these bytes until the server closes."""
+    with connect(port) as s:
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            s.sendall(data)
+            if half_close:
+                s.shutdown(socket.SHUT_WR)
+        return to_the_end(s)
+
+
+def statuses(answers):
+    return [int(x) for x in re.findall(rb"^HTTP/1\.1 (\d{3}) ", answers, re.M)]
+
+
+def equal(got, wanted):
+    assert got == wanted, f"{got!r} is not {wanted!r}"
+
+
+def until(condition, what):
+    """Waits, long, for what comes soon."""
+    for _ in range(6000):
+        if condition():
+            return
+        time.sleep(0.01)
+    raise AssertionError(what)
+
+
+def descriptors(p):
+    return len(os.listdir(f"/proc/{p.pid}/fd"))
+
+
+def metric(port, name):
+    found = re.search(rf"^{re.escape(name)} (\d+)$", get(port, "/metrics").body.decode(), re.M)
+    return int(found[1])
+
+
+def burst(paths):
+    last = len(paths) - 1
+    return b"".join(b"GET %s HTTP/1.1\r\nHost: x\r\n%s\r\n" %
+                    (p.encode(), b"Connection: close\r\n" if i == last else b"")
+                    for i, p in enumerate(paths))
+
+
+def bodies(answers):
+    found, at = [], 0
+    while at < len(answers):
+        begin = answers.index(b"\r\n\r\n", at) + 4
+        size = int(re.search(rb"Content-Length: (\d+)", answers[at:begin])[1])
+        at = begin + size
+        found.append(answers[begin:at])
+    return found

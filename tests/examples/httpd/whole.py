@@ -1,0 +1,138 @@
+"""tests/examples/httpd/whole.py: the program: how it ends, what it tells, other clients."""
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+
+from kit import (BIG, FILES, GET, PROGRAM, bodies, burst, connect, descriptors, equal, get, metric,
+                 raw, room, server, statuses, test, to_the_end, until)
+
+
+@test
+def finishes_what_it_has_begun():
+    with server() as (p, port):
+        half, idle, loading = connect(port), connect(port), connect(port)
+        idle.sendall(GET + b"Host: x\r\n\r\n")
+        equal(statuses(idle.recv(4096)), [200])
+        loading.sendall(burst(["/big.bin"] * 10))  # more than the kernel holds
+        first = loading.recv(1000)
+        half.sendall(GET)
+        until(lambda: metric(port, "httpd_connections_open") == 4, "not all were accepted")
+        p.send_signal(signal.SIGTERM)
+        equal(to_the_end(idle), b"")
+        # The one that was under way, and the next, which says that it is the last.
+        answers = first + to_the_end(loading)
+        assert set(bodies(answers)) == {BIG} and answers.count(b"Connection: close\r\n") == 1
+        half.sendall(b"Host: x\r\n\r\n")
+        answers = to_the_end(half)
+        equal(statuses(answers), [200])
+        assert b"Connection: close\r\n" in answers
+        equal(p.wait(timeout=60), 0)
+
+
+@test
+def breaks_off_after_the_grace_period():
+    with server("-g", "0.2", status=1) as (p, port):
+        s = connect(port)
+        s.sendall(GET)
+        until(lambda: metric(port, "httpd_connections_open") == 2, "it was not accepted")
+        p.send_signal(signal.SIGTERM)
+        equal(p.wait(timeout=60), 1)
+        equal(to_the_end(s), b"")
+
+
+@test
+def logs_requests():
+    log = os.path.join(room.name, "log")
+    with server("-l", log) as (p, port):
+        get(port, "/hello.txt", User_Agent='a"b\\c', Referer="http://r/")
+        raw(port, b"nonsense\r\n\r\n")
+        until(lambda: len(open(log).readlines()) == 2, "nothing is written")
+        os.rename(log, log + ".1")
+        p.send_signal(signal.SIGHUP)
+        until(lambda: os.path.exists(log), "the log is not opened anew")
+        get(port, "/none?a=b")
+    lines = open(log + ".1").read().splitlines() + open(log).read().splitlines()
+    stamp = r"127\.0\.0\.1 - - \[\d\d/\w{3}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}\] "
+    for line, wanted in zip(lines, (
+            r'"GET /hello.txt HTTP/1.1" 200 13 "http://r/" "a\\x22b\\x5Cc"',
+            r'"-" 400 16 "-" "-"', r'"GET /none\?a=b HTTP/1.1" 404 14 "-" "-"'), strict=True):
+        assert re.fullmatch(stamp + wanted, line), line
+
+
+@test
+def tells_its_tasks_and_counters():
+    with server() as (_, port):
+        get(port, "/none")
+        text = get(port, "/tasks").body.decode()
+        assert re.search(r"/client.*running", text), text
+        tree = json.loads(get(port, "/tasks?json").body)
+        assert any(item.get("task") == "client" for item in tree["tree"]), tree
+        text = get(port, "/metrics").body.decode()
+        assert 'httpd_requests_total{status="4xx"} 1\n' in text, text
+        assert 'httpd_requests_total{status="2xx"} 2\n' in text, text
+        for line in text.splitlines():
+            assert re.fullmatch(r'# (HELP|TYPE) \w+ .+|\w+(\{\w+="\w+"\})? [\d.]+', line), line
+    with server("-s", "nobody") as (_, port):
+        equal((get(port, "/tasks").status, get(port, "/metrics").status), (404, 404))
+
+
+@test
+def refuses_what_makes_no_sense():
+    for arguments in (["-p", "x"], ["-p", "99999"], ["-p", "-1"], ["-p", ""], ["-k", "0"],
+                      ["-k", "x"], ["-r", "-1"], ["-w", "1x"], ["-g", "nan"], ["-c", "x"],
+                      ["-n", "99999999999"], ["-b", "-1"], ["-s", "me"], ["-a", "localhost"],
+                      ["-z"], ["--nonsense"], ["-p"], [".", "."]):
+        p = subprocess.run([PROGRAM, *arguments], capture_output=True, text=True, timeout=60)
+        equal((arguments, p.returncode, p.stdout), (arguments, 2, ""))
+        assert "--help" in p.stderr, p.stderr
+    p = subprocess.run([PROGRAM, "--help"], capture_output=True, text=True, timeout=60)
+    equal((p.returncode, p.stderr), (0, ""))
+    assert p.stdout.startswith("usage: scope-httpd "), p.stdout
+    for arguments, words in (
+            (["-a", "192.0.2.1", "-p", "80"], "can't listen at 192.0.2.1 port 80: "),
+            (["/none"], "can't serve /none: No such file"),
+            (["-l", "/none/log"], "can't write to /none/log: No such file")):
+        p = subprocess.run([PROGRAM, *arguments], capture_output=True, text=True, timeout=60)
+        equal((arguments, p.returncode, p.stdout), (arguments, 1, ""))
+        assert words in p.stderr, p.stderr
+        equal(len(p.stderr.splitlines()), 1)
+
+
+@test
+def curl():
+    if not shutil.which("curl"):
+        return "curl is not there"
+    with server("-i") as (_, port):
+        at = f"http://127.0.0.1:{port}/"
+        out = subprocess.run(["curl", "-sSf", at + "big.bin", at + "hello.txt", at + "big.bin"],
+                             capture_output=True, check=True, timeout=60).stdout
+        assert out == BIG + FILES["hello.txt"] + BIG
+        part = os.path.join(room.name, "part")
+        with open(part, "wb") as f:
+            f.write(BIG[:1_000_000])
+        subprocess.run(["curl", "-sSf", "-C", "-", "-o", part, at + "big.bin"], check=True,
+                       timeout=60)
+        assert open(part, "rb").read() == BIG
+        out = subprocess.run(["curl", "-s", "-d", "x" * 2000, "-w", "%{http_code}", at],
+                             capture_output=True, check=True, text=True, timeout=60).stdout
+        assert out.endswith("405"), out
+    return None
+
+
+@test
+def ab():
+    if not shutil.which("ab"):
+        return "ab (apache2-utils) is not there"
+    with server() as (p, port):
+        get(port, "/hello.txt")
+        before = descriptors(p)
+        out = subprocess.run(["ab", "-q", "-k", "-n", "3000", "-c", "50",
+                              f"http://127.0.0.1:{port}/hello.txt"],
+                             capture_output=True, text=True, check=True, timeout=60).stdout
+        assert re.search(r"Complete requests: +3000\n", out) and "Non-2xx" not in out, out
+        assert re.search(r"Failed requests: +0\n", out), out
+        until(lambda: descriptors(p) <= before, "a descriptor was lost")
+    return None
