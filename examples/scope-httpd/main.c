@@ -57,11 +57,11 @@ static const struct option names[] = {
 	{NULL, 0, NULL, 0},
 };
 
-static int usage(const char *format, const char *what)
+static int usage(const char *word, const char *why)
 {
-	fprintf(stderr, "scope-httpd: ");
-	fprintf(stderr, format, what);
-	fprintf(stderr, "\nTry scope-httpd --help.\n");
+	if (word)
+		fprintf(stderr, "'%s' %s\n", word, why);
+	fprintf(stderr, "usage: scope-httpd [OPTION...] [DIRECTORY], --help has the options\n");
 	return 2;
 }
 
@@ -153,12 +153,12 @@ static int parse(struct settings *set, int argc, char **argv)
 			return 0;
 		}
 		if (option == '?')
-			return usage("%s", "what was that?");
+			return usage(NULL, NULL);
 		if (!set_option(set, option, optarg))
-			return usage("%s is no value of that option", optarg);
+			return usage(optarg, "is no value of its option");
 	}
 	if (optind + 1 < argc)
-		return usage("%s: one directory is enough", argv[optind + 1]);
+		return usage(argv[optind + 1], "is one directory too many");
 	if (optind < argc)
 		set->root = argv[optind];
 	return -1;
