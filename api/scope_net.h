@@ -311,7 +311,9 @@ struct scope_serve_options {
  * or an error.  A connection is closed when its handler returns, if that did not close it.  A
  * handler's nonzero result is an error, which ends all the others too, unless the policy of the
  * scope says otherwise.  Where descriptors or memory run short it says so, waits 100 ms, and goes
- * on.
+ * on.  Stacks are another matter: where stack_limit of scope_config is set, max_tasks keeps the
+ * number of connections below it; else one that can have none while all others wait without a
+ * deadline ends the server with -ENOMEM.
  *
  * options  NULL: the defaults; must live until this returns
  * Cancellation point: -ECANCELED after all handlers have returned.
