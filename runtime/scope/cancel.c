@@ -95,6 +95,18 @@ static void take_out(struct sc_scope *s)
 		s->next->link = s->link;
 }
 
+/* lock: the parent of s, which is not linked; it is now, and says of the parent what is so.  All at
+ * once: as long as it is not linked its owner writes OUTER too, as it found it a while ago. */
+static void make_linked(struct sc_scope *s, uint32_t parent)
+{
+	uint32_t above = (effective(parent) ? SC_OUTER : 0) | (stopped(parent) ? SC_SOFT_OUTER : 0);
+	uint32_t state = sc_state(s), linked;
+
+	do {
+		linked = (state & ~(uint32_t)SC_OUTER) | above | SC_LINKED;
+	} while (!at_cas_rel(&s->state, &state, linked)); /* [scope.linked] */
+}
+
 /* The parent is linked.  Two strands may be here for the same s: the parent's lock decides. */
 static void link_one(struct sc_worker *worker, struct sc_scope *s)
 {
@@ -102,15 +114,9 @@ static void link_one(struct sc_worker *worker, struct sc_scope *s)
 
 	sc_scope_lock(parent);
 	if (!(sc_state(s) & SC_LINKED)) {
-		if (effective(sc_state(parent)))
-			at_or_rlx(&s->state, SC_OUTER);
-		else
-			at_and_rlx(&s->state, ~(uint32_t)SC_OUTER);
-		if (stopped(sc_state(parent)))
-			at_or_rlx(&s->state, SC_SOFT_OUTER);
 		s->children = NULL;
 		insert(s, parent);
-		at_or_rel(&s->state, SC_LINKED); /* [scope.linked] */
+		make_linked(s, sc_state(parent));
 	}
 	sc_scope_unlock(parent);
 	if (sc_state(s) & SC_DEADLINE) {

@@ -44,7 +44,7 @@
  *
  * Memory order
  *   [scope.lock]   or_acq(state, LOCKED) -> and_rel(state, ~LOCKED)
- *   [scope.linked] or_rel(state, LINKED) after the list fields are set -> or_acq(state, LOCKED)
+ *   [scope.linked] cas_rel(state, LINKED) after the list fields are set -> or_acq(state, LOCKED)
  *                  of who locks the scope, or load_acq(state) of a walk that holds the lock:
  *                  it may use the scope's children.  Whoever asks only for LINKED and OUTER
  *                  finds both in one word, which needs no order

@@ -267,6 +267,35 @@ struct linked_meanwhile : attend_test<linked_meanwhile, 3> {
 static model::random<linked_meanwhile> linked_meanwhile(
 	"attend/a_scope_is_linked_while_its_owner_looks", 20000);
 
+/* An owner that looks for another reason has found no cancel when this one comes: what it writes
+ * is out of date then, and must not get among what the links say. */
+struct looked_before : attend_test<looked_before, 3> {
+	void set_up()
+	{
+		attend_test<looked_before, 3>::set_up();
+		workers[0].cur = (uintptr_t)node;
+		workers[0].stack_limit = UINTPTR_MAX;
+		sc_link(&workers[2], &top);
+		sc_epoch = 1;
+	}
+	void thread(unsigned index)
+	{
+		if (index == 0)
+			sc_check(&workers[0]);
+		else if (index == 1)
+			sc_cancel(&top, SCOPE_CAUSE_EXPLICIT);
+		else
+			sc_link(&workers[2], node);
+	}
+	void check()
+	{
+		MODEL_CHECK((node->state & SC_LINKED) && (node->state & SC_OUTER));
+		MODEL_CHECK(sc_check(&workers[0]) == -ECANCELED);
+	}
+};
+static model::bound<looked_before> looked_before(
+	"attend/a_scope_is_linked_while_its_owner_writes_what_it_found", 2);
+
 /* A task begins while a scope above it is cancelled for the first time. */
 struct begins : attend_test<begins, 2> {
 	void thread(unsigned index)

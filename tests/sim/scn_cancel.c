@@ -372,6 +372,63 @@ Test(sim, linking_races_cancel)
 	explore("linking_races_cancel", lazy_linking, 0);
 }
 
+/* Looks again and again whether it is cancelled, in a scope that nobody has linked, until a task
+ * of that parks and links it, and a while longer. */
+static int body_look(struct job *job)
+{
+	struct scope_spawn_options options = {.flags = SCOPE_CONCURRENT};
+	struct group own;
+	struct job sleeper;
+	int i, more = 3;
+
+	(void)job;
+	group_open(&own);
+	group_spawn_with(&own, &sleeper, body_for_ever, &options);
+	for (i = 0; i < 50 && more > 0; i++) {
+		scope_cancelled();
+		more -= sleeper.runs;
+	}
+	sim_check(group_close(&own) == -ECANCELED, "the cancel was lost");
+	return 0;
+}
+
+/* Cancels that reach nobody else: all look what has changed. */
+static int body_cancel_itself(struct job *job)
+{
+	struct scope s;
+	int i;
+
+	(void)job;
+	for (i = 0; i < 4; i++) {
+		scope_open(&s);
+		scope_cancel(&s);
+		scope_close(&s);
+	}
+	return 0;
+}
+
+static int looking_and_linking(void *arg)
+{
+	struct group outer;
+	struct job look, shake;
+
+	(void)arg;
+	group_open(&outer);
+	group_spawn(&outer, &shake, body_cancel_itself);
+	group_spawn(&outer, &look, body_look);
+	pause_randomly();
+	if (sim_random(2))
+		scope_yield();
+	scope_cancel(&outer.scope);
+	sim_check(group_close(&outer) == 0, "an own cancel is no error");
+	return 0;
+}
+
+Test(sim, linking_races_a_look_for_a_cancel)
+{
+	explore("linking_races_a_look_for_a_cancel", looking_and_linking, PARALLEL);
+}
+
 /* A task that computes, with checkpoints, in scopes that nobody linked: the cancel has to
  * reach it, and before the monitor's tick. */
 static int body_compute(struct job *job)
