@@ -75,7 +75,8 @@ CC_tsan = $(TSAN_CC)
 FLAGS_tsan = -O1 -g -DSC_TSAN_SWITCH_FLAGS=0 -fno-optimize-sibling-calls -fsanitize=thread \
 	-DSC_TEST_SHIM
 CC_sim = $(CC)
-FLAGS_sim = -O2 -g $(COVERAGE) -DSC_SIM -DSC_TEST_SHIM
+# A scope may be opened in memory that holds anything.
+FLAGS_sim = -O2 -g $(COVERAGE) -DSC_SIM -DSC_TEST_SHIM -ftrivial-auto-var-init=pattern
 CC_valgrind = $(CC)
 FLAGS_valgrind = -O1 -g -DSC_VALGRIND -DSC_TEST_SHIM
 CC_debug = $(CC)

@@ -35,10 +35,12 @@ void sc_lineage_drop(int held)
 
 /* ---- opening ----------------------------------------------------------------------------- */
 
-/* Objects will hang below s. */
+/* Objects will hang below s.  Its close looks at its children as soon as it sees that: they are
+ * valid, for it is linked. */
 static void expect_objects(struct sc_scope *s)
 {
 	sc_scope_lock(s);
+	SC_INVARIANT(sc_state(s) & SC_LINKED);
 	if (!(sc_state(s) & SC_OBJECTS)) {
 		s->ends_objects = 0;
 		at_or_rlx(&s->state, SC_OBJECTS | SC_SHARED);
@@ -71,6 +73,7 @@ void sc_hang(struct sc_worker *worker, struct sc_scope *s, struct sc_scope *pare
 	s->state |= SC_COUNTED;
 	sc_seal(s);
 	at_add_rlx(&live, 1);
+	sc_link(worker, parent);
 	expect_objects(parent);
 	sc_link(worker, s);
 	if (!(sc_state(s) & SC_BETWEEN))

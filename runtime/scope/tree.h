@@ -94,7 +94,7 @@ enum sc_state {
 	SC_SOFT_OUTER = 1 << 22, /* a soft stop from above; passes shields */
 	SC_COUNTED = 1 << 23,  /* all its tasks are units of `count`; never a place */
 	SC_JOINED = SC_COUNTED | SC_TAINT, /* both, const: it has a joiner, see joiner.h */
-	SC_OBJECTS = 1 << 24,  /* counted scopes without a body hang or hung below it */
+	SC_OBJECTS = 1 << 24,  /* LINKED; counted scopes without a body hang or hung below it */
 	SC_OWNER_IN = 1 << 25, /* sc_lineage: its owner closes it or waits for it */
 	SC_PARENT_IN = 1 << 26, /* sc_lineage: its parent closes it, or waits for its owner */
 	SC_BETWEEN = 1 << 27,  /* const: in between, see child.h */

@@ -27,20 +27,26 @@ static int run_job(void *arg)
 	return rc;
 }
 
+/* The memory of a scope may hold anything before. */
+static void begin(struct group *group)
+{
+	memset(group, 0, sizeof(*group));
+	memset(&group->scope, 0xee, sizeof(group->scope));
+	group->open = true;
+}
+
 void group_open_with(struct group *group, const struct scope_options *options)
 {
 	int rc;
 
-	memset(group, 0, sizeof(*group));
-	group->open = true;
+	begin(group);
 	rc = scope_open_with(&group->scope, options);
 	sim_check(rc == 0, "scope_open_with gave %d", rc);
 }
 
 void group_open(struct group *group)
 {
-	memset(group, 0, sizeof(*group));
-	group->open = true;
+	begin(group);
 	scope_open(&group->scope);
 }
 
@@ -48,8 +54,8 @@ void group_open_in(struct group *group, struct group *parent)
 {
 	int rc;
 
-	memset(group, 0, sizeof(*group));
-	group->open = group->in_object = true;
+	begin(group);
+	group->in_object = true;
 	rc = scope_open_in(&group->scope, &parent->scope);
 	sim_check(rc == 0, "scope_open_in gave %d", rc);
 }
