@@ -14,7 +14,8 @@
 #else
 #define SC_INLINE static inline __attribute__((always_inline, unused))
 #endif
-/* What works on the frame of its caller is no function of its own in any build. */
+/* What works on the frame of its caller is no function of its own in any build; nor is what is
+ * asked when a task has returned, which may have left scopes open below that frame (S11). */
 #define SC_IN_FRAME    static inline __attribute__((always_inline, unused))
 #define SC_COLD        __attribute__((cold, noinline))
 /* Reads on purpose what its owner may be writing: reports about a program that stands. */

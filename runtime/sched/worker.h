@@ -196,7 +196,7 @@ extern __thread struct sc_worker *sc_self_tls
 #ifdef SC_MODEL
 struct sc_worker *sc_self(void);
 #else
-SC_INLINE struct sc_worker *sc_self(void)
+SC_IN_FRAME struct sc_worker *sc_self(void)
 {
 #if defined(SC_SIM)
 	return *(struct sc_worker *volatile *)&sc_self_tls;

@@ -96,7 +96,7 @@ SC_IN_FRAME void sc_join_leaks(struct sc_worker *worker)
 
 /* s as the place of its inlined children.  Hidden from the optimiser, which would keep it in
  * a saved register for sc_child_is_odd. */
-SC_INLINE uintptr_t sc_closing(struct sc_scope *s)
+SC_IN_FRAME uintptr_t sc_closing(struct sc_scope *s)
 {
 #if defined(__x86_64__)
 	uintptr_t place;
@@ -112,7 +112,7 @@ SC_INLINE uintptr_t sc_closing(struct sc_scope *s)
 
 /* Whether an inlined child of s that returned rc did anything but succeed with all of its
  * scopes closed.  32 bits tell all places on one stack apart. */
-SC_INLINE int sc_child_is_odd(struct sc_worker *worker, struct sc_scope *s, int rc)
+SC_IN_FRAME int sc_child_is_odd(struct sc_worker *worker, struct sc_scope *s, int rc)
 {
 	uint32_t place = *(const uint32_t *)&worker->cur; /* the low half: little endian */
 

@@ -131,7 +131,7 @@ void sc_range_refused(void *range)
 
 /* What a child of s returned; s->running was set by the caller.  Inlined: a call would write its
  * frame over the scopes that the child may have left open (S11). */
-SC_INLINE void look_at_result(struct sc_scope *s, int rc)
+SC_IN_FRAME void look_at_result(struct sc_scope *s, int rc)
 {
 	if (sc_child_is_odd(sc_self(), s, rc))
 		sc_child_odd(sc_self(), s, rc);

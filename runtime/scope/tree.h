@@ -197,7 +197,7 @@ SC_INLINE struct sc_host *sc_host(struct sc_strand *strand)
 	return SC_CONTAINER(strand, struct sc_host, strand);
 }
 
-SC_INLINE struct sc_scope *sc_node(struct sc_strand *strand)
+SC_IN_FRAME struct sc_scope *sc_node(struct sc_strand *strand)
 {
 	return (struct sc_scope *)((struct sc_leaf *)strand->fiber.card)->node;
 }
@@ -208,7 +208,7 @@ SC_INLINE struct sc_card *sc_card_of(struct sc_scope *node)
 	return &SC_CONTAINER(node, struct sc_leaf, node)->card;
 }
 
-SC_INLINE uint32_t sc_state(struct sc_scope *s)
+SC_IN_FRAME uint32_t sc_state(struct sc_scope *s)
 {
 	return at_load_rlx(&s->state);
 }
