@@ -34,9 +34,13 @@ void __wrap__exit(int status)
 	__real__exit(status);
 }
 
+/* What has a handler is survived, and may be one of very many. */
 int __wrap_raise(int signal)
 {
-	flush();
+	struct sigaction action;
+
+	if (__real_sigaction(signal, NULL, &action) == 0 && action.sa_handler == SIG_DFL)
+		flush();
 	return __real_raise(signal);
 }
 
