@@ -135,7 +135,9 @@ $(BUILD)/libscope.so: $(BUILD)/libscope.so.0
 
 # ---- examples: examples/NAME/*.c is the program build/bin/NAME ----
 
-EXAMPLES := $(sort $(patsubst examples/%/,%,$(dir $(wildcard examples/*/*.c))))
+# Those in examples/recipes are built by their test, each with a library of its own.
+EXAMPLES := $(filter-out recipes,$(sort $(patsubst examples/%/,%,$(dir $(wildcard \
+	examples/*/*.c)))))
 # Those whose manual page is made from their main.c.
 EXAMPLE_MAINS := $(wildcard $(patsubst %,examples/%/main.c,$(filter-out \
 	$(basename $(notdir $(MAN1))),$(EXAMPLES))))

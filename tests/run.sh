@@ -288,7 +288,7 @@ targets_of() {
 	tools) echo "$build"/{asan,tsan,valgrind}/planted ;;
 	lint | gate) echo lib ;;
 	model) models | sed "s|^|$build/model/|" ;;
-	examples) for directory in examples/*/; do
+	examples) for directory in examples/scope-*/; do
 		compgen -G "$directory*.c" >/dev/null && echo "$build/bin/$(basename "$directory")"
 	done ;;
 	esac

@@ -75,13 +75,22 @@ missing() {
 		case $target in
 		test | coverage) headers="$headers criterion/criterion.h:libcriterion-dev" ;;
 		esac
+		case $target in
+		test)
+			headers="$headers curl/curl.h:libcurl4-openssl-dev sqlite3.h:libsqlite3-dev"
+			headers="$headers ares.h:libc-ares-dev"
+			headers="$headers postgresql/libpq-fe.h:libpq-dev" ;;
+		esac
 		# shellcheck disable=SC2086
 		missing_headers $headers
 	else
 		echo gcc libc6-dev libuv1-dev
 		case $target in
 		run | perf) echo libjemalloc-dev libssl-dev ;;
-		test | coverage) echo libjemalloc-dev libssl-dev libcriterion-dev ;;
+		coverage) echo libjemalloc-dev libssl-dev libcriterion-dev ;;
+		test)
+			echo libjemalloc-dev libssl-dev libcriterion-dev libcurl4-openssl-dev
+			echo libsqlite3-dev libc-ares-dev libpq-dev ;;
 		esac
 	fi
 	case $target in
@@ -111,6 +120,7 @@ missing() {
 	test)
 		missing_httpd
 		has pkg-config || echo pkg-config
+		has python3 || echo python3
 		has valgrind || echo valgrind
 		has openssl || echo openssl
 		missing_aarch64

@@ -22,7 +22,8 @@ expect() {
 	fi
 }
 
-for program in scope-echo scope-first scope-httpd scope-jobs scope-seeds scope-sum scope-watch; do
+for program in scope-echo scope-first scope-happy scope-httpd scope-jobs scope-seeds scope-sum \
+	scope-watch; do
 	expect "--help tells how it is used" 0 "^[Uu]sage: $program " $program --help
 	expect "an unknown option is no use" 2 "^[Uu]sage: $program " $program --nonsense
 done
