@@ -13,6 +13,7 @@ cd "$(dirname "$0")/.." || exit 2
 export BUILD=build/coverage CFLAGS="-O0 -g" STRESS_SECONDS=${STRESS_SECONDS:-30}
 export COVERAGE="-O0 --coverage -fprofile-update=atomic -DSC_COVERAGE"
 export PATIENCE=${PATIENCE:-4} # a part that is cut off counts as one that was not run
+export SIM_SCHEDULES=${SIM_SCHEDULES:-3000} # of each scenario, however busy the machine is
 export LDFLAGS="$BUILD/flush.o -Wl,--wrap=abort,--wrap=_exit,--wrap=raise,--wrap=sigaction"
 
 status=0

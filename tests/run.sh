@@ -196,7 +196,7 @@ run_examples() {
 run_sim() {
 	has_sources sim && built sim "$build/test/sim" &&
 		SIM_SECONDS=${SIM_SECONDS:-1} program sim 300 "$build/test/sim" --fork -j"$jobs" \
-			--timeout 200
+			--timeout $((200 * patience))
 }
 
 models() {
