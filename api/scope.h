@@ -66,9 +66,9 @@ typedef int scope_task_fn(void *arg);
 
 struct scope_error;
 
-/* Receives a report as whole lines of text; `length` bytes, not terminated.  May be
- * called from any thread of the runtime, one call at a time, for a stack overflow from a
- * signal handler on its own stack; must not call scope_*. */
+/* Receives a report as whole lines of text, very long ones in parts; `length` bytes, not
+ * terminated.  May be called from any thread of the runtime, one call at a time, for a stack
+ * overflow from a signal handler on its own stack; must not call scope_*. */
 typedef void scope_report_fn(const char *text, size_t length, void *arg);
 
 enum scope_run_flags {

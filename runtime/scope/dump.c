@@ -33,7 +33,7 @@ static void end(void)
 
 /* ---- output --------------------------------------------------------------------------------- */
 
-/* Whole lines go to a descriptor, or to the reporter. */
+/* Whole lines go to a descriptor, or to the reporter; a very long one goes in parts. */
 struct out {
 	int fd; /* -1: the reporter */
 	int error;
@@ -52,18 +52,22 @@ static void flush(struct out *out)
 
 __attribute__((format(printf, 2, 3))) static void put(struct out *out, const char *format, ...)
 {
-	size_t room = sizeof out->text - out->used;
+	size_t room = sizeof out->text - out->used, length;
 	va_list args;
-	int length;
 
 	va_start(args, format);
-	length = vsnprintf(out->text + out->used, room, format, args);
+	length = (size_t)vsnprintf(out->text + out->used, room, format, args);
 	va_end(args);
-	SC_INVARIANT(length >= 0);
-	out->used += (size_t)length < room ? (size_t)length : room - 1;
+	if (length >= room) {
+		flush(out);
+		va_start(args, format);
+		vsnprintf(out->text, sizeof out->text, format, args);
+		va_end(args);
+	}
+	SC_INVARIANT(length < sizeof out->text);
+	out->used += length;
 }
 
-/* No line is longer than half of the buffer. */
 static void end_line(struct out *out)
 {
 	put(out, "\n");
@@ -150,7 +154,7 @@ static void put_path(struct out *out, const struct sc_sight *sight)
 		tasks[count] = sight = &survey.sights[sight->task - 1];
 	if (sight->task)
 		put(out, "...");
-	while (count-- > 0 && out->used < sizeof out->text - MOST_NAME - 16)
+	while (count-- > 0)
 		put_name(out, tasks[count]);
 }
 

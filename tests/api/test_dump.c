@@ -3,10 +3,12 @@
 
 #include <ctype.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <sched.h>
 #include <scope_chan.h>
 #include <scope_observe.h>
 #include <scope_offload.h>
+#include <scope_parallel.h>
 #include <scope_sync.h>
 #include <signal.h>
 #include <string.h>
@@ -403,6 +405,47 @@ Test(dump, O1_an_inlined_task_has_its_own_line_and_its_parent_is_in_close)
 	cr_expect(says("\n      scope \"own\" opened at dumps_itself"), "%s", dumped);
 }
 
+/* ---- long lines ------------------------------------------------------------------------- */
+
+enum { DEEP = 60 };
+
+static const char long_name[] = "a name of a task of which there is one in the other until all of "
+				"them fill more than a page";
+
+static int nests(void *arg)
+{
+	struct scope_spawn_options options = {.name = long_name};
+	unsigned left = (unsigned)(uintptr_t)arg;
+	struct scope s;
+
+	if (left == 0) {
+		read_dump(SCOPE_DUMP_TEXT);
+		return 0;
+	}
+	scope_open(&s);
+	scope_spawn_with(&s, nests, (void *)(uintptr_t)(left - 1), &options);
+	return scope_close(&s);
+}
+
+Test(dump, O1_a_path_of_more_than_a_page_is_told_in_full)
+{
+	char *from, *end;
+	int names = 0;
+
+	cr_assert_eq(run(nests, (void *)(uintptr_t)DEEP, 1), 0);
+	end = strstr(dumped, ": running, on worker 0, spawned at nests");
+	cr_assert_not_null(end, "%s", dumped);
+	cr_assert_not_null(strchr(end, '\n'));
+	*end = '\0';
+	from = strrchr(dumped, '\n') + 1;
+	cr_expect_eq(strncmp(from, "  /nests/a name of", 18), 0, "%s", from);
+	while ((from = strstr(from, long_name))) {
+		names++;
+		from++;
+	}
+	cr_expect_eq(names, DEEP);
+}
+
 /* ---- while a task computes -------------------------------------------------------------- */
 
 static int computes(void *arg)
@@ -436,6 +479,36 @@ static int beside_a_loop(void *arg)
 Test(dump, O1_works_while_a_task_computes_and_tells_where)
 {
 	cr_assert_eq(run(beside_a_loop, NULL, 2), 0);
+}
+
+/* The first part that another worker stole dumps; those of the root task's worker wait. */
+static int dumps_as_thief(size_t begin, size_t end, void *arg)
+{
+	(void)begin;
+	(void)end;
+	if (pthread_self() == *(pthread_t *)arg) {
+		while (!atomic_load(&let_go))
+			;
+	} else if (!atomic_load(&let_go)) {
+		read_dump(SCOPE_DUMP_JSON);
+		atomic_store(&let_go, 1);
+	}
+	return 0;
+}
+
+static int divides(void *arg)
+{
+	pthread_t self = pthread_self();
+
+	(void)arg;
+	return scope_for(0, 8, 1, dumps_as_thief, &self);
+}
+
+Test(dump, O1_a_share_of_a_range_is_told_as_one)
+{
+	cr_assert_eq(run(divides, NULL, 2), 0);
+	cr_expect(is_json(dumped));
+	cr_expect(says("\"task\":\"(share)\""), "%s", dumped);
 }
 
 /* ---- SIGQUIT --------------------------------------------------------------------------- */

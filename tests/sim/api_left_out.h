@@ -13,6 +13,7 @@
 {"interrupt", "", SIGNALS},
 {"dump", "another_dump_is_being_written_ebusy", BLOCKS},
 {"dump", "O1_works_while_a_task_computes_and_tells_where", SPINS},
+{"dump", "O1_a_share_of_a_range_is_told_as_one", SPINS},
 {"grace", "", SIGNALS},
 {"stream", "", SIGNALS},
 {"watchdog", "", TIMING},

@@ -9,6 +9,7 @@
 #include "os/os.h"
 #include <fcntl.h>
 #include <scope_net.h>
+#include <scope_observe.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -105,6 +106,41 @@ static void run_connect(scope_task_fn *fn)
 }
 
 /* ---- tests --------------------------------------------------------------------------------- */
+
+static int connects(void *arg)
+{
+	struct scope_conn *c;
+
+	(void)arg;
+	return scope_tcp_connect("many.example", 80, &c);
+}
+
+static int is_dumped(void *arg)
+{
+	static char text[4096];
+	char want[64];
+	FILE *file = tmpfile();
+	struct scope s;
+
+	(void)arg;
+	answers(1, IS_SILENT, IS_SILENT, IS_SILENT);
+	scope_open(&s);
+	CHECK_EQ(scope_spawn_with(&s, connects, NULL, &concurrent), 0);
+	CHECK_EQ(scope_sleep_for(SCOPE_MS), 0);
+	CHECK_EQ(scope_dump(fileno(file), SCOPE_DUMP_TEXT), 0);
+	rewind(file);
+	CHECK(fread(text, 1, sizeof text - 1, file) > 0);
+	fclose(file);
+	snprintf(want, sizeof want, "connects: connecting fd %d, ", net.fd[0]);
+	CHECK(strstr(text, want) != NULL);
+	scope_cancel(&s);
+	return scope_close(&s);
+}
+
+Test(connect, O1_a_dump_tells_who_connects)
+{
+	run_connect(is_dumped);
+}
 
 static int staggers(void *arg)
 {
