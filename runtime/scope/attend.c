@@ -156,7 +156,7 @@ static SC_NOINLINE int look(struct sc_worker *worker, int soft)
 		sc_hit(place);
 		return -ECANCELED;
 	}
-	if (soft && worker->strand->soft && sc_in_region(worker) && sc_stopped(place))
+	if (soft && worker->strand->soft && sc_in_region(worker)) /* of its chain, as it is now */
 		return -ESHUTDOWN;
 	if (due && SC_UNLIKELY(sc_host(worker->strand)->held))
 		sc_held_sweep(sc_host(worker->strand));

@@ -2,10 +2,12 @@
 #include "scope/joiner.h"
 #include <errno.h>
 
-/* lock: s.  Whether a call has not to wait. */
+/* lock: s.  Whether a call that found none has one now: only a task that was refused would leave
+ * none to expect, and that is done when no worker is about. */
 static int has_answer(const struct sc_joiner *joiner)
 {
-	return joiner->kept || joiner->expected == 0;
+	SC_INVARIANT(joiner->kept || joiner->expected > 0);
+	return joiner->kept != NULL;
 }
 
 /* On the next stack. */
