@@ -2,6 +2,7 @@
 #include "task_check.h"
 
 #include <scope_observe.h>
+#include <scope_sync.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -428,6 +429,52 @@ Test(clock, Z2_seeds_explore_orders_of_children_that_never_park)
 		orders |= 1u << (log.event[0] / 16 * 3 + log.event[1] / 16);
 	}
 	cr_assert_geq(__builtin_popcount(orders), 4, "orders %#x", orders);
+}
+
+/* Nor do those that lock what is free: each lock is a checkpoint. */
+static struct scope_mutex never_contended;
+
+static int locks_twice(void *arg)
+{
+	short i;
+
+	for (i = 0; i < 2; i++) {
+		CHECK_EQ(scope_mutex_lock(&never_contended), 0);
+		note(arg, i);
+		CHECK_EQ(scope_mutex_unlock(&never_contended), 0);
+	}
+	return 0;
+}
+
+static int spawn_lockers(void *arg)
+{
+	struct player player[2];
+	struct scope s;
+	short i;
+
+	memset(&never_contended, 0, sizeof never_contended);
+	scope_open(&s);
+	for (i = 0; i < 2; i++) {
+		player[i] = (struct player){arg, i};
+		scope_spawn(&s, locks_twice, &player[i]);
+	}
+	return scope_close(&s);
+}
+
+Test(clock, Z2_seeds_switch_tasks_at_locks_that_are_free)
+{
+	unsigned interleaved = 0;
+	uint64_t seed;
+
+	for (seed = 1; seed <= 64; seed++) {
+		struct scope_config config = {.seed = seed};
+		struct log log = {0};
+
+		cr_assert_eq(run_reported(spawn_lockers, &log, config), 0);
+		cr_assert_eq(log.count, 4u);
+		interleaved += log.event[0] / 16 != log.event[1] / 16;
+	}
+	cr_assert_gt(interleaved, 0u);
 }
 
 static int fails(void *arg)

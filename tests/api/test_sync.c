@@ -694,6 +694,85 @@ Test(sync, X6_what_a_buried_sibling_held_is_nobodys)
 	cr_assert_eq(run(is_buried, NULL, 1), 0);
 }
 
+static int waits_for_the_event(void *arg)
+{
+	(void)arg;
+	return scope_event_wait(&things.event);
+}
+
+static int locks_and_sets(void *arg)
+{
+	CHECK_EQ(locks_a_little_later(arg), 0);
+	scope_event_set(&things.event);
+	return 0;
+}
+
+/* Nor must who parks wait for the one that wants it. */
+static int is_wanted(void *arg)
+{
+	struct scope_options options = {.policy = SCOPE_AWAIT_ALL};
+	int64_t start = scope_now(), when = 0;
+	struct scope outer, s;
+
+	(void)arg;
+	things = (struct things){.result = {0}};
+	scope_open(&outer);
+	CHECK_EQ(scope_spawn_with(&outer, locks_and_sets, &when, &concurrent), 0);
+	CHECK_EQ(scope_open_with(&s, &options), 0);
+	CHECK_EQ(scope_spawn(&s, waits_for_the_event, NULL), 0);
+	CHECK_EQ(scope_spawn(&s, siblings_lock, NULL), 0); /* the first to run */
+	CHECK_EQ(scope_close(&s), -EPROTO);
+	CHECK_EQ(scope_close(&outer), 0);
+	CHECK_EQ(when, start + SCOPE_MS);
+	return 0;
+}
+
+Test(sync, X6_who_waits_over_a_buried_sibling_gives_back_what_that_held)
+{
+	cr_assert_eq(run_flags(is_wanted, NULL, 1, SCOPE_VIRTUAL_CLOCK | SCOPE_DETECT_DEADLOCK),
+		     0);
+}
+
+/* ---- under a shield ------------------------------------------------------------------ */
+
+static int posts_thrice(void *arg)
+{
+	int i;
+
+	(void)arg;
+	for (i = 0; i < 3; i++) {
+		CHECK_EQ(scope_sleep_for(SCOPE_MS), 0);
+		CHECK_EQ(scope_semaphore_release(&things.semaphore), 0);
+	}
+	return 0;
+}
+
+/* Each wait but the first parks with nothing to put aside. */
+static int waits_under_a_shield(void *arg)
+{
+	struct scope_options options = {.shield = true};
+	struct scope outer, s;
+	int i;
+
+	(void)arg;
+	things = (struct things){.result = {0}};
+	scope_open(&outer);
+	scope_cancel(&outer);
+	CHECK_EQ(scope_open_with(&s, &options), 0);
+	CHECK_EQ(scope_spawn_with(&s, posts_thrice, NULL, &concurrent), 0);
+	for (i = 0; i < 3; i++)
+		CHECK_EQ(scope_semaphore_acquire(&things.semaphore), 0);
+	CHECK_EQ(scope_close(&s), 0);
+	CHECK_EQ(scope_checkpoint(), -ECANCELED);
+	CHECK_EQ(scope_close(&outer), 0);
+	return 0;
+}
+
+Test(sync, C8_waits_under_a_shield_forget_no_cancel_outside)
+{
+	must_run(waits_under_a_shield, NULL);
+}
+
 /* ---- condition ---------------------------------------------------------------------- */
 
 static struct desk {

@@ -456,18 +456,20 @@ static int compute_below(void *arg)
 static int deadline_of_another_task(void *arg)
 {
 	struct lateness *l = arg;
-	int i;
+	int i, rc;
 
-	for (i = 0; i < COMPUTE_TRIES; i++) {
+	for (i = 0; i < COMPUTE_TRIES;) {
 		int64_t end = scope_now() + (CHECKED ? 50 : 3) * SCOPE_MS;
 		struct scope s, between;
 
 		open_until(&s, end, SCOPE_FAIL_ON_TIMEOUT);
 		scope_open(&between);
-		CHECK_EQ(scope_spawn_with(&between, compute_below, &end, &concurrent), 0);
+		rc = scope_spawn_with(&between, compute_below, &end, &concurrent);
+		CHECK(rc == 0 || rc == -ECANCELED); /* held up for so long: once more */
 		CHECK_EQ(scope_close(&between), -ECANCELED);
 		CHECK_EQ(scope_close(&s), -ETIMEDOUT);
-		l->late[i] = scope_now() - end;
+		if (rc == 0)
+			l->late[i++] = scope_now() - end;
 	}
 	return 0;
 }

@@ -70,6 +70,50 @@ Test(sim, parent_closes_while_the_owner_closes)
 	explore("parent_closes_while_the_owner_closes", closes_race, 0);
 }
 
+/* ---- an object below one that is closed with its parent ------------------------------------- */
+
+static struct scope upper, lower;
+
+static int opens_below(void *arg)
+{
+	int i, rc = 0;
+
+	(void)arg;
+	for (i = 0; i < 4 && rc == 0; i++) {
+		rc = scope_open_in(&lower, &upper);
+		sim_check(rc == 0 || rc == -ESTALE, "open gave %d", rc);
+		if (rc == 0)
+			rc = scope_close(&lower);
+		sim_check(rc == 0 || rc == -ESTALE, "close gave %d", rc);
+	}
+	return 0;
+}
+
+static int opens_race(void *arg)
+{
+	struct scope outer, parent;
+
+	(void)arg;
+	scope_open(&outer);
+	scope_open(&parent);
+	sim_check(scope_open_in(&upper, &parent) == 0, "no scope in the object");
+	scope_spawn(&outer, opens_below, NULL);
+	pause_randomly();
+	if (sim_random(2))
+		scope_yield();
+	sim_check(scope_close(&parent) == 0, "an error from nowhere");
+	check_untouched(&parent);
+	sim_check(scope_close(&outer) == 0, "an error from nowhere");
+	check_untouched(&upper);
+	check_untouched(&lower);
+	return 0;
+}
+
+Test(sim, an_object_is_opened_below_one_that_its_parent_closes)
+{
+	explore("an_object_is_opened_below_one_that_its_parent_closes", opens_race, 0);
+}
+
 /* ---- a move against a cancel ----------------------------------------------------------------- */
 
 static int cancels(void *s)

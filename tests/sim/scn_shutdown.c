@@ -335,7 +335,8 @@ static void send_signals(void *arg)
 	while (n--) {
 		for (turn = sim_random(200); turn > 0; turn--)
 			sc_os.relax(0);
-		sent += sim_interrupt(SIGUSR1);
+		if (sim_interrupt(SIGUSR1))
+			sent++;
 	}
 }
 
@@ -376,18 +377,20 @@ static int read_signals(void *arg)
 static void signals_against_ends(void *arg)
 {
 	struct scope_config config = {.stack_size = 64 << 10, .report = no_report};
-	struct sc_thread sender;
-	int signal, rc;
+	struct sc_thread sender[2];
+	int signal, rc, i, senders = 1 + (int)sim_random(2);
 
 	(void)arg;
 	sent = taken = 0;
 	config.workers = 1 + (unsigned)sim_random(3);
 	config.flags = (unsigned)sim_random(2) * SCOPE_DETECT_DEADLOCK;
 	config.out_signal = &signal;
-	sc_os.thread_start(&sender, send_signals, NULL);
+	for (i = 0; i < senders; i++)
+		sc_os.thread_start(&sender[i], send_signals, NULL);
 	rc = scope_run(read_signals, NULL, &config);
 	sim_check(rc == 0 && signal == 0, "the run gave %d, told %d", rc, signal);
-	sc_os.thread_join(&sender);
+	for (i = 0; i < senders; i++)
+		sc_os.thread_join(&sender[i]);
 }
 
 Test(sim, signals_race_the_end_of_a_wait_for_them)

@@ -139,3 +139,61 @@ Test(sim, children_end_while_all_is_cancelled)
 {
 	explore("children_end_while_all_is_cancelled", supervising, VIRTUAL);
 }
+
+/* ---- spawns at the very end ---------------------------------------------------------------- */
+
+static unsigned accepted, ran;
+
+static int run_once(void *arg)
+{
+	(void)arg;
+	pause_randomly();
+	ran++;
+	return 0;
+}
+
+static int spawn_until_refused(void *arg)
+{
+	static const struct scope_spawn_options concurrent = {.flags = SCOPE_CONCURRENT};
+	int i, rc = 0;
+
+	(void)arg;
+	for (i = 0; i < 8 && rc == 0; i++) {
+		rc = scope_spawner_spawn_with(&spawner, run_once, NULL,
+					      i % 2 ? &concurrent : NULL);
+		sim_check(rc == 0 || rc == -ECANCELED || rc == -ESTALE, "a spawn gave %d", rc);
+		accepted += rc == 0;
+	}
+	return 0;
+}
+
+/* A child that comes while its supervisor makes sure that it has none is run or refused. */
+static int ending(void *arg)
+{
+	struct scope_supervise_options options = {.restart = SCOPE_TEMPORARY};
+	struct scope outer, s;
+	unsigned joined;
+
+	(void)arg;
+	accepted = ran = 0;
+	scope_open(&outer);
+	scope_open(&s);
+	sim_check(scope_supervise(&s, &options, &spawner) == 0, "no supervisor");
+	sim_check(scope_spawn(&outer, spawn_until_refused, NULL) == 0, "refused");
+	pause_randomly();
+	if (sim_random(2))
+		scope_yield();
+	if (sim_random(2))
+		scope_cancel(&s);
+	sim_check(scope_close(&s) == 0, "an error from nowhere");
+	joined = ran;
+	scope_close(&outer);
+	sim_check(ran == accepted && joined == ran, "%u accepted, %u joined, %u ran", accepted,
+		  joined, ran);
+	return 0;
+}
+
+Test(sim, a_spawn_races_the_end_of_its_supervisor)
+{
+	explore("a_spawn_races_the_end_of_its_supervisor", ending, 0);
+}

@@ -9,10 +9,12 @@
 #include "fiber/stack.h"
 #include "os/os.h"
 
+#include <fcntl.h>
 #include <scope_net.h>
 #include <scope_parallel.h>
 #include <scope_signal.h>
 #include <signal.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 TestSuite(scarce, .timeout = 60);
@@ -516,6 +518,40 @@ static int serves_without_memory(void *arg)
 Test(scarce, memory_to_begin_to_serve_enomem)
 {
 	cr_assert_eq(virtually(serves_without_memory, PLENTY), 0);
+}
+
+static struct scope *server;
+static int accepted[2];
+
+static int accept_and_cancel(int fd)
+{
+	(void)fd;
+	scope_cancel(server);
+	CHECK_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, accepted), 0);
+	return accepted[0];
+}
+
+static int serves_while_cancelled(void *arg)
+{
+	struct scope_listener *l;
+	struct scope s;
+
+	(void)arg;
+	CHECK_EQ(scope_tcp_listen("127.0.0.1", 0, NULL, &l), 0);
+	scope_open(&s);
+	server = &s;
+	sc_os.accept = accept_and_cancel;
+	CHECK_EQ(scope_serve(l, never_handles, NULL, NULL), -ECANCELED);
+	sc_os.accept = sc_os_system.accept;
+	CHECK_EQ(fcntl(accepted[0], F_GETFD), -1);
+	close(accepted[1]);
+	scope_listener_close(l);
+	return scope_close(&s);
+}
+
+Test(scarce, N4_a_connection_that_comes_with_a_cancel_is_closed_ecanceled)
+{
+	cr_assert_eq(virtually(serves_while_cancelled, PLENTY), 0);
 }
 
 enum { MOST_SIGNALS = 65535 };
