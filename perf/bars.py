@@ -114,7 +114,12 @@ def judge_suite(figures, pairs, silent):
         yield least("%s, %s, millions a second" % (figure[:-len("_per_s")].replace("_", " "),
                     workers_text(workers)), value and value / 1e6, limit)
     for row in ("echo 64", "echo 1000"):
-        ratio, bound = pairs.get(row, (None, None))
+        ratio, bound = pairs.get((row, "cpu_us"), (None, None))
         yield most("%s, CPU over that of plain epoll" % row, ratio, ECHO_OF_EPOLL)
         yield most("%s, upper end of 90 %%" % row, bound, ECHO_OF_EPOLL_BOUND)
+    for row in ("http 64", "http 1000"):
+        yield most("%s, CPU over that of nginx" % row,
+                   pairs.get((row, "cpu_us"), (None, None))[0], 1)
+        yield least("%s, requests over those of nginx" % row,
+                    pairs.get((row, "per_s"), (None, None))[0], 1)
     yield most("idle connection", silent, SILENT_BYTES, "bytes")

@@ -14,7 +14,7 @@ peers=forkjoin out=peers script=measure.py
 case " $* " in
 *" --servers "*)
 	peers=servers out=servers script=servers.py
-	${MAKE:-make} -s BUILD="$build" "$build/bin/scope-echo" ;;
+	${MAKE:-make} -s BUILD="$build" "$build/bin/scope-echo" "$build/bin/scope-httpd" ;;
 esac
 yardsticks=all
 case " $* " in

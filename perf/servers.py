@@ -35,8 +35,8 @@ NGINX = """daemon off; master_process off; pid {dir}/pid; error_log stderr crit;
 events {{ worker_connections 15000; }}
 http {{ access_log off; keepalive_requests 1000000000; client_body_temp_path {dir};
  proxy_temp_path {dir}; fastcgi_temp_path {dir}; uwsgi_temp_path {dir}; scgi_temp_path {dir};
- server {{ listen 127.0.0.1:{port} backlog=4096; default_type text/plain;
-  location / {{ return 200 "Hello, World!"; }} }} }}
+ sendfile on; open_file_cache max=1000; default_type text/plain;
+ server {{ listen 127.0.0.1:{port} backlog=4096; root {dir}/www; }} }}
 """
 
 
@@ -49,7 +49,8 @@ class Peer:
 def read_peers(options):
     at = lambda *path: os.path.join(options.build, *path)
     peers = [Peer("libscope", at("perf", "suite"), (1, 2), TASKS),
-             Peer("scope-echo", at("bin", "scope-echo"), (1,), ("echo",))]
+             Peer("scope-echo", at("bin", "scope-echo"), (1,), ("echo",)),
+             Peer("scope-httpd", at("bin", "scope-httpd"), (1,), ("http",))]
     missing = []
     for line in open(os.path.join(HERE, "peers", "servers", "peers.txt")):
         line = line.split("#")[0].strip()
@@ -61,7 +62,7 @@ def read_peers(options):
             command = shutil.which("nginx", path=os.environ["PATH"] + ":/usr/sbin") or ""
         if not os.access(command, os.X_OK):
             missing.append((name, needs))
-        elif options.peers or program == "epoll":
+        elif options.peers or program in ("epoll", "nginx"):
             peers.append(Peer(name, command, [int(w) for w in workers.split()],
                               workloads.split()))
     return peers, missing
@@ -128,6 +129,13 @@ def free_port():
 
 
 def server_command(peer, what, port, room):
+    """scope-httpd and nginx serve a file; the other servers of HTTP have one answer."""
+    www = os.path.join(room, "www")
+    if what == "http":
+        os.mkdir(www)
+        open(os.path.join(www, "hello.txt"), "w").write("Hello, World!")
+    if peer.name == "scope-httpd":
+        return [peer.command, "-a", "127.0.0.1", "-p", str(port), www]
     if peer.name == "scope-echo":
         return [peer.command, "-a", "127.0.0.1", "-p", str(port)]
     if peer.name == "nginx":
@@ -162,7 +170,7 @@ def server(peer, what, cpus, wrap=()):
 
 def wrk(cpu, port, conns):
     out = subprocess.run(["taskset", "-c", str(cpu), "wrk", "-t1", f"-c{conns}", "-d1s",
-                          "--latency", f"http://127.0.0.1:{port}/"], capture_output=True,
+                          "--latency", f"http://127.0.0.1:{port}/hello.txt"], capture_output=True,
                          text=True, check=True).stdout
     words = out.split()
     p99 = words[words.index("99%") + 1]
@@ -197,7 +205,7 @@ def measure_servers(options, peers, cpus, progress, machine):
     found, errors = {}, {}
     for what, conns in SERVED:
         row = "%s %d" % (what, conns)
-        if not chosen(options, "servers", what, row) or options.quick and what == "http":
+        if not chosen(options, "servers", what, row):
             continue
         if what == "http" and not shutil.which("wrk"):
             errors["wrk", row] = "the clients are missing (install wrk)"
@@ -276,13 +284,15 @@ def named(figure):
 
 
 def report(title, reference, rows, errors, path):
-    """rows: {(row, figure, program, workers): values}; ratios to the reference's figure."""
+    """rows: {(row, figure, program, workers): values}; ratios to the figure of the first of the
+    references that has one."""
     shown, tsv = [], []
     for (row, figure, program, workers), values in rows.items():
         name, unit, scale = named(figure)
         label = (row + " " + name).strip()
         median, q1, q3 = middle(values)
-        other = rows.get((row, figure, reference, workers))
+        other = next((o for o in (rows.get((row, figure, r, workers)) for r in reference) if o),
+                     None)
         ratio = statistics.median(ratios(values, other)) if other else None
         shown.append([label, program, workers, digits(median * scale), unit,
                       "%.0f" % ((q3 - q1) / median * 100) if median else "",
@@ -291,7 +301,8 @@ def report(title, reference, rows, errors, path):
                    ["%.6g" % (v * scale) for v in (median, q1, q3)] + [len(values)])
     if shown:
         print("\n%s\n" % title)
-        table(["figure", "program", "workers", "median", "unit", "IQR %", "x " + reference], shown)
+        table(["figure", "program", "workers", "median", "unit", "IQR %", "x " + "/".join(reference)],
+              shown)
         write_tsv(path, ["figure", "program", "workers", "unit", "median", "q1", "q3", "rounds"],
                   tsv)
     for (program, row), error in errors.items():
@@ -307,15 +318,21 @@ def report_floor(options):
                                  for f, v in pairs_of(out).items()])
 
 
-def report_bars(tasks, served):
+def report_bars(options, tasks, served):
     ours = {(figure, workers): statistics.median(values)
             for (figure, program, workers), values in tasks.items() if program == "libscope"}
     pairs = {}
-    for row in ("echo 64", "echo 1000"):
-        echo, plain = (served.get((row, "cpu_us", p)) for p in ("scope-echo", "epoll"))
-        if echo and plain:
-            over = ratios(echo, plain)
-            pairs[row] = (statistics.median(over), confidence(over)[1])
+    for row, figure, ours_name, other in (
+            ("echo 64", "cpu_us", "scope-echo", "epoll"),
+            ("echo 1000", "cpu_us", "scope-echo", "epoll"),
+            ("http 64", "cpu_us", "scope-httpd", "nginx"),
+            ("http 64", "per_s", "scope-httpd", "nginx"),
+            ("http 1000", "cpu_us", "scope-httpd", "nginx"),
+            ("http 1000", "per_s", "scope-httpd", "nginx")):
+        values, others = (served.get((row, figure, p)) for p in (ours_name, other))
+        if values and others:
+            over = ratios(values, others)
+            pairs[row, figure] = (statistics.median(over), confidence(over)[1])
     silent = served.get(("idle %d" % SILENT, "bytes", "scope-echo"))
     rows = []
     for name, measured, limit, met in bars.judge_suite(ours, pairs, silent and silent[0]):
@@ -369,16 +386,16 @@ def main():
         options.rounds, time.monotonic() - progress.start, machine.others(),
         ": too much, read ratios only" if machine.others() > 0.06 else ""))
     report_floor(options)
-    report("Tasks that wait and meet", "libscope",
+    report("Tasks that wait and meet", ("libscope",),
            {("", figure, program, w): v for (figure, program, w), v in tasks.items()}, errors,
            os.path.join(options.build, "perf", "suite.tsv"))
-    report("Servers, 1 worker", "epoll",
+    report("Servers, 1 worker; HTTP beside nginx", ("nginx", "epoll"),
            {(row, figure, program, 1): v for (row, figure, program), v in served.items()},
            refused, os.path.join(options.build, "perf", "servers.tsv"))
-    report_bars(tasks, served)
+    report_bars(options, tasks, served)
     for name, needs in missing:
         print("missing: %s (install %s)" % (name, needs))
-    return 1 if any(p in ("libscope", "scope-echo") for p, _ in [*errors, *refused]) else 0
+    return 1 if any(p in ("libscope", "scope-echo", "scope-httpd") for p, _ in [*errors, *refused]) else 0
 
 
 if __name__ == "__main__":

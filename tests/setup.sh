@@ -51,8 +51,12 @@ missing_lto() {
 }
 
 # scope-httpd, and what asks it: llhttp as sources (Debian 12) or as a library.
-missing_httpd() {
+missing_llhttp() {
 	[ -e /usr/share/llhttp/llhttp.c ] || missing_headers llhttp.h:node-llhttp
+}
+
+missing_httpd() {
+	missing_llhttp
 	has python3 || echo python3
 	for python in python3 /usr/bin/python3; do
 		$python -c 'import h11' 2>/dev/null && break
@@ -105,6 +109,7 @@ missing() {
 		has valgrind || echo valgrind
 		has python3 || echo python3 ;;
 	perf-servers)
+		missing_llhttp
 		has python3 || echo python3
 		has wrk || echo wrk ;;
 	coverage)
