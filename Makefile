@@ -201,8 +201,8 @@ $(foreach t,crash api,$(eval $(call test_program,$(BUILD)/debug/$(t),debug,$(t),
 FAULT_WRAPS := mmap mprotect madvise pthread_create pthread_attr_init sigaction sigaltstack \
 	pthread_atfork pthread_getattr_np pthread_attr_getstack getrlimit getrandom \
 	sched_getaffinity fopen fgets open fstat epoll_create1 eventfd epoll_ctl poll socket bind \
-	listen connect accept4 getsockname getpeername getsockopt shutdown recv send sendto \
-	recvfrom getaddrinfo
+	listen connect accept4 getsockname getpeername getsockopt shutdown recv send sendfile \
+	sendto recvfrom getaddrinfo
 $(eval $(call test_program,$(BUILD)/fault/fault,fault,fault,$(BUILD)/fault/libscope.a,\
 	tests/shim.c,$(addprefix -Xlinker --wrap=,$(FAULT_WRAPS))))
 

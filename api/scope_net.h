@@ -191,6 +191,33 @@ SCOPE_API int scope_conn_write(struct scope_conn *c, const void *data, size_t si
 			       size_t *out_done);
 
 /**
+ * Writes bytes of a file, which the kernel copies: sendfile(2).  The file's own position neither
+ * counts nor moves, so many tasks may send from one descriptor.  The worker is held while the disk
+ * is read and as long as there is room: best a MiB at a time.  No SIGPIPE is raised.
+ *
+ * file      open for reading, of a kind that sendfile takes: a regular file
+ * offset    of the first byte
+ * out_done  bytes that went out, after an error too; fewer than `size` without one: the file has
+ *           ended; may be NULL
+ * Cancellation point: -ECANCELED after some bytes went out, too.
+ * Thread safety: any task of the run, one at a time, as a write.
+ * Cost: three system calls; a park where there is no room.
+ * Returns 0, else *out_done bytes went out:
+ *   -ENOTCONN    not called from a task
+ *   -EINVAL      c is NULL, offset is negative, or `file` is of another kind: a directory
+ *   -ESPIPE      `file` has no positions: a pipe, a socket
+ *   -ECANCELED   the place is or was cancelled
+ *   -ESHUTDOWN   it is a stopped place, in a soft region
+ *   -EBADF       the connection was closed meanwhile, or `file` is not open for reading
+ *   -EBUSY       another task writes
+ *   -EPIPE       it was shut down, or the other side broke it off
+ *   -ECONNRESET  the other side broke it off
+ * or what sendfile(2) said.
+ */
+SCOPE_API int scope_conn_sendfile(struct scope_conn *c, int file, int64_t offset, size_t size,
+				  size_t *out_done);
+
+/**
  * Tells the other side that no more will be written; it can still be read from.
  *
  * Thread safety: any task of the run, as a write.

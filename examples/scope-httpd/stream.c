@@ -6,7 +6,8 @@
 #include "httpd.h"
 
 #include <errno.h>
-#include <unistd.h>
+
+enum { PIECE_MOST = 1 << 20 }; /* of a file at once: then others have their turn */
 
 static void limit_open(struct scope *limit, int64_t deadline_ns)
 {
@@ -60,17 +61,21 @@ int stream_flush(struct client *c)
 
 int stream_file(struct client *c, int fd, int64_t from, int64_t size)
 {
-	char *part = c->desk->out;
 	int rc = stream_flush(c);
+	struct scope limit;
+	size_t done = 0;
 
 	while (rc == 0 && size > 0) {
-		ssize_t n = pread(fd, part, size < OUT_SIZE ? (size_t)size : OUT_SIZE, from);
+		size_t piece = size < PIECE_MOST ? (size_t)size : PIECE_MOST;
 
-		if (n <= 0)
+		limit_open(&limit, scope_now() + c->server->set.write_ns);
+		rc = limit_close(&limit, scope_conn_sendfile(c->conn, fd, from, piece, &done));
+		from += (int64_t)done;
+		size -= (int64_t)done;
+		if (rc == 0 && done < piece)
 			return -EIO;
-		rc = stream_write(c, part, (size_t)n);
-		from += n;
-		size -= n;
+		if (rc == -ETIMEDOUT && done)
+			rc = 0;
 	}
 	return rc;
 }

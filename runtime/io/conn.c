@@ -40,14 +40,30 @@ int scope_conn_read(struct scope_conn *c, void *buffer, size_t size, size_t *out
 	return 0;
 }
 
-/* Writes what fits and waits for more room: 0 when all is written. */
-static int write_all(struct sc_use *use, const char *data, size_t size, size_t *done)
+/* What is to be written: bytes, or those of a file from `offset` on. */
+struct load {
+	const char *data; /* NULL: of the file */
+	int file;
+	int64_t offset;
+	size_t size, done;
+};
+
+static int64_t send_some(int fd, const struct load *load)
 {
-	/* A stream that took less than all has no more room. */
+	size_t left = load->size - load->done;
+
+	if (load->data)
+		return sc_os.send(fd, load->data + load->done, left);
+	return sc_os.send_file(fd, load->file, load->offset + (int64_t)load->done, left);
+}
+
+/* Writes what fits and waits for more room: 0 when all is written, or the file has ended. */
+static int write_all(struct sc_use *use, struct load *load)
+{
 	int full = !use->ready, rc;
 
-	while (*done < size) {
-		int64_t n = full ? -EAGAIN : sc_os.send(use->fd->fd, data + *done, size - *done);
+	while (load->done < load->size) {
+		int64_t n = full ? -EAGAIN : send_some(use->fd->fd, load);
 
 		if (n == -EAGAIN) {
 			rc = sc_io_wait(use, SC_IN_WRITE);
@@ -56,34 +72,47 @@ static int write_all(struct sc_use *use, const char *data, size_t size, size_t *
 			full = 0;
 			continue;
 		}
-		if (n < 0) {
+		if (n <= 0) {
 			sc_fd_leave(use, 0);
 			return (int)n;
 		}
-		*done += (size_t)n;
-		full = use->stream;
+		load->done += (size_t)n;
+		/* A stream that took less than all has no more room; a file may come in parts. */
+		full = use->stream && load->data;
 	}
 	sc_fd_leave(use, 0);
 	return 0;
 }
 
-int scope_conn_write(struct scope_conn *c, const void *data, size_t size, size_t *out_done)
+static int write_load(struct scope_conn *c, struct load *load, size_t *out_done)
 {
 	struct sc_use use;
-	size_t done = 0;
-	int rc;
+	int rc = sc_io_begin(sc_conn_fd(c), SC_OUT, &use);
+
+	if (rc == 0)
+		rc = write_all(&use, load);
+	if (out_done)
+		*out_done = load->done;
+	return rc;
+}
+
+int scope_conn_write(struct scope_conn *c, const void *data, size_t size, size_t *out_done)
+{
+	struct load load = {.data = data, .size = size};
 
 	if (out_done)
 		*out_done = 0;
-	if (!c || !data)
-		return -EINVAL;
-	rc = sc_io_begin(sc_conn_fd(c), SC_OUT, &use);
-	if (rc < 0)
-		return rc;
-	rc = write_all(&use, data, size, &done);
+	return c && data ? write_load(c, &load, out_done) : -EINVAL;
+}
+
+int scope_conn_sendfile(struct scope_conn *c, int file, int64_t offset, size_t size,
+			size_t *out_done)
+{
+	struct load load = {.file = file, .offset = offset, .size = size};
+
 	if (out_done)
-		*out_done = done;
-	return rc;
+		*out_done = 0;
+	return c && offset >= 0 ? write_load(c, &load, out_done) : -EINVAL;
 }
 
 int scope_conn_shutdown(struct scope_conn *c)

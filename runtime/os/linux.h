@@ -23,6 +23,7 @@ void sc_linux_poll_wake(void);
 /* os/socket.c */
 int64_t sc_linux_recv(int fd, void *buffer, size_t size);
 int64_t sc_linux_send(int fd, const void *data, size_t size);
+int64_t sc_linux_send_file(int fd, int file, int64_t offset, size_t size);
 int sc_linux_accept(int fd);
 int sc_linux_ready(int fd, unsigned events);
 void sc_linux_close(int fd);

@@ -88,6 +88,8 @@ struct sc_os {
 	 * (and ERR, HUP) a descriptor has now, -EBADF. */
 	int64_t (*recv)(int fd, void *buffer, size_t size);
 	int64_t (*send)(int fd, const void *data, size_t size);
+	/* Of a file from an offset on: bytes, 0: it has ended there. */
+	int64_t (*send_file)(int fd, int file, int64_t offset, size_t size);
 	int (*accept)(int fd);
 	int (*ready)(int fd, unsigned events);
 	/* A new one: 0, -errno; -EINPROGRESS: *out_fd is there too, its connection on its way. */

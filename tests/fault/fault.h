@@ -51,6 +51,7 @@
 	X(SHUTDOWN, "shutdown")                                                                    \
 	X(RECV, "recv")                                                                            \
 	X(SEND, "send")                                                                            \
+	X(SENDFILE, "sendfile")                                                                    \
 	X(SENDTO, "sendto")                                                                        \
 	X(RECVFROM, "recvfrom")                                                                    \
 	X(GETADDRINFO, "getaddrinfo")

@@ -3,6 +3,7 @@
  * A program may meet -ENOMEM and, behind it, -ECANCELED in any call that documents it; it must
  * not lose a task, and its own result without a fault is always the same.
  */
+#define _GNU_SOURCE
 #include "fault.h"
 
 #include <errno.h>
@@ -17,6 +18,8 @@
 #include <scope_signal.h>
 #include <scope_supervise.h>
 #include <signal.h>
+#include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -732,11 +735,21 @@ static int serves(void *arg)
 	return 0;
 }
 
+static int a_file = -1;
+
+static __attribute__((constructor)) void make_a_file(void)
+{
+	a_file = memfd_create("a file", MFD_CLOEXEC);
+	if (a_file < 0 || ftruncate(a_file, LARGE) < 0)
+		abort();
+}
+
 static int writes_much(void *arg)
 {
 	static const char much[LARGE];
 
 	may_fail(scope_conn_write(arg, much, sizeof much, NULL));
+	may_fail(scope_conn_sendfile(arg, a_file, 0, sizeof much, NULL));
 	may_fail(scope_conn_shutdown(arg));
 	return 0;
 }

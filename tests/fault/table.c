@@ -16,6 +16,7 @@
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/resource.h>
+#include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -416,6 +417,11 @@ WRAP(ssize_t, recv, (int fd, void *buffer, size_t size, int flags))
 WRAP(ssize_t, send, (int fd, const void *data, size_t size, int flags))
 {
 	return REFUSE(SEND) ? fail_with(ENOMEM) : __real_send(fd, data, size, flags);
+}
+
+WRAP(ssize_t, sendfile, (int fd, int file, off_t *offset, size_t size))
+{
+	return REFUSE(SENDFILE) ? fail_with(ENOMEM) : __real_sendfile(fd, file, offset, size);
 }
 
 WRAP(ssize_t, sendto, (int fd, const void *data, size_t size, int flags,

@@ -412,6 +412,11 @@ Test(fault, every_send_fails)
 	fail_net(FAULT_SEND);
 }
 
+Test(fault, every_sendfile_fails)
+{
+	fail_net(FAULT_SENDFILE);
+}
+
 Test(fault, every_sendto_fails)
 {
 	fail_net(FAULT_SENDTO);

@@ -170,6 +170,16 @@ static int64_t os_send(int fd, const void *data, size_t size)
 	return sc_os_system.send(fd, data, size);
 }
 
+static int64_t os_send_file(int fd, int file, int64_t offset, size_t size)
+{
+	step();
+	if (is_short(fd))
+		return sim_next_random() % 2
+			       ? -EAGAIN
+			       : sc_os_system.send_file(fd, file, offset, part_of(size));
+	return sc_os_system.send_file(fd, file, offset, size);
+}
+
 static int os_accept(int fd)
 {
 	step();
@@ -206,6 +216,7 @@ void sim_poll_install(struct sc_os *table)
 	table->poll_wake = os_poll_wake;
 	table->recv = os_recv;
 	table->send = os_send;
+	table->send_file = os_send_file;
 	table->accept = os_accept;
 	table->ready = os_ready;
 	table->close = os_close;
