@@ -145,7 +145,7 @@ LIBS_scope-sum := -lcrypto $(JEMALLOC)
 # llhttp: the sources that Debian 12 has (node-llhttp), elsewhere a library.
 LLHTTP := $(wildcard /usr/share/llhttp/*.c)
 FLAGS_scope-httpd := $(if $(LLHTTP),-I/usr/share/include/llhttp)
-LIBS_scope-httpd := $(if $(LLHTTP),,-lllhttp)
+LIBS_scope-httpd := $(if $(LLHTTP),,-lllhttp) -lssl -lcrypto
 
 define example
 $(BUILD)/bin/$(1): $(call objects,static,$(wildcard examples/$(1)/*.c)) $(BUILD)/libscope.a

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/socket.h>
 
 #define LINGER_NS SCOPE_SEC
 enum { LINGER_MOST = 1 << 20 };
@@ -76,7 +75,6 @@ static bool is_stopping(void)
 static int wait_for_request(struct client *c)
 {
 	int rc = c->desk ? stream_flush(c) : 0;
-	char peeked;
 
 	if (rc < 0)
 		return rc;
@@ -84,7 +82,7 @@ static int wait_for_request(struct client *c)
 	rc = wait_for_bytes(c);
 	scope_soft_end();
 	if (rc == -ESHUTDOWN) {
-		if (recv(scope_conn_fd(c->conn), &peeked, 1, MSG_PEEK | MSG_DONTWAIT) <= 0)
+		if (!stream_has_more(c))
 			return -ENODATA;
 		rc = wait_for_bytes(c);
 	}
@@ -198,7 +196,7 @@ static void linger(struct client *c)
 	int64_t deadline_ns = scope_now() + LINGER_NS;
 	size_t n = 1, sum = 0;
 
-	if (scope_conn_shutdown(c->conn) < 0)
+	if (stream_shutdown(c) < 0)
 		return;
 	while (n && sum < LINGER_MOST &&
 	       stream_read(c, deadline_ns, c->desk->in, sizeof c->desk->in, &n) == 0)
@@ -207,8 +205,10 @@ static void linger(struct client *c)
 
 static int serve_requests(struct client *c)
 {
-	int rc;
+	int rc = stream_open(c);
 
+	if (rc < 0)
+		return rc;
 	do {
 		rc = read_request(c);
 		if (rc == 0)
@@ -218,6 +218,8 @@ static int serve_requests(struct client *c)
 		rc = stream_flush(c);
 	if (rc == 0 && (c->desk->request.status || c->desk->request.body))
 		linger(c);
+	else if (c->tls && (rc == 0 || rc == -ENODATA))
+		stream_shutdown(c);
 	return rc;
 }
 
@@ -227,6 +229,9 @@ static int turn_away(struct client *c)
 	int rc;
 
 	atomic_fetch_add(&c->server->refused, 1);
+	/* Not even a handshake is worth it. */
+	if (c->server->tls)
+		return 0;
 	c->desk = desk_take(&c->server->desks);
 	if (!c->desk)
 		return -ENOMEM;
@@ -266,6 +271,7 @@ int client_serve(struct scope_conn *conn, void *arg)
 	rc = peer ? serve_requests(&c) : turn_away(&c);
 	if (peer)
 		peer_leave(&server->peers, peer);
+	session_close(&c);
 	if (c.desk)
 		desk_give(&server->desks, c.desk);
 	atomic_fetch_sub(&server->open, 1);

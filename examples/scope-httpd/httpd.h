@@ -277,8 +277,33 @@ struct client {
 /* The handler of scope_serve. */
 int client_serve(struct scope_conn *conn, void *server);
 
+/* ---- tls.c ----------------------------------------------------------------------------------- */
+
+struct tls;
+
+/* NULL: tls_error says why. */
+struct tls *tls_open(const char *certificate, const char *key);
+void tls_close(struct tls *tls);
+const char *tls_error(void);
+
+/* Of a client.  Greet is the handshake; read and write are as scope_conn_read and _write, but that
+ * of a write that failed nothing counts as done, and -EPROTO says that what came is no TLS. */
+int session_open(struct client *c);
+int session_greet(struct client *c);
+int session_read(struct client *c, void *buffer, size_t size, size_t *out_done);
+int session_write(struct client *c, const char *data, size_t size, size_t *out_done);
+bool session_has_more(const struct client *c);
+int session_say_goodbye(struct client *c);
+void session_close(struct client *c);
+
 /* ---- stream.c: reading and writing within limits of time ------------------------------------- */
 
+/* What is to be done before the first byte can be read. */
+int stream_open(struct client *c);
+/* Tells the client that no more will be written. */
+int stream_shutdown(struct client *c);
+/* Something can be read at once. */
+bool stream_has_more(const struct client *c);
 /* 0; *out_done 0: it has ended.  -ETIMEDOUT: not until then; other errors of scope_conn_read. */
 int stream_read(struct client *c, int64_t deadline_ns, void *buffer, size_t size,
 		size_t *out_done);

@@ -36,6 +36,8 @@ static const char help[] =
 	"  -w, --write-time=S       some of an answer is taken in each so long (30)\n"
 	"  -b, --body=BYTES         a longer body is 413 (1048576)\n"
 	"  -g, --grace=S            after SIGTERM requests have so long to end (10)\n"
+	"  -C, --certificate=FILE   serves HTTPS: a certificate and those above it, in PEM\n"
+	"  -K, --key=FILE           its key\n"
 	"  -h, --help               this\n"
 	"\n"
 	"SIGTERM and Ctrl-C end it, a second one at once; SIGHUP has it open the log anew.\n";
@@ -53,6 +55,8 @@ static const struct option names[] = {
 	{"write-time", required_argument, NULL, 'w'},
 	{"body", required_argument, NULL, 'b'},
 	{"grace", required_argument, NULL, 'g'},
+	{"certificate", required_argument, NULL, 'C'},
+	{"key", required_argument, NULL, 'K'},
 	{"help", no_argument, NULL, 'h'},
 	{NULL, 0, NULL, 0},
 };
@@ -138,6 +142,8 @@ static bool set_option(struct settings *set, int option, const char *value)
 	case 'w': return parse_seconds(value, &set->write_ns);
 	case 'b': return parse_number(value, INT64_MAX, &set->body_most);
 	case 'g': return parse_seconds(value, &set->grace_ns);
+	case 'C': set->certificate = value; return true;
+	case 'K': set->key = value; return true;
 	default: return false;
 	}
 }
@@ -145,9 +151,10 @@ static bool set_option(struct settings *set, int option, const char *value)
 /* -1: go on; else the status to exit with. */
 static int parse(struct settings *set, int argc, char **argv)
 {
+	static const char letters[] = "a:p:il:s:c:n:k:r:w:b:g:C:K:h";
 	int option;
 
-	while ((option = getopt_long(argc, argv, "a:p:il:s:c:n:k:r:w:b:g:h", names, NULL)) != -1) {
+	while ((option = getopt_long(argc, argv, letters, names, NULL)) != -1) {
 		if (option == 'h') {
 			fputs(help, stdout);
 			return 0;
@@ -159,6 +166,9 @@ static int parse(struct settings *set, int argc, char **argv)
 	}
 	if (optind + 1 < argc)
 		return usage(argv[optind + 1], "is one directory too many");
+	if (!set->certificate != !set->key)
+		return usage(set->certificate ? set->certificate : set->key,
+			     "is one of a certificate and a key, which go together");
 	if (optind < argc)
 		set->root = argv[optind];
 	return -1;
@@ -189,8 +199,8 @@ static void say_where(const struct settings *set, const struct scope_listener *l
 	const char *host = set->address ? set->address : "localhost";
 	bool is_v6 = strchr(host, ':') != NULL;
 
-	printf("serving %s at http://%s%s%s:%d/\n", set->root, is_v6 ? "[" : "", host,
-	       is_v6 ? "]" : "", scope_listener_port(l));
+	printf("serving %s at http%s://%s%s%s:%d/\n", set->root, set->certificate ? "s" : "",
+	       is_v6 ? "[" : "", host, is_v6 ? "]" : "", scope_listener_port(l));
 	fflush(stdout);
 }
 
@@ -261,6 +271,14 @@ int main(int argc, char **argv)
 	rc = log_open(&server.log, server.set.log);
 	if (rc < 0)
 		return complain("can't write to ", server.set.log, rc), EXIT_FAILURE;
+	if (server.set.certificate) {
+		server.tls = tls_open(server.set.certificate, server.set.key);
+		if (!server.tls) {
+			fprintf(stderr, "scope-httpd: can't use %s with %s: %s\n",
+				server.set.certificate, server.set.key, tls_error());
+			return EXIT_FAILURE;
+		}
+	}
 	allow_many_descriptors();
 	config.grace_ns = server.set.grace_ns;
 	config.out_signal = &signal;
@@ -268,6 +286,7 @@ int main(int argc, char **argv)
 	log_close(&server.log);
 	cache_close(&server.cache);
 	desk_free(&server.desks);
+	tls_close(server.tls);
 	if (rc == -EBUSY || rc == -EAGAIN || rc == -ENOMEM)
 		complain("can't run", "", rc);
 	if (!server.failed)

@@ -6,8 +6,13 @@
 #include "httpd.h"
 
 #include <errno.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
-enum { PIECE_MOST = 1 << 20 }; /* of a file at once: then others have their turn */
+enum {
+	PIECE_MOST = 1 << 20, /* of a file at once: then others have their turn */
+	RECORD = 16 << 10     /* bytes that TLS encrypts at once */
+};
 
 static void limit_open(struct scope *limit, int64_t deadline_ns)
 {
@@ -25,23 +30,67 @@ static int limit_close(struct scope *limit, int rc)
 	return ended < 0 ? ended : rc;
 }
 
+int stream_open(struct client *c)
+{
+	struct scope limit;
+	int rc;
+
+	if (!c->server->tls)
+		return 0;
+	rc = session_open(c);
+	if (rc < 0)
+		return rc;
+	limit_open(&limit, scope_now() + c->server->set.request_ns);
+	return limit_close(&limit, session_greet(c));
+}
+
+int stream_shutdown(struct client *c)
+{
+	struct scope limit;
+	int rc;
+
+	if (!c->tls)
+		return scope_conn_shutdown(c->conn);
+	limit_open(&limit, scope_now() + c->server->set.write_ns);
+	rc = limit_close(&limit, session_say_goodbye(c));
+	return rc < 0 ? rc : scope_conn_shutdown(c->conn);
+}
+
+bool stream_has_more(const struct client *c)
+{
+	char peeked;
+
+	if (c->tls && session_has_more(c))
+		return true;
+	return recv(scope_conn_fd(c->conn), &peeked, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+}
+
 int stream_read(struct client *c, int64_t deadline_ns, void *buffer, size_t size, size_t *out_done)
 {
 	struct scope limit;
+	int rc;
 
 	limit_open(&limit, deadline_ns);
-	return limit_close(&limit, scope_conn_read(c->conn, buffer, size, out_done));
+	if (c->tls)
+		rc = session_read(c, buffer, size, out_done);
+	else
+		rc = scope_conn_read(c->conn, buffer, size, out_done);
+	return limit_close(&limit, rc);
 }
 
 int stream_write(struct client *c, const char *data, size_t size)
 {
 	struct scope limit;
 	size_t done = 0;
-	int rc = 0;
+	int rc;
 
 	while (size) {
 		limit_open(&limit, scope_now() + c->server->set.write_ns);
-		rc = limit_close(&limit, scope_conn_write(c->conn, data, size, &done));
+		if (c->tls)
+			rc = session_write(c, data, size < RECORD ? size : RECORD, &done);
+		else
+			rc = scope_conn_write(c->conn, data, size, &done);
+		rc = limit_close(&limit, rc);
 		data += done;
 		size -= done;
 		/* The client is slow, but not too slow. */
@@ -59,11 +108,12 @@ int stream_flush(struct client *c)
 	return size ? stream_write(c, c->desk->out, size) : 0;
 }
 
-int stream_file(struct client *c, int fd, int64_t from, int64_t size)
+/* The kernel sends the file. */
+static int send_file(struct client *c, int fd, int64_t from, int64_t size)
 {
-	int rc = stream_flush(c);
 	struct scope limit;
 	size_t done = 0;
+	int rc = 0;
 
 	while (rc == 0 && size > 0) {
 		size_t piece = size < PIECE_MOST ? (size_t)size : PIECE_MOST;
@@ -78,4 +128,31 @@ int stream_file(struct client *c, int fd, int64_t from, int64_t size)
 			rc = 0;
 	}
 	return rc;
+}
+
+/* It is read, to be encrypted. */
+static int copy_file(struct client *c, int fd, int64_t from, int64_t size)
+{
+	char *part = c->desk->out;
+	int rc = 0;
+
+	while (rc == 0 && size > 0) {
+		ssize_t n = pread(fd, part, size < OUT_SIZE ? (size_t)size : OUT_SIZE, from);
+
+		if (n <= 0)
+			return -EIO;
+		rc = stream_write(c, part, (size_t)n);
+		from += n;
+		size -= n;
+	}
+	return rc;
+}
+
+int stream_file(struct client *c, int fd, int64_t from, int64_t size)
+{
+	int rc = stream_flush(c);
+
+	if (rc < 0)
+		return rc;
+	return c->tls ? copy_file(c, fd, from, size) : send_file(c, fd, from, size);
 }

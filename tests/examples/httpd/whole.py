@@ -4,7 +4,9 @@ import os
 import re
 import shutil
 import signal
+import ssl
 import subprocess
+import threading
 
 from kit import (BIG, FILES, GET, PROGRAM, bodies, burst, connect, descriptors, equal, get, metric,
                  raw, room, server, statuses, test, to_the_end, until)
@@ -136,3 +138,48 @@ def ab():
         assert re.search(r"Failed requests: +0\n", out), out
         until(lambda: descriptors(p) <= before, "a descriptor was lost")
     return None
+
+
+def make_certificate():
+    key, certificate = os.path.join(room.name, "key.pem"), os.path.join(room.name, "cert.pem")
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+                    "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=localhost", "-days", "2",
+                    "-keyout", key, "-out", certificate], check=True, capture_output=True,
+                   timeout=60)
+    return certificate, key
+
+
+@test
+def tls():
+    certificate, key = make_certificate()
+    context = ssl.create_default_context(cafile=certificate)
+    context.set_alpn_protocols(["h2", "http/1.1"])
+    with server("-C", certificate, "-K", key, "-r", "1", "-k", "5") as (p, port):
+        before = descriptors(p)
+        with context.wrap_socket(connect(port), server_hostname="localhost") as s:
+            equal(s.selected_alpn_protocol(), "http/1.1")
+            reader = []
+            thread = threading.Thread(target=lambda: reader.append(to_the_end(s)))
+            thread.start()
+            s.sendall(burst(["/hello.txt", "/big.bin", "/medium", "/none"]))
+            thread.join()
+            equal([len(b) for b in bodies(reader[0])], [13, len(BIG), 20000, 14])
+            assert BIG in reader[0]
+        with context.wrap_socket(connect(port), server_hostname="localhost") as s:
+            s.sendall(b"nonsense\r\n\r\n")
+            equal(statuses(to_the_end(s)), [400])
+        # Two files stay open.  No TLS; nothing; a handshake that stops; one that is broken off.
+        raw(port, burst(["/hello.txt"]))
+        raw(port, b"", half_close=True)
+        equal(raw(port, b"\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03"), b"")
+        connect(port).close()
+        out = subprocess.run(["openssl", "s_client", "-connect", f"127.0.0.1:{port}", "-quiet",
+                              "-CAfile", certificate, "-verify_return_error"],
+                             input=burst(["/hello.txt"]), capture_output=True, timeout=60).stdout
+        assert out.endswith(FILES["hello.txt"]), out
+        until(lambda: descriptors(p) <= before + 2, "a descriptor was lost")
+    for arguments, words in ((["-C", key, "-K", key], "can't use"),
+                             (["-C", certificate, "-K", "/none"], "can't use")):
+        p = subprocess.run([PROGRAM, *arguments], capture_output=True, text=True, timeout=60)
+        equal((p.returncode, words in p.stderr), (1, True))
+    equal(subprocess.run([PROGRAM, "-C", key], capture_output=True).returncode, 2)
