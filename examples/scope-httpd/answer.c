@@ -126,12 +126,13 @@ int answer_text(struct client *c, int status, const char *type, const char *text
 	note(c, status, has_body ? (int64_t)size : 0);
 	if (!has_body)
 		return 0;
-	if (size <= BODY_SMALL && make_room(c, size) == 0) {
-		put(c->desk, text, size);
-		return 0;
-	}
-	rc = stream_flush(c);
-	return rc < 0 ? rc : stream_write(c, text, size);
+	rc = size <= BODY_SMALL ? make_room(c, size) : stream_flush(c);
+	if (rc < 0)
+		return rc;
+	if (size > BODY_SMALL)
+		return stream_write(c, text, size);
+	put(c->desk, text, size);
+	return 0;
 }
 
 int answer_status(struct client *c, int status)

@@ -307,7 +307,8 @@ bool stream_has_more(const struct client *c);
 /* 0; *out_done 0: it has ended.  -ETIMEDOUT: not until then; other errors of scope_conn_read. */
 int stream_read(struct client *c, int64_t deadline_ns, void *buffer, size_t size,
 		size_t *out_done);
-/* All of it, as long as some of it goes in each period of write_ns: else -ETIMEDOUT. */
+/* All of it, as long as some of it goes in each period of write_ns: else -ECONNABORTED.  After an
+ * error nothing else may be sent: it would be taken for the rest of this. */
 int stream_write(struct client *c, const char *data, size_t size);
 /* Bytes of a file.  -EIO: it has become shorter. */
 int stream_file(struct client *c, int fd, int64_t from, int64_t size);

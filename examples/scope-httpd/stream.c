@@ -94,7 +94,9 @@ int stream_write(struct client *c, const char *data, size_t size)
 		data += done;
 		size -= done;
 		/* The client is slow, but not too slow. */
-		if (rc < 0 && !(rc == -ETIMEDOUT && done))
+		if (rc == -ETIMEDOUT)
+			rc = done ? 0 : -ECONNABORTED;
+		if (rc < 0)
 			return rc;
 	}
 	return 0;

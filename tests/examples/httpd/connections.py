@@ -1,9 +1,12 @@
 """tests/examples/httpd/connections.py: requests that come together or in pieces, clients that go, slow and greedy ones."""
 import contextlib
 import http.client
+import os
 import random
+import re
 import socket
 import struct
+import tempfile
 import threading
 import time
 
@@ -125,6 +128,43 @@ def a_client_that_does_not_read_is_broken_off():
             assert s.recv(1)
             until(lambda: metric(port, "httpd_connections_open") == 1, "it was not broken off")
             assert len(to_the_end(s)) < 20 * len(BIG)
+
+
+@test
+def nothing_is_sent_behind_a_part_of_an_answer():
+    """The client would take it for the rest.  It begins to read when the server has given up."""
+    one = b"GET /x HTTP/1.1\r\nHost: x\r\n\r\n"
+    counters = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"
+    with tempfile.TemporaryDirectory() as root, server("-w", "0.4", root=root) as (_, port):
+        with open(os.path.join(root, "x"), "wb") as f:
+            f.write(b"x" * 15500)  # kept in memory; three are nearly what is sent at once
+        good = 'httpd_requests_total{status="2xx"}'
+        # Sent where the rest of a request is waited for; where there is no room for a text.
+        for batch in (one * 2, one * 3 + counters):
+            with socket.socket() as s:
+                s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+                s.connect(("127.0.0.1", port))
+                s.sendall(batch[:9])
+                wanted, last = metric(port, good) + 1, time.monotonic()  # each question is one too
+                while time.monotonic() - last < 1:
+                    if metric(port, good) >= wanted:
+                        s.sendall(batch[9:] + batch[:9])
+                        wanted += batch.count(b"GET")
+                        last = time.monotonic()
+                    wanted += 1
+                with contextlib.suppress(OSError):
+                    s.shutdown(socket.SHUT_WR)  # one that has not given up ends all the same
+                got = to_the_end(s)
+            at = 0
+            while head := re.match(rb"HTTP/1\.1 200 OK\r\n[^\0]*?Content-Length: (\d+)\r\n\r\n",
+                                   got[at:at + 1000]):
+                begin, at = at + head.end(), at + head.end() + int(head[1])
+                if got[begin:begin + 1] == b"x":
+                    strange = got[begin:at].strip(b"x")
+                    assert not strange, strange[:200]
+            assert got[at:at + 13] in (b"", b"HTTP/1.1 400 ", b"HTTP/1.1 200 "[:len(got) - at]), \
+                got[at:at + 200]
+        equal(metric(port, "httpd_requests_late_total"), 0)
 
 
 @test
