@@ -206,7 +206,7 @@ static int status_of(int rc)
 	switch (rc) {
 	case -ENOENT: case -ENOTDIR: case -ELOOP: case -EXDEV: case -ENAMETOOLONG: return 404;
 	case -EACCES: case -EPERM: return 403;
-	case -EMFILE: case -ENFILE: case -ENOMEM: return 503;
+	case -EMFILE: case -ENFILE: case -ENOMEM: case -EAGAIN: return 503;
 	default: return 500;
 	}
 }
@@ -264,7 +264,7 @@ static int answer_directory(struct client *c)
 	strcpy(path->text + path->size, path->size ? "/index.html" : "index.html");
 	rc = cache_get(&c->server->cache, path->text, &file);
 	path->text[path->size] = '\0';
-	if (rc == -ENOENT) {
+	if (rc == -ENOENT || rc == -EISDIR) {
 		rc = cache_get(&c->server->cache, path->text, &file);
 		if (rc == -EISDIR)
 			return answer_listing(c, path->text);

@@ -22,14 +22,18 @@
 
 int cache_open_at(const struct cache *cache, const char *path)
 {
-	/* The kernel sees to it that no link and no race leads out of the root. */
+	/* The kernel sees to it that no link and no race leads out of the root: with EAGAIN, if
+	 * something on the way is moved just then.  So does one of a file that another program has
+	 * a lease of, for as long as that keeps it. */
+	enum { TRIES = 16 };
 	struct open_how how = {.flags = O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC,
 			       .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS};
+	int tries = 0;
 	long fd;
 
 	do
 		fd = syscall(SYS_openat2, cache->root, *path ? path : ".", &how, sizeof how);
-	while (fd < 0 && (errno == EINTR || errno == EAGAIN));
+	while (fd < 0 && (errno == EINTR || (errno == EAGAIN && ++tries < TRIES)));
 	return fd < 0 ? -errno : (int)fd;
 }
 

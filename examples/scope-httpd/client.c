@@ -136,7 +136,9 @@ static int read_body(struct client *c, int64_t deadline_ns)
 
 	if (r->parser.content_length > most && !(r->parser.flags & F_CHUNKED))
 		r->status = 413;
-	if (r->status == 0 && r->value[HEADER_EXPECT].at && desk->in_end == head_end) {
+	/* A client of HTTP/1.0 would take it for the answer. */
+	if (r->status == 0 && r->value[HEADER_EXPECT].at && r->parser.http_minor > 0 &&
+	    desk->in_end == head_end) {
 		struct span go_on = SPAN("HTTP/1.1 100 Continue\r\n\r\n");
 
 		rc = stream_flush(c);

@@ -15,8 +15,11 @@ void date_write(time_t when, char out[DATE_SIZE])
 {
 	static const char days[] = "SunMonTueWedThuFriSat";
 	static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+	static const time_t last = 253402300799; /* of the year 9999 */
 	struct tm tm;
 
+	/* Some file systems keep times that no calendar has. */
+	when = when < 0 ? 0 : when > last ? last : when;
 	gmtime_r(&when, &tm);
 	memcpy(out, "Sun, 06 Nov 1994 08:49:37 GMT", DATE_SIZE);
 	memcpy(out, days + 3 * tm.tm_wday, 3);

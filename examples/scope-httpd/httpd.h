@@ -150,7 +150,8 @@ void cache_close(struct cache *cache);
  * opening it; what is neither file nor directory is -EACCES. */
 int cache_get(struct cache *cache, const char *path, struct file **out_file);
 void cache_put(struct file *file);
-/* Opens what is at a path, nothing outside of the root.  A descriptor or -errno. */
+/* Opens what is at a path, nothing outside of the root.  A descriptor or -errno; -EAGAIN: another
+ * program keeps it from being opened now. */
 int cache_open_at(const struct cache *cache, const char *path);
 
 /* ---- select.c -------------------------------------------------------------------------------- */

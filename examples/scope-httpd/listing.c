@@ -72,9 +72,11 @@ static int make(void *arg)
 
 	if (fd < 0)
 		return fd;
-	count = scandirat(fd, ".", &entries, NULL, alphasort);
-	page = count < 0 ? NULL : open_memstream(&listing->page, &listing->size);
-	if (!page) {
+	page = open_memstream(&listing->page, &listing->size);
+	count = page ? scandirat(fd, ".", &entries, NULL, alphasort) : -1;
+	if (count < 0) {
+		if (page)
+			fclose(page);
 		close(fd);
 		return -ENOMEM;
 	}

@@ -242,9 +242,10 @@ void request_body(struct request *r, const char *data, size_t size)
 {
 	enum llhttp_errno error;
 
-	r->body += size;
 	llhttp_resume(&r->parser);
 	error = llhttp_execute(&r->parser, data, size);
+	/* What is behind its end is no part of it. */
+	r->body += error == HPE_OK ? size : (size_t)(llhttp_get_error_pos(&r->parser) - data);
 	if (error != HPE_OK && !r->ended)
 		refuse(r, 400);
 }

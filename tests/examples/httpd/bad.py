@@ -105,6 +105,21 @@ def other_refusals():
                      GET + b"Host: x\r\nTransfer-Encoding: CHUNKED\r\n\r\n3;x=y\r\nabc\r\n0\r\nT: v\r\n\r\n"):
             answers = raw(port, data + GET + b"Host: x\r\n\r\n")
             equal((data, statuses(answers)), (data, [200]))
+        # What comes behind a body is no part of it.
+        for data in (GET + b"Host: x\r\nContent-Length: 100\r\n\r\n" + b"x" * 100,
+                     GET + b"Host: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"):
+            answers = raw(port, data + GET + b"Host: " + b"x" * 200 + b"\r\n\r\n")
+            equal((data, statuses(answers)), (data, [200]))
+        # HTTP/1.0 knows of no answer before the answer.
+        with connect(port) as s:
+            s.sendall(b"POST / HTTP/1.0\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n")
+            s.settimeout(0.2)
+            try:
+                raise AssertionError(s.recv(4096))
+            except TimeoutError:
+                s.settimeout(60)
+            s.sendall(b"abc")
+            equal(statuses(to_the_end(s)), [405])
         with connect(port) as s:
             s.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n"
                       b"Expect: 100-continue\r\n\r\n")

@@ -1,9 +1,13 @@
 """tests/examples/httpd/files.py: what is served, parts of it, and conditions."""
+import fcntl
 import http.client
 import os
+import re
+import signal
 import tempfile
 
-from kit import FILES, GET, descriptors, equal, get, raw, server, statuses, test, until
+from kit import (FILES, GET, burst, descriptors, equal, get, raw, server, statuses, test,
+                 until)
 
 
 @test
@@ -151,3 +155,51 @@ def conditions():
             equal((headers, r.status), (headers, status))
             if status == 304:
                 equal((r.body, r.getheader("ETag")), (b"", etag))
+
+
+@test
+def an_index_that_is_a_directory_is_none():
+    with tempfile.TemporaryDirectory() as root:
+        os.mkdir(os.path.join(root, "index.html"))
+        for arguments, status in (([], 403), (["-i"], 200)):
+            with server(*arguments, root=root) as (_, port):
+                equal(get(port, "/").status, status)
+
+
+@test
+def times_that_no_calendar_has():
+    """A file system in memory keeps times that others cut off."""
+    if not os.path.isdir("/dev/shm"):
+        return "/dev/shm is not there"
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as root, server("-i", root=root) as (_, port):
+        for turn, when in enumerate((-(1 << 62), -(1 << 36), -1, 1 << 37, 1 << 45, 1 << 62)):
+            path = os.path.join(root, str(turn))
+            with open(path, "wb"):
+                pass
+            os.utime(path, (when, when))
+            date = get(port, f"/{turn}").getheader("Last-Modified")
+            year = int(re.fullmatch(r"\w{3}, [0-3]\d \w{3} (\d{4}) \d\d:\d\d:\d\d GMT", date)[1])
+            equal(year, 1970 if when < 0 else 6325 if when == 1 << 37 else 9999)
+            assert date in get(port, "/").body.decode()
+    return None
+
+
+@test
+def a_file_that_another_program_has_a_lease_of():
+    """The kernel lets it be opened only when that program has given way, which may take long."""
+    signal.signal(signal.SIGIO, signal.SIG_IGN)  # how the kernel asks for it
+    with tempfile.TemporaryDirectory() as root:
+        for name in ("leased", "other"):
+            with open(os.path.join(root, name), "wb") as f:
+                f.write(b"x")
+        with server(root=root, workers=1) as (_, port), \
+                open(os.path.join(root, "leased"), "rb") as f:
+            try:
+                fcntl.fcntl(f, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+            except OSError as error:
+                return f"no lease: {error}"
+            answers = raw(port, burst(["/leased", "/other"]))
+            equal(statuses(answers), [503, 200])
+            fcntl.fcntl(f, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+            equal(get(port, "/leased").status, 200)
+    return None
