@@ -344,8 +344,8 @@ int sc_close_object(struct sc_worker *worker, struct sc_scope *s)
 	struct sc_scope *waits;
 	int rc = sc_object_enter(s);
 
-	/* In it by itself: from a function that it deferred. */
-	if (rc == -EBUSY && !(sc_state(s) & SC_OWNER_IN))
+	/* The owner is here, so it is its parent that is in; what s deferred a member calls. */
+	if (rc == -EBUSY)
 		return close_late(worker, s);
 	if (rc < 0)
 		return rc;
