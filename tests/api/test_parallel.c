@@ -462,6 +462,30 @@ Test(parallel, R0_for_with_a_range_that_ends_first_einval)
 	cr_assert_eq(run(bad_for, NULL, 0), 0);
 }
 
+static int part_leaks(size_t begin, size_t end, void *arg)
+{
+	(void)end;
+	return begin == *(size_t *)arg ? leaks_scope(NULL) : 0;
+}
+
+static int parts_leak(void *arg)
+{
+	size_t which;
+
+	(void)arg;
+	for (which = 0; which < 3; which++)
+		CHECK_EQ(scope_for(0, 3, 1, part_leaks, &which), -EPROTO);
+	CHECK_EQ(ran, 3);
+	return 0;
+}
+
+Test(parallel, S11_for_joins_what_a_part_left_open)
+{
+	skip_leaks_where_checked();
+	ran = 0;
+	cr_assert_eq(run(parts_leak, NULL, 1), 0);
+}
+
 /* ---- reduce ----------------------------------------------------------------------------- */
 
 /* An accumulator that takes only what lies directly to its right. */

@@ -617,6 +617,28 @@ Test(sync, X6_a_task_that_ends_with_a_mutex_fails)
 	must_run(dies_alone, NULL);
 }
 
+/* What the parent holds is no sibling's. */
+static int parent_goes_on(void *arg)
+{
+	struct scope s;
+
+	(void)arg;
+	things = (struct things){.result = {0}};
+	CHECK_EQ(scope_mutex_lock(&things.guard), 0);
+	scope_open(&s);
+	CHECK_EQ(scope_spawn(&s, locks_and_ends, NULL), 0);
+	CHECK_EQ(scope_close(&s), -EPROTO);
+	CHECK_EQ(scope_mutex_try_lock(&things.mutex), 0);
+	CHECK_EQ(scope_mutex_unlock(&things.mutex), 0);
+	CHECK_EQ(scope_mutex_try_lock(&things.guard), -EDEADLK);
+	return scope_mutex_unlock(&things.guard);
+}
+
+Test(sync, X6_the_parent_of_one_that_ended_keeps_what_it_holds)
+{
+	must_run(parent_goes_on, NULL);
+}
+
 static int siblings_lock(void *arg)
 {
 	(void)arg;

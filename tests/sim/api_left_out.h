@@ -59,6 +59,7 @@
 {"parallel", "R0_spawn_n_is_waited_for", STACKS},
 {"parallel", "R0_spawn_n_runs_each_child_once", STACKS},
 {"parallel", "S11_both_joins_what_a_part_left_open", FRAMES},
+{"parallel", "S11_for_joins_what_a_part_left_open", FRAMES},
 {"scope", "S11_leaked_scopes_are_joined_with_thieves_about", FRAMES},
 {"scope", "S11_leaked_scopes_of_a_task_on_its_own_stack_are_joined", FRAMES},
 {"scope", "S11_leaked_scopes_of_an_inlined_task_are_joined", FRAMES},

@@ -213,10 +213,25 @@ static struct scope left_behind[2];
 static struct scope *posted_into;
 static struct sc_thread poster;
 
+static int starts_and_ends(void *arg)
+{
+	(void)arg;
+	if (sim_random(2))
+		scope_sleep_for(1);
+	return scope_started();
+}
+
+/* Parks, has a scope in between, leaves one in an object: all of them hang below. */
 static int leaves_object(void *arg)
 {
-	int rc = scope_open_in(arg, posted_into);
+	int rc = 0;
 
+	if (sim_random(4) == 0)
+		scope_sleep_for(1);
+	if (sim_random(4) == 0)
+		rc = scope_start(posted_into, starts_and_ends, NULL);
+	sim_check(rc == 0 || rc == -ECANCELED, "start gave %d", rc);
+	rc = scope_open_in(arg, posted_into);
 	sim_check(rc == 0 || rc == -ESTALE, "open gave %d", rc);
 	return 0;
 }
@@ -251,7 +266,7 @@ static int posts_race(void *arg)
 
 Test(sim, a_post_leaves_an_object_to_a_closing_scope)
 {
-	explore("a_post_leaves_an_object_to_a_closing_scope", posts_race, 0);
+	explore("a_post_leaves_an_object_to_a_closing_scope", posts_race, WITH_TIMERS);
 }
 
 /* ---- a scope that its task left open ------------------------------------------------------- */

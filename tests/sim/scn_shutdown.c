@@ -2,6 +2,7 @@
 #include "scn.h"
 
 #include <scope_signal.h>
+#include <scope_sync.h>
 #include <signal.h>
 
 /* Shuts its group down, with a grace of `number` ns, 0: without end. */
@@ -116,6 +117,58 @@ static int loop_against_shutdown(void *arg)
 Test(sim, soft_checkpoint_races_shutdown)
 {
 	explore("soft_checkpoint_races_shutdown", loop_against_shutdown, 0);
+}
+
+/* Waits, and then waits once more where it is still registered, but in a region this time. */
+static struct scope_semaphore permits;
+static bool waits;
+
+static int body_wait_twice(struct job *job)
+{
+	int rc = 0;
+
+	while (rc == 0) {
+		sim_check(scope_semaphore_acquire(&permits) == 0, "a soft stop ended a plain wait");
+		scope_soft_begin();
+		rc = scope_semaphore_acquire(&permits);
+		scope_soft_end();
+	}
+	sim_check(rc == -ESHUTDOWN, "a region gave %d", rc);
+	waits = false;
+	(void)job;
+	return 0;
+}
+
+static int body_release(struct job *job)
+{
+	(void)job;
+	while (waits) {
+		scope_semaphore_release(&permits);
+		scope_yield();
+		pause_randomly();
+	}
+	return 0;
+}
+
+static int wait_again_against_shutdown(void *arg)
+{
+	struct group g;
+	struct job waiter, giver, stop = {0};
+
+	(void)arg;
+	scope_semaphore_init(&permits, 0);
+	waits = true;
+	group_open(&g);
+	group_spawn(&g, &waiter, body_wait_twice);
+	group_spawn(&g, &giver, body_release);
+	group_spawn(&g, &stop, body_stop);
+	sim_check(group_close(&g) == 0, "a soft stop is no error");
+	return 0;
+}
+
+Test(sim, a_wait_at_the_same_place_races_a_soft_stop)
+{
+	explore("a_wait_at_the_same_place_races_a_soft_stop", wait_again_against_shutdown, 0);
 }
 
 static int shutdown_against_cancel(void *arg)

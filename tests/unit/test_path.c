@@ -116,7 +116,12 @@ static int describes(void *arg)
 	scope_open(&s);
 	sc_describe_scope(sc_view(&s), text, sizeof(text));
 	CHECK(strstr(text, "scope opened at describes"));
-	return scope_close(&s);
+	CHECK_EQ(scope_close(&s), 0);
+	options.deadline_ns = -1;
+	CHECK_EQ(scope_open_with(&s, &options), -EINVAL);
+	sc_describe_scope(sc_view(&s), text, sizeof(text));
+	CHECK_EQ(strcmp(text, "a scope that scope_open_with refused"), 0);
+	return 0;
 }
 
 Test(path, E4_tasks_and_scopes_are_described_by_where_they_come_from)

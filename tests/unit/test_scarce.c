@@ -238,6 +238,38 @@ Test(scarce, S7_a_share_of_a_range_needs_no_room_on_the_deque)
 	cr_assert_eq(virtually(queues_a_range, PLENTY), 0);
 }
 
+static int leaves_a_scope_open(void *arg)
+{
+	struct scope s;
+
+	scope_open(&s);
+	return scope_spawn(&s, count, arg);
+}
+
+/* ... in which a task leaves a scope open. */
+static int queues_leaks(void *arg)
+{
+	struct scope_options options = {.policy = SCOPE_AWAIT_ALL};
+	struct scope outer, full;
+
+	(void)arg;
+	CHECK_EQ(scope_open_with(&outer, &options), 0);
+	scope_open(&full);
+	CHECK_EQ(scope_spawn_n(&outer, leaves_a_scope_open, NULL, 0, 3), 0);
+	fill(&full, SLOTS);
+	CHECK_EQ(scope_sleep_for(SCOPE_MS), 0);
+	CHECK_EQ(scope_close(&full), 0);
+	CHECK_EQ(scope_close(&outer), -EPROTO);
+	CHECK_EQ(ran, SLOTS + 3);
+	return 0;
+}
+
+Test(scarce, S11_tasks_of_a_share_without_room_leave_scopes_open_eproto)
+{
+	skip_leaks_where_checked();
+	cr_assert_eq(virtually(queues_leaks, PLENTY), 0);
+}
+
 /* ---- ranges that can't be divided ------------------------------------------------------- */
 
 enum { PARTS = 3000 };
