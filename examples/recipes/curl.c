@@ -1,7 +1,6 @@
 /* examples/recipes/curl.c: libcurl: a transfer that parks its task, and one task for each.
  *
  * Arguments: URL...   prints what is there
- *
  * libcurl tells which descriptors it waits for, and how long.  A set of descriptors (epoll) is a
  * descriptor itself: that is what the task waits for.
  */
@@ -43,9 +42,10 @@ static int perform(CURL *easy)
 	curl_multi_setopt(multi, CURLMOPT_TIMERDATA, &deadline_ns);
 	curl_multi_add_handle(multi, easy);
 	while (left > 0 && (rc == 0 || rc == -ETIMEDOUT)) {
+		event.data.fd = CURL_SOCKET_TIMEOUT;
 		if (rc == -ETIMEDOUT)
-			curl_multi_socket_action(multi, CURL_SOCKET_TIMEOUT, 0, &left);
-		else if (epoll_wait(set, &event, 1, 0) == 1)
+			deadline_ns = SCOPE_NEVER; /* it counts once: libcurl may have no other */
+		if (rc == -ETIMEDOUT || epoll_wait(set, &event, 1, 0) == 1)
 			curl_multi_socket_action(multi, event.data.fd, 0, &left);
 		if (left > 0)
 			rc = scope_fd_wait_until(set, SCOPE_FD_READ, deadline_ns);

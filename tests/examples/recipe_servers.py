@@ -3,6 +3,7 @@ import contextlib
 import http.server
 import os
 import pathlib
+import resource
 import shutil
 import socket
 import ssl
@@ -121,6 +122,12 @@ def curl(_):
         gives("curl", "three at once", "page\n" * 3, 60, at + "/a", at + "/b", at + "/c")
         times_out("curl", "one that does not answer", at + "/alone", f"http://127.0.0.1:{nobody}/")
         server.shutdown()
+        # It waits, and does not ask again and again.
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        run("curl", 2, f"http://127.0.0.1:{nobody}/")
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        check("curl: who waits takes no time of a processor", spent < 0.2, spent)
 
 
 # ---- SQLite ----------------------------------------------------------------------------------
