@@ -69,9 +69,9 @@ SCOPE_API int scope_fd_close(int fd);
 /* ---- connections ------------------------------------------------------------------------ */
 
 /*
- * A connection is a stream of bytes in both directions: TCP, or a Unix socket.  One task at a time
- * may read it and one write it.  Connections, listeners and sockets of datagrams that are left
- * open are closed at the end of scope_run.
+ * A connection is a stream of bytes in both directions: TCP, or a Unix socket; or in one: a pipe
+ * of a process (scope_process.h).  One task at a time may read it and one write it.  Connections,
+ * listeners and sockets of datagrams that are left open are closed at the end of scope_run.
  */
 struct scope_conn;
 
@@ -225,6 +225,7 @@ SCOPE_API int scope_conn_sendfile(struct scope_conn *c, int file, int64_t offset
  *   -ENOTCONN  not called from a task, or the other side broke it off
  *   -EINVAL    c is NULL
  *   -EBUSY     another task writes
+ *   -ENOTSOCK  it is a pipe: close it instead
  */
 SCOPE_API int scope_conn_shutdown(struct scope_conn *c);
 

@@ -11,6 +11,7 @@ esac
 for qemu in qemu-aarch64-static qemu-aarch64; do
 	command -v $qemu >/dev/null || continue
 	ulimit -v 6000000
+	export EMULATED=1
 	exec $qemu -L /usr/aarch64-linux-gnu -R 0x100000000 "$@"
 done
 echo "Bail out! qemu-aarch64 is missing (Debian: qemu-user-static)"

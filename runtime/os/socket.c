@@ -16,6 +16,7 @@
 #include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 /* -errno, or what the expression gave; again if a signal came first. */
@@ -35,14 +36,37 @@ static int result_of(int rc)
 
 /* ---- entries of the table ------------------------------------------------------------------ */
 
+/* A pipe is no socket, which costs it one more system call. */
 int64_t sc_linux_recv(int fd, void *buffer, size_t size)
 {
-	return RETRY(recv(fd, buffer, size, 0));
+	int64_t n = RETRY(recv(fd, buffer, size, 0));
+
+	return n == -ENOTSOCK ? RETRY(read(fd, buffer, size)) : n;
+}
+
+/* The signal that the write raised in this thread is taken before it is delivered.  One that
+ * somebody has sent would be taken for it: nobody does. */
+static int64_t write_pipe(int fd, const void *data, size_t size)
+{
+	const struct timespec at_once = {0, 0};
+	sigset_t sigpipe, old;
+	int64_t n;
+
+	sigemptyset(&sigpipe);
+	sigaddset(&sigpipe, SIGPIPE);
+	pthread_sigmask(SIG_BLOCK, &sigpipe, &old);
+	n = RETRY(write(fd, data, size));
+	if (n == -EPIPE)
+		sigtimedwait(&sigpipe, NULL, &at_once);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	return n;
 }
 
 int64_t sc_linux_send(int fd, const void *data, size_t size)
 {
-	return RETRY(send(fd, data, size, MSG_NOSIGNAL));
+	int64_t n = RETRY(send(fd, data, size, MSG_NOSIGNAL));
+
+	return n == -ENOTSOCK ? write_pipe(fd, data, size) : n;
 }
 
 /* Here nothing says that no SIGPIPE is wanted, so it is held back and taken, unless the program

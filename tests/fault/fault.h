@@ -54,7 +54,14 @@
 	X(SENDFILE, "sendfile")                                                                    \
 	X(SENDTO, "sendto")                                                                        \
 	X(RECVFROM, "recvfrom")                                                                    \
-	X(GETADDRINFO, "getaddrinfo")
+	X(GETADDRINFO, "getaddrinfo")                                                              \
+	X(PIPE, "pipe2")                                                                           \
+	X(FCNTL, "fcntl")                                                                          \
+	X(SPAWN_DUP, "posix_spawn_file_actions_adddup2")                                           \
+	X(SPAWN_OPEN, "posix_spawn_file_actions_addopen")                                          \
+	X(SPAWN_CHDIR, "posix_spawn_file_actions_addchdir_np")                                     \
+	X(SPAWN, "posix_spawnp")                                                                   \
+	X(PIDFD_OPEN, "pidfd_open")
 
 enum fault_kind {
 #define KIND(id, name) FAULT_##id,

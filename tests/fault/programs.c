@@ -14,6 +14,7 @@
 #include <scope_net.h>
 #include <scope_offload.h>
 #include <scope_parallel.h>
+#include <scope_process.h>
 #include <scope_ref.h>
 #include <scope_signal.h>
 #include <scope_supervise.h>
@@ -885,6 +886,31 @@ static int networks(void *arg)
 	return 0;
 }
 
+static int has_processes(void *arg)
+{
+	const char *const argv[] = {"echo", "x", NULL};
+	struct scope_conn *out;
+	struct scope_process_options options = {.streams = {{.kind = SCOPE_STREAM_NULL},
+							    {SCOPE_STREAM_PIPE, 0, &out},
+							    {SCOPE_STREAM_FD, 2, NULL}},
+						.directory = "/"};
+	struct scope_process p;
+	struct scope s;
+	int status;
+	char byte;
+	size_t n;
+
+	does_nothing(arg);
+	scope_open(&s);
+	if (may_fail(scope_process_spawn(&s, argv, &options, &p)) == 0) {
+		may_fail(scope_conn_read(out, &byte, 1, &n));
+		scope_conn_close(out);
+		CHECK(scope_process_wait(&p, &status) == 0);
+	}
+	may_fail(scope_close(&s));
+	return 0;
+}
+
 const struct fault_program fault_programs[] = {
 	{.name = "nothing", .main = does_nothing},
 	{.name = "defaults", .main = does_nothing, .by_default = 1},
@@ -908,5 +934,6 @@ const struct fault_program fault_programs[] = {
 	{.name = "supervises", .main = supervises},
 	{.name = "channels", .main = has_channels},
 	{.name = "networks", .main = networks},
+	{.name = "processes", .main = has_processes},
 };
 const unsigned fault_program_count = sizeof fault_programs / sizeof *fault_programs;

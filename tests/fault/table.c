@@ -6,11 +6,13 @@
 
 #include <errno.h>
 #include <netdb.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <spawn.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
@@ -442,6 +444,49 @@ WRAP(int, getaddrinfo, (const char *host, const char *service, const struct addr
 			struct addrinfo **out))
 {
 	return REFUSE(GETADDRINFO) ? EAI_MEMORY : __real_getaddrinfo(host, service, hints, out);
+}
+
+WRAP(int, pipe2, (int ends[2], int flags))
+{
+	return REFUSE(PIPE) ? fail_with(EMFILE) : __real_pipe2(ends, flags);
+}
+
+WRAP(int, fcntl, (int fd, int command, long arg))
+{
+	return REFUSE(FCNTL) ? fail_with(EMFILE) : __real_fcntl(fd, command, arg);
+}
+
+/* These tell the error. */
+WRAP(int, posix_spawn_file_actions_adddup2, (posix_spawn_file_actions_t * actions, int fd, int to))
+{
+	return REFUSE(SPAWN_DUP) ? ENOMEM
+				 : __real_posix_spawn_file_actions_adddup2(actions, fd, to);
+}
+
+WRAP(int, posix_spawn_file_actions_addopen, (posix_spawn_file_actions_t * actions, int fd,
+					     const char *path, int how, mode_t mode))
+{
+	return REFUSE(SPAWN_OPEN) ? ENOMEM
+				  : __real_posix_spawn_file_actions_addopen(actions, fd, path, how,
+									    mode);
+}
+
+WRAP(int, posix_spawn_file_actions_addchdir_np, (posix_spawn_file_actions_t * actions,
+						 const char *path))
+{
+	return REFUSE(SPAWN_CHDIR) ? ENOMEM
+				   : __real_posix_spawn_file_actions_addchdir_np(actions, path);
+}
+
+WRAP(int, posix_spawnp, (pid_t * pid, const char *name, const posix_spawn_file_actions_t *actions,
+			 const posix_spawnattr_t *how, char *const argv[], char *const envp[]))
+{
+	return REFUSE(SPAWN) ? EAGAIN : __real_posix_spawnp(pid, name, actions, how, argv, envp);
+}
+
+WRAP(int, pidfd_open, (pid_t pid, unsigned flags))
+{
+	return REFUSE(PIDFD_OPEN) ? fail_with(EMFILE) : __real_pidfd_open(pid, flags);
 }
 
 /* ---- the points --------------------------------------------------------------------------- */

@@ -215,12 +215,14 @@ static void begin(void)
 	fault_install();
 }
 
-/* What nothing but the last program asks for. */
-static void fail_net(enum fault_kind kind)
+/* What nothing but the program of this name asks for. */
+static void fail_in(const char *name, enum fault_kind kind)
 {
-	const struct fault_program *program = &fault_programs[fault_program_count - 1];
+	const struct fault_program *program = fault_programs;
 	unsigned workers;
 
+	while (strcmp(program->name, name) != 0)
+		program++;
 	begin();
 	for (workers = 1; workers <= 2; workers++) {
 		fail_each(program, kind, workers, 0);
@@ -339,77 +341,77 @@ Test(fault, every_sched_getaffinity_fails)
 
 Test(fault, every_epoll_create_fails)
 {
-	fail_net(FAULT_EPOLL_CREATE);
+	fail_in("networks", FAULT_EPOLL_CREATE);
 }
 
 Test(fault, every_eventfd_fails)
 {
-	fail_net(FAULT_EVENTFD);
+	fail_in("networks", FAULT_EVENTFD);
 }
 
 Test(fault, every_epoll_ctl_fails)
 {
-	fail_net(FAULT_EPOLL_CTL);
+	fail_in("networks", FAULT_EPOLL_CTL);
 }
 
 Test(fault, every_poll_fails)
 {
-	fail_net(FAULT_POLL);
+	fail_in("networks", FAULT_POLL);
 }
 
 Test(fault, every_socket_fails)
 {
-	fail_net(FAULT_SOCKET);
+	fail_in("networks", FAULT_SOCKET);
 }
 
 Test(fault, every_bind_fails)
 {
-	fail_net(FAULT_BIND);
+	fail_in("networks", FAULT_BIND);
 }
 
 Test(fault, every_listen_fails)
 {
-	fail_net(FAULT_LISTEN);
+	fail_in("networks", FAULT_LISTEN);
 }
 
 Test(fault, every_connect_fails)
 {
-	fail_net(FAULT_CONNECT);
+	fail_in("networks", FAULT_CONNECT);
 }
 
 Test(fault, every_accept_fails)
 {
-	fail_net(FAULT_ACCEPT);
+	fail_in("networks", FAULT_ACCEPT);
 }
 
 Test(fault, every_getsockname_fails)
 {
-	fail_net(FAULT_GETSOCKNAME);
+	fail_in("networks", FAULT_GETSOCKNAME);
 }
 
 Test(fault, every_getpeername_fails)
 {
-	fail_net(FAULT_GETPEERNAME);
+	fail_in("networks", FAULT_GETPEERNAME);
 }
 
 Test(fault, every_getsockopt_fails)
 {
-	fail_net(FAULT_GETSOCKOPT);
+	fail_in("networks", FAULT_GETSOCKOPT);
 }
 
 Test(fault, every_shutdown_fails)
 {
-	fail_net(FAULT_SHUTDOWN);
+	fail_in("networks", FAULT_SHUTDOWN);
 }
 
 Test(fault, every_recv_fails)
 {
-	fail_net(FAULT_RECV);
+	fail_in("networks", FAULT_RECV);
 }
 
 Test(fault, every_send_fails)
 {
-	fail_net(FAULT_SEND);
+	fail_in("networks", FAULT_SEND);
 }
 
 Test(fault, every_sendfile_fails)
@@ -419,15 +421,50 @@ Test(fault, every_sendfile_fails)
 
 Test(fault, every_sendto_fails)
 {
-	fail_net(FAULT_SENDTO);
+	fail_in("networks", FAULT_SENDTO);
 }
 
 Test(fault, every_recvfrom_fails)
 {
-	fail_net(FAULT_RECVFROM);
+	fail_in("networks", FAULT_RECVFROM);
 }
 
 Test(fault, every_getaddrinfo_fails)
 {
-	fail_net(FAULT_GETADDRINFO);
+	fail_in("networks", FAULT_GETADDRINFO);
+}
+
+Test(fault, every_pipe2_fails)
+{
+	fail_in("processes", FAULT_PIPE);
+}
+
+Test(fault, every_fcntl_fails)
+{
+	fail_in("processes", FAULT_FCNTL);
+}
+
+Test(fault, every_adddup2_fails)
+{
+	fail_in("processes", FAULT_SPAWN_DUP);
+}
+
+Test(fault, every_addopen_fails)
+{
+	fail_in("processes", FAULT_SPAWN_OPEN);
+}
+
+Test(fault, every_addchdir_fails)
+{
+	fail_in("processes", FAULT_SPAWN_CHDIR);
+}
+
+Test(fault, every_posix_spawnp_fails)
+{
+	fail_in("processes", FAULT_SPAWN);
+}
+
+Test(fault, every_pidfd_open_fails)
+{
+	fail_in("processes", FAULT_PIDFD_OPEN);
 }

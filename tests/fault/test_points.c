@@ -40,7 +40,7 @@ enum { SILENCES = sizeof silences / sizeof *silences, MOST_LINES = 128 };
 
 /* The points, those of one function and kind together. */
 static struct line {
-	char kind[32], function[64];
+	char kind[48], function[64];
 	unsigned hits, visible, silent;
 } lines[MOST_LINES];
 static int line_count;
@@ -85,11 +85,11 @@ static void print_lines(FILE *to)
 {
 	struct line *line;
 
-	fprintf(to, "%-22s %-24s %8s %8s %8s\n", "refused", "to", "times", "visible", "silent");
+	fprintf(to, "%-36s %-24s %8s %8s %8s\n", "refused", "to", "times", "visible", "silent");
 	for (line = lines; line < lines + line_count; line++) {
 		struct silence *silence = silence_of(line);
 
-		fprintf(to, "%-22s %-24s %8u %8u %8u%s%s\n", line->kind, line->function, line->hits,
+		fprintf(to, "%-36s %-24s %8u %8u %8u%s%s\n", line->kind, line->function, line->hits,
 			line->visible, line->silent, silence ? "  " : "",
 			silence ? silence->reason : "");
 	}

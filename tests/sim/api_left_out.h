@@ -8,7 +8,7 @@
 #define TIMING   "takes for granted that it is not held up for milliseconds"
 #define BLOCKS   "blocks in the kernel the thread that carries all others"
 #define SPINS    "computes without a schedule point until another thread lets it go"
-#define REAL     "compares with what the system does"
+#define REAL     "compares with what the system does, or waits for it"
 #define ARRIVALS "depends on when the system moves what was sent"
 {"interrupt", "", SIGNALS},
 {"dump", "another_dump_is_being_written_ebusy", BLOCKS},
@@ -20,6 +20,7 @@
 {"dump", "O1_SIGQUIT_has_it_reported_while_the_only_worker_computes", SIGNALS},
 {"offload", "B3_a_signal_ends_a_system_call", SIGNALS},
 {"fork", "", SIGNALS},
+{"process", "", REAL},
 {"clock", "Z3_tasks_that_do_not_end_abort", SIGNALS},
 {"error", "E8_stack_overflow_names_the_task_and_its_spawn", SIGNALS},
 {"error", "E8_stack_overflow_of_main_is_told", SIGNALS},

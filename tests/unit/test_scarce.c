@@ -11,6 +11,7 @@
 
 #include <fcntl.h>
 #include <scope_net.h>
+#include <scope_process.h>
 #include <scope_parallel.h>
 #include <scope_signal.h>
 #include <signal.h>
@@ -524,6 +525,27 @@ static int waits_without_memory(void *arg)
 Test(scarce, memory_to_wait_for_a_descriptor_enomem)
 {
 	cr_assert_eq(virtually(waits_without_memory, PLENTY), 0);
+}
+
+/* Refused its task, the program is not started. */
+static int spawns_process_without_memory(void *arg)
+{
+	const char *const argv[] = {"true", NULL};
+	struct scope_process p;
+	struct scope s;
+
+	(void)arg;
+	scope_open(&s);
+	allocs_left = 0;
+	CHECK_EQ(scope_process_spawn(&s, argv, NULL, &p), -ENOMEM);
+	allocs_left = PLENTY;
+	CHECK_EQ(scope_close(&s), -ENOMEM);
+	return 0;
+}
+
+Test(scarce, a_process_without_memory_for_its_task_enomem)
+{
+	cr_assert_eq(virtually(spawns_process_without_memory, PLENTY), 0);
 }
 
 static int never_handles(struct scope_conn *c, void *arg)
