@@ -69,21 +69,31 @@ int64_t sc_linux_send(int fd, const void *data, size_t size)
 	return n == -ENOTSOCK ? write_pipe(fd, data, size) : n;
 }
 
-/* Here nothing says that no SIGPIPE is wanted, so it is held back and taken, unless the program
- * holds it back itself.  It comes with a count too, if a part went out before the other side
- * broke off. */
+/* A SIGPIPE that waits for a program which blocks it. */
+static int pipe_waits(const sigset_t *blocked)
+{
+	sigset_t waiting;
+
+	return sigismember(blocked, SIGPIPE) && sigpending(&waiting) == 0 &&
+	       sigismember(&waiting, SIGPIPE);
+}
+
+/* Here nothing says that no SIGPIPE is wanted, so it is held back and taken, unless there was one
+ * before.  It comes with a count too, if a part went out before the other side broke off. */
 int64_t sc_linux_send_file(int fd, int file, int64_t offset, size_t size)
 {
 	static const struct timespec at_once;
 	off_t from = offset;
 	sigset_t pipe, old;
+	int waits;
 	int64_t n;
 
 	sigemptyset(&pipe);
 	sigaddset(&pipe, SIGPIPE);
 	pthread_sigmask(SIG_BLOCK, &pipe, &old);
+	waits = pipe_waits(&old);
 	n = RETRY(sendfile(fd, file, &from, size));
-	if (n != (int64_t)size && n != -EAGAIN && !sigismember(&old, SIGPIPE))
+	if (n != (int64_t)size && n != -EAGAIN && !waits)
 		sigtimedwait(&pipe, NULL, &at_once);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	return n;

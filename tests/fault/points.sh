@@ -40,8 +40,8 @@ settled=' malloc free munmap memcpy memset memcmp memmove strlen strcmp strncmp 
 	__errno_location __libc_current_sigrtmin __sched_cpucount _GLOBAL_OFFSET_TABLE_
 	clock_gettime dl_iterate_phdr getauxval getenv getpid sched_yield sysconf syscall
 	pthread_attr_destroy pthread_attr_setstacksize pthread_join pthread_kill pthread_self
-	pthread_sigmask raise sigtimedwait sigaddset sigismember sigdelset sigemptyset sigfillset
-	signal alarm
+	pthread_sigmask raise sigpending sigtimedwait sigaddset sigismember sigdelset sigemptyset
+	sigfillset signal alarm
 	_exit abort __assert_fail
 	posix_spawn_file_actions_init posix_spawn_file_actions_destroy posix_spawnattr_init
 	posix_spawnattr_destroy posix_spawnattr_setflags posix_spawnattr_setpgroup
