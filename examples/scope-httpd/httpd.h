@@ -30,7 +30,7 @@ enum {
 	BODY_PART = 1 << 10,    /* of a body, which is read and dropped, at once */
 	BODY_SMALL = 16 << 10,  /* a file of at most so many bytes is kept in memory */
 	OUT_SIZE = 48 << 10,    /* of answers, sent at once */
-	FIRST_SIZE = 2 << 10,   /* what a connection without a desk can read */
+	FIRST_SIZE = 1 << 10,   /* what a connection without a desk can read */
 	PATH_SIZE = 4096,       /* of a path below the root, with its 0 */
 	DATE_SIZE = 30          /* "Sun, 06 Nov 1994 08:49:37 GMT" with its 0 */
 };

@@ -2,7 +2,8 @@
 # tests/examples/scope-httpd.sh: scope-httpd with real clients: Python's http.client and sockets,
 # curl, ab, openssl.
 #
-# Environment: BUILD (build), FUZZ_SECONDS (1), FUZZ_SEED (a new one each time).  Prints TAP.
+# Environment: BUILD (build), CONNECTIONS at once (1000), FUZZ_SECONDS (1), FUZZ_SEED (a new one
+# each time).  Prints TAP.
 set -u
 cd "$(dirname "$0")/../.." || exit 2
 # A python3 of one's own may lack the packages of the system's.

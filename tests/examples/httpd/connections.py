@@ -11,7 +11,7 @@ import threading
 import time
 
 from kit import (BIG, FILES, GET, bodies, burst, connect, descriptors, equal, get, metric, raw,
-                 room, server, statuses, test, to_the_end, until)
+                 resident_bytes, room, server, statuses, test, to_the_end, until)
 
 
 @test
@@ -182,14 +182,41 @@ def a_slow_reader_gets_all():
 @test
 def many_half_requests():
     """Slowloris: who has something to say is served beside them."""
-    with server("-r", "30") as (p, port):
-        before = descriptors(p)
-        slow = [connect(port) for _ in range(400)]
+    many = int(os.environ.get("CONNECTIONS", "1000"))
+    with server("-r", "60") as (p, port):
+        get(port, "/hello.txt")
+        memory, before = resident_bytes(p), descriptors(p)
+        slow = [connect(port) for _ in range(many)]
         for s in slow:
             s.sendall(b"GET / HT")
+        until(lambda: metric(port, "httpd_connections_open") == many + 1, "not all were accepted")
         for _ in range(20):
             equal(get(port, "/hello.txt").status, 200)
+        each = (resident_bytes(p) - memory) / many
+        assert each < 120_000, f"{each} bytes each"
         for s in slow:
+            s.close()
+        until(lambda: descriptors(p) <= before + 1, "a descriptor was lost")
+
+
+@test
+def many_silent_connections():
+    """Without a request a connection has no buffers."""
+    many = int(os.environ.get("CONNECTIONS", "1000"))
+    with server() as (p, port):
+        get(port, "/hello.txt")
+        memory, before = resident_bytes(p), descriptors(p)
+        silent = [connect(port) for _ in range(many)]
+        for s in silent:
+            s.sendall(GET + b"Host: x\r\n\r\n")
+        for s in silent:
+            equal(statuses(s.recv(4096)), [200])
+        for _ in range(20):
+            equal(get(port, "/hello.txt").status, 200)
+        each = (resident_bytes(p) - memory) / many
+        print(f"# {each:.0f} bytes each")
+        assert each < 20_000, f"{each} bytes each"
+        for s in silent:
             s.close()
         until(lambda: descriptors(p) <= before + 1, "a descriptor was lost")
 

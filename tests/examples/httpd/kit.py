@@ -119,6 +119,11 @@ def descriptors(p):
     return len(os.listdir(f"/proc/{p.pid}/fd"))
 
 
+def resident_bytes(p):
+    with open(f"/proc/{p.pid}/statm") as f:
+        return int(f.read().split()[1]) * os.sysconf("SC_PAGESIZE")
+
+
 def metric(port, name):
     found = re.search(rf"^{re.escape(name)} (\d+)$", get(port, "/metrics").body.decode(), re.M)
     return int(found[1])
