@@ -70,8 +70,8 @@ static bool is_stopping(void)
 	return rc == -ESHUTDOWN;
 }
 
-/* Waits for the first bytes of a request: here, and nowhere else, a graceful shutdown ends a
- * connection, unless a request has come before it.  -ENODATA: there are no more requests. */
+/* Waits for the first bytes of a request: here, and while TLS is agreed on, a graceful shutdown
+ * ends a connection, unless a request has come before it.  -ENODATA: there are no more. */
 static int wait_for_request(struct client *c)
 {
 	int rc = c->desk ? stream_flush(c) : 0;

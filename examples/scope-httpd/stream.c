@@ -41,7 +41,10 @@ int stream_open(struct client *c)
 	if (rc < 0)
 		return rc;
 	limit_open(&limit, scope_now() + c->server->set.request_ns);
-	return limit_close(&limit, session_greet(c));
+	scope_soft_begin(); /* a graceful shutdown ends it: no request has come yet */
+	rc = session_greet(c);
+	scope_soft_end();
+	return limit_close(&limit, rc);
 }
 
 int stream_shutdown(struct client *c)

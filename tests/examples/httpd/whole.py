@@ -178,6 +178,16 @@ def tls():
                              input=burst(["/hello.txt"]), capture_output=True, timeout=60).stdout
         assert out.endswith(FILES["hello.txt"]), out
         until(lambda: descriptors(p) <= before + 2, "a descriptor was lost")
+    # Who has not even said hello has no request that could be finished.
+    with server("-C", certificate, "-K", key, "-r", "1000", "-g", "1000") as (p, port):
+        with connect(port) as silent, connect(port) as half:
+            half.sendall(b"\x16\x03\x01")
+            with context.wrap_socket(connect(port), server_hostname="localhost") as s:
+                s.sendall(burst(["/hello.txt"]))
+                equal(statuses(to_the_end(s)), [200])
+            p.send_signal(signal.SIGTERM)
+            equal((to_the_end(silent), to_the_end(half)), (b"", b""))
+            equal(p.wait(timeout=60), 0)
     for arguments, words in ((["-C", key, "-K", key], "can't use"),
                              (["-C", certificate, "-K", "/none"], "can't use")):
         p = subprocess.run([PROGRAM, *arguments], capture_output=True, text=True, timeout=60)
