@@ -226,6 +226,13 @@ endif
 $(foreach v,asan tsan valgrind,$(eval $(call \
 	test_program,$(BUILD)/$(v)/planted,$(v),tools,$(BUILD)/$(v)/libscope.a,,)))
 
+# What parses the requests of strangers, with that checker.
+$(BUILD)/asan/scope-httpd: $(wildcard examples/scope-httpd/*.[ch]) $(LLHTTP) \
+		$(BUILD)/asan/libscope.a
+	$(call SAY,LD $@)
+	$(Q)$(CC) -std=gnu11 -Iapi $(FLAGS_scope-httpd) -DLLHTTP_STRICT_MODE=1 $(FLAGS_asan) \
+		-o $@ $(filter %.c %.a,$^) $(LIBS) $(LIBS_scope-httpd)
+
 # The libraries are those of the cross compiler; tests/aarch64.sh tells the emulator where.
 define aarch64_program
 $(call test_program,$(BUILD)/aarch64/$(1),$(2),$(1),$(BUILD)/$(2)/libscope.a,tests/shim.c $(4),$(3))

@@ -237,6 +237,8 @@ run_asan() {
 	export ASAN_OPTIONS=${ASAN_OPTIONS:-abort_on_error=0:detect_stack_use_after_return=1}
 	export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1}
 	sanitized asan
+	built asan-scope-httpd "$build/asan/scope-httpd" && HTTPD=$build/asan/scope-httpd \
+		program asan-scope-httpd 200 tests/examples/scope-httpd.sh
 }
 
 run_tsan() {
@@ -282,6 +284,7 @@ targets_of() {
 	crash) echo "$build/test/crash" "$build/debug/crash" "$build/debug/api" ;;
 	unit | api | stress | sim | soak) has_sources "$1" && echo "$build/test/$1" ;;
 	asan | tsan)
+		[ "$1" = asan ] && echo "$build/asan/scope-httpd"
 		has_sources unit && echo "$build/$1/unit"
 		has_sources api && echo "$build/$1/api" ;;
 	aarch64) targets_of_aarch64 ;;

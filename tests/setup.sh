@@ -75,6 +75,7 @@ missing() {
 		run | test | perf | coverage)
 			headers="$headers jemalloc/jemalloc.h:libjemalloc-dev"
 			headers="$headers openssl/evp.h:libssl-dev" ;;
+		asan | perf-servers) headers="$headers openssl/ssl.h:libssl-dev" ;;
 		esac
 		case $target in
 		test | coverage) headers="$headers criterion/criterion.h:libcriterion-dev" ;;
@@ -91,6 +92,7 @@ missing() {
 		echo gcc libc6-dev libuv1-dev
 		case $target in
 		run | perf) echo libjemalloc-dev libssl-dev ;;
+		asan | perf-servers) echo libssl-dev ;;
 		coverage) echo libjemalloc-dev libssl-dev libcriterion-dev ;;
 		test)
 			echo libjemalloc-dev libssl-dev libcriterion-dev libcurl4-openssl-dev
@@ -115,6 +117,9 @@ missing() {
 	coverage)
 		missing_httpd
 		has gcovr || echo gcovr
+		has openssl || echo openssl ;;
+	asan)
+		missing_httpd
 		has openssl || echo openssl ;;
 	tsan) has_tsan || echo clang-19 libclang-rt-19-dev ;;
 	aarch64) missing_aarch64 ;;

@@ -74,7 +74,7 @@ static int64_t take_number(struct span *text)
 	size_t i;
 
 	for (i = 0; i < text->size && text->at[i] >= '0' && text->at[i] <= '9'; i++)
-		value = value > most ? most : value * 10 + text->at[i] - '0';
+		value = value > most ? most : value * 10 + (text->at[i] - '0');
 	text->at += i;
 	text->size -= i;
 	return i ? value : -1;

@@ -10,8 +10,8 @@ import tempfile
 import threading
 import time
 
-from kit import (BIG, FILES, GET, bodies, burst, connect, descriptors, equal, get, metric, raw,
-                 resident_bytes, room, server, statuses, test, to_the_end, until)
+from kit import (BIG, FILES, GET, PROGRAM, bodies, burst, connect, descriptors, equal, get,
+                 metric, raw, resident_bytes, room, server, statuses, test, to_the_end, until)
 
 
 @test
@@ -215,7 +215,8 @@ def many_silent_connections():
             equal(get(port, "/hello.txt").status, 200)
         each = (resident_bytes(p) - memory) / many
         print(f"# {each:.0f} bytes each")
-        assert each < 20_000, f"{each} bytes each"
+        # Checkers have a memory of their own beside it.
+        assert each < (60_000 if "/asan/" in PROGRAM else 20_000), f"{each} bytes each"
         for s in silent:
             s.close()
         until(lambda: descriptors(p) <= before + 1, "a descriptor was lost")
