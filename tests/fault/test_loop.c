@@ -416,7 +416,7 @@ Test(fault, every_send_fails)
 
 Test(fault, every_sendfile_fails)
 {
-	fail_net(FAULT_SENDFILE);
+	fail_in("networks", FAULT_SENDFILE);
 }
 
 Test(fault, every_sendto_fails)
