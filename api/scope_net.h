@@ -346,8 +346,9 @@ struct scope_serve_options {
  * options  NULL: the defaults; must live until this returns
  * Cancellation point: -ECANCELED after all handlers have returned.
  * Thread safety: any task of the run, one at a time for each listener.
- * Returns 0 after a graceful shutdown, when all handlers have returned; else what scope_close does
- * with their errors; the listener stays open:
+ * Returns 0 after a graceful shutdown, when all handlers have returned: since that began nobody
+ * could connect any more, and l can only be closed; else what scope_close does with their errors;
+ * the listener stays open:
  *   -ENOTCONN   not called from a task
  *   -EINVAL     l or handler is NULL, or options are not valid
  *   -ECANCELED  the place was cancelled

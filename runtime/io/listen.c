@@ -111,6 +111,17 @@ static int accept_one(struct sc_fd *listener, struct scope_conn **out_conn)
 	return fd < 0 ? fd : sc_conn_new(fd, use.stream ? SC_FD_STREAM : 0, out_conn);
 }
 
+void sc_listener_refuse(struct scope_listener *l)
+{
+	struct sc_use use;
+
+	/* Else it is being closed, or another task accepts from it. */
+	if (sc_fd_enter((struct sc_fd *)l, SC_IN, &use) == 0) {
+		sc_os_refuse(use.fd->fd);
+		sc_fd_leave(&use, 0);
+	}
+}
+
 int scope_accept(struct scope_listener *l, struct scope_conn **out_conn)
 {
 	struct sc_worker *worker = sc_self();

@@ -16,6 +16,8 @@ SC_INLINE struct sc_fd *sc_conn_fd(struct scope_conn *c)
 
 /* Takes over a descriptor, which is closed if that fails: as sc_io_own. */
 int sc_conn_new(int fd, unsigned kind, struct scope_conn **out);
+/* Nobody can connect to it any more. */
+void sc_listener_refuse(struct scope_listener *l);
 /* Waits for a connection on its way to be made; closes the descriptor if it is not. */
 int sc_conn_connect(const struct sc_address *address, unsigned kind, struct scope_conn **out);
 

@@ -110,6 +110,8 @@ int scope_serve(struct scope_listener *l, handler_fn *handler, void *arg,
 		return rc;
 	rc = accept_all(&s, l, &model, options->name ? options->name : "connection",
 			__builtin_return_address(0));
+	if (rc == -ESHUTDOWN)
+		sc_listener_refuse(l);
 	/* Where no more can come, those that are there go on. */
 	if (rc != -ESHUTDOWN && rc != -EBADF)
 		scope_fail(&s, rc, NULL);

@@ -219,6 +219,8 @@ int sc_os_socket_error(int fd);
 int sc_os_socket_name(int fd, int of_peer, struct sc_address *out);
 void sc_os_no_delay(int fd);
 int sc_os_shutdown(int fd);
+/* Of a listener: who wants to connect is refused from now on. */
+void sc_os_refuse(int fd);
 int64_t sc_os_send_to(int fd, const void *data, size_t size, const struct sc_address *to);
 int64_t sc_os_recv_from(int fd, void *buffer, size_t size, struct sc_address *from);
 

@@ -321,6 +321,11 @@ int sc_os_shutdown(int fd)
 	return result_of(shutdown(fd, SHUT_WR));
 }
 
+void sc_os_refuse(int fd)
+{
+	shutdown(fd, SHUT_RDWR);
+}
+
 int64_t sc_os_send_to(int fd, const void *data, size_t size, const struct sc_address *to)
 {
 	return RETRY(sendto(fd, data, size, MSG_NOSIGNAL, raw(to), to->size));

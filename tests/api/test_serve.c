@@ -149,7 +149,7 @@ static int serves_staying(void *arg)
 
 static int shuts_down(void *arg)
 {
-	struct scope_conn *guest;
+	struct scope_conn *guest, *late;
 	struct scope s;
 	size_t n;
 	char byte;
@@ -165,6 +165,7 @@ static int shuts_down(void *arg)
 	scope_shutdown(&s, SCOPE_SEC);
 	CHECK_EQ(scope_sleep_for(SCOPE_MS), 0);
 	CHECK_EQ(ran, 0);
+	CHECK_EQ(connect_to(&late), -ECONNREFUSED);
 	CHECK_EQ(scope_conn_write(guest, "x", 1, NULL), 0);
 	CHECK_EQ(scope_conn_read(guest, &byte, 1, &n), 0);
 	CHECK_EQ(n, 0); /* closed by the server */
