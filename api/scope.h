@@ -117,8 +117,8 @@ struct scope_config {
  * case; the third prints the tasks and ends the process with status 128 + signal.  So does the
  * cancel, by a signal or at the end of the grace period, when no worker makes progress
  * (continues a task, runs a checkpoint) for kill_after_ns while the run lasts.  Without
- * `out_signal` the signal that was seen is raised again, with its old disposition, before this
- * returns.
+ * `out_signal` standard output is flushed and the signal that was seen raised again, with its old
+ * disposition, before this returns.
  * With watchdog_ns, a task that calls no checkpoint for so long after its cancel is reported, once
  * and with its stack; so are a close that waits so long after it, with the tasks below, and an
  * offloaded call.
@@ -399,6 +399,8 @@ SCOPE_API void scope_cancel(struct scope *s);
  * -ECANCELED in a cancelled place is no error, nor is -ESHUTDOWN in a stopped one.
  *
  * format   printf-like text of the report, or NULL
+ *          (a call that gives `code` comes in a statement before: C evaluates the arguments of
+ *          one call in any order)
  * Thread safety: the owner only.
  * Returns code, else nothing is recorded:
  *   -ENOTCONN  not called from a task

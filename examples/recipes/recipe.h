@@ -1,6 +1,9 @@
 /* examples/recipes/recipe.h: what the recipes have in common: main.c calls the one of a program.
  *
- * Usage of all: NAME SECONDS ARGUMENT...   with a deadline after so many seconds
+ * To build one, with `make lib` done; the others have libcurl, libpq, sqlite3, libcares:
+ *   cc -O2 -g -Iapi -o recipe examples/recipes/{openssl,main}.c build/libscope.a \
+ *       $(pkg-config --cflags --libs openssl) -lpthread
+ * Usage of all: recipe SECONDS ARGUMENT...   with a deadline after so many seconds
  */
 #ifndef RECIPE_H
 #define RECIPE_H

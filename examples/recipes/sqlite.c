@@ -65,6 +65,7 @@ int recipe(void *args)
 	scope_open(&s);
 	scope_defer(&s, close_db, db);
 	while (rc == 0 && *++arg)
-		rc = scope_fail(&s, execute(db, *arg), "%s", sqlite3_errmsg(db));
+		if ((rc = execute(db, *arg)) < 0)
+			scope_fail(&s, rc, "%s", sqlite3_errmsg(db)); /* evaluated afterwards */
 	return scope_close(&s);
 }

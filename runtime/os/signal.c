@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <sys/auxv.h>
 #include <unistd.h>
 #include <string.h>
@@ -238,6 +239,12 @@ void sc_os_raise(int signal)
 	sigemptyset(&set);
 	sigaddset(&set, signal);
 	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+	/* The tasks have ended in order, so what they printed counts; unless another thread is in
+	 * the middle of it.  Where nobody takes it, the next signal ends that. */
+	if (ftrylockfile(stdout) == 0) {
+		fflush_unlocked(stdout);
+		funlockfile(stdout);
+	}
 	/* To this thread, so that it is delivered before raise returns. */
 	raise(signal);
 }

@@ -309,6 +309,28 @@ static void broken_by_term(void)
 	broken_by(SIGTERM);
 }
 
+static int prints_and_is_interrupted(void *arg)
+{
+	(void)arg;
+	printf("half a result\n");
+	kill(getpid(), SIGINT);
+	return scope_sleep_until(SCOPE_NEVER);
+}
+
+static void print_and_be_interrupted(void)
+{
+	static char buffer[4096];
+
+	fail_if(dup2(2, 1) < 0, "dup2");
+	setvbuf(stdout, buffer, _IOFBF, sizeof buffer);
+	scope_run(prints_and_is_interrupted, NULL, NULL);
+}
+
+Test(report, I2_what_was_printed_before_a_signal_is_not_lost)
+{
+	DIES(print_and_be_interrupted, BY_SIGNAL(SIGINT), "^half a result$");
+}
+
 Test(report, C10_a_tree_names_the_signal)
 {
 	DIES(broken_by_int, BY_EXIT(EPIPE), "^libscope: /breaks_when_interrupted: -EPIPE",
