@@ -66,15 +66,15 @@ static int condition(const struct request *r, const struct file *file)
 
 /* ---- ranges ---------------------------------------------------------------------------------- */
 
-/* Reads digits: -1 if there are none, as much as there is of a number that is too large. */
+/* Reads digits: -1 if there are none; a number that is too large is the largest. */
 static int64_t take_number(struct span *text)
 {
-	static const int64_t most = INT64_MAX / 10 - 1;
+	static const int64_t most = INT64_MAX / 10 - 1; /* room for another digit */
 	int64_t value = 0;
 	size_t i;
 
 	for (i = 0; i < text->size && text->at[i] >= '0' && text->at[i] <= '9'; i++)
-		value = value > most ? most : value * 10 + (text->at[i] - '0');
+		value = value > most ? INT64_MAX : value * 10 + (text->at[i] - '0');
 	text->at += i;
 	text->size -= i;
 	return i ? value : -1;
