@@ -187,7 +187,7 @@ int session_write(struct client *c, const char *data, size_t size, size_t *out_d
 
 bool session_has_more(const struct client *c)
 {
-	return SSL_pending(c->tls->ssl) > 0 || BIO_pending(c->tls->in) > 0;
+	return SSL_has_pending(c->tls->ssl) || BIO_pending(c->tls->in) > 0;
 }
 
 int session_say_goodbye(struct client *c)

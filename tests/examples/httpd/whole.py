@@ -1,4 +1,5 @@
 """tests/examples/httpd/whole.py: the program: how it ends, what it tells, other clients."""
+import contextlib
 import json
 import os
 import re
@@ -140,6 +141,14 @@ def ab():
     return None
 
 
+def listens(port):
+    try:
+        connect(port).close()
+    except ConnectionRefusedError:
+        return False
+    return True
+
+
 def make_certificate():
     key, certificate = os.path.join(room.name, "key.pem"), os.path.join(room.name, "cert.pem")
     subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
@@ -178,6 +187,33 @@ def tls():
                              input=burst(["/hello.txt"]), capture_output=True, timeout=60).stdout
         assert out.endswith(FILES["hello.txt"]), out
         until(lambda: descriptors(p) <= before + 2, "a descriptor was lost")
+    # Half of a request, which is half of what is decrypted at once, is one that has begun.
+    with server("-C", certificate, "-K", key) as (p, port), connect(port) as s:
+        came, goes = ssl.MemoryBIO(), ssl.MemoryBIO()
+        session = context.wrap_bio(came, goes, server_hostname="localhost")
+
+        def talk(call):
+            while True:
+                try:
+                    return call()
+                except ssl.SSLWantReadError:
+                    s.sendall(goes.read())
+                    part = s.recv(1 << 16)
+                    came.write(part) if part else came.write_eof()
+
+        talk(session.do_handshake)
+        session.write(burst(["/hello.txt"]))
+        data = goes.read()
+        s.sendall(data[:-20])
+        with contextlib.suppress(TimeoutError):
+            s.settimeout(0.3)
+            while True:
+                came.write(s.recv(1 << 16))  # tickets; by then the half was read
+        p.send_signal(signal.SIGTERM)
+        until(lambda: not listens(port), "it goes on")
+        s.settimeout(60)
+        s.sendall(data[-20:])
+        equal(statuses(talk(lambda: session.read(1 << 16))), [200])
     # Who has not even said hello has no request that could be finished.
     with server("-C", certificate, "-K", key, "-r", "1000", "-g", "1000") as (p, port):
         with connect(port) as silent, connect(port) as half:
