@@ -53,17 +53,21 @@ static int is_shortage(int rc)
 	return rc == -EMFILE || rc == -ENFILE || rc == -ENOMEM || rc == -ENOBUFS || rc == -ENOSPC;
 }
 
-/* Takes over the connection.  Want of memory is no error of the scope: it may be over soon. */
+/* Takes over the connection.  Want of memory is no error of the scope: it may be over soon.  Where
+ * it has to wait for room a graceful shutdown ends that, as it ends an accept. */
 static int start(struct scope *s, const struct visit *visit,
 		 const struct scope_spawn_options *options, const void *site)
 {
 	struct sc_task *task = sc_new_task(visit, sizeof *visit, options);
-	int rc = -ENOMEM;
+	int rc = -ENOMEM, began;
 
 	if (task) {
 		task->slot.fn = handle;
 		task->slot.site = site;
+		began = sc_region_begin(sc_self()) == 0; /* else it is in many */
 		rc = sc_spawn_task(sc_view(s), task);
+		if (began)
+			sc_region_end(sc_self());
 	}
 	if (rc < 0)
 		scope_conn_close(visit->conn);

@@ -181,6 +181,51 @@ Test(serve, N4_G1_what_was_begun_ends_within_the_grace_period)
 	must_run(shuts_down, NULL);
 }
 
+static int serves_one(void *arg)
+{
+	static const struct scope_options scope = {.max_tasks = 1};
+	static const struct scope_serve_options options = {.scope = &scope};
+
+	(void)arg;
+	return scope_serve(listener, stays, NULL, &options);
+}
+
+/* The second guest waits for the first one to go. */
+static int shuts_down_full(void *arg)
+{
+	struct scope_conn *guest, *second, *late;
+	struct scope s;
+	size_t n = 0;
+	char byte;
+	int rc;
+
+	(void)arg;
+	ran = 0;
+	CHECK_EQ(scope_tcp_listen("127.0.0.1", 0, NULL, &listener), 0);
+	scope_open(&s);
+	CHECK_EQ(scope_spawn_with(&s, serves_one, NULL, &concurrent), 0);
+	CHECK_EQ(connect_to(&guest), 0);
+	CHECK_EQ(connect_to(&second), 0);
+	CHECK_EQ(scope_sleep_for(SCOPE_MS), 0);
+	scope_shutdown(&s, SCOPE_SEC);
+	CHECK_EQ(scope_sleep_for(SCOPE_MS), 0);
+	CHECK_EQ(connect_to(&late), -ECONNREFUSED);
+	rc = scope_conn_read(second, &byte, 1, &n);
+	CHECK((rc == 0 && n == 0) || rc == -ECONNRESET); /* it was accepted, or not yet */
+	CHECK_EQ(scope_conn_write(guest, "x", 1, NULL), 0);
+	CHECK_EQ(scope_close(&s), 0);
+	CHECK_EQ(ran, 1);
+	scope_conn_close(guest);
+	scope_conn_close(second);
+	scope_listener_close(listener);
+	return 0;
+}
+
+Test(serve, N4_G1_a_full_server_refuses_who_comes_while_it_shuts_down)
+{
+	must_run(shuts_down_full, NULL);
+}
+
 /* ---- closing --------------------------------------------------------------------------------- */
 
 static atomic_bool others_came;
