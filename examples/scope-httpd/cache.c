@@ -37,10 +37,11 @@ int cache_open_at(const struct cache *cache, const char *path)
 	return fd < 0 ? -errno : (int)fd;
 }
 
-int cache_open(struct cache *cache, const char *root)
+int cache_open(struct cache *cache, const char *root, unsigned most)
 {
 	int fd;
 
+	cache->most = most > 0 ? most : 1;
 	cache->root = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (cache->root < 0)
 		return -errno;
@@ -176,7 +177,7 @@ static struct file *take_out(struct cache *cache, struct file **at)
 
 static struct file *make_room(struct cache *cache)
 {
-	if (cache->count < CACHE_MOST)
+	if (cache->count < cache->most)
 		return NULL;
 	while (!cache->bucket[cache->hand % CACHE_BUCKETS])
 		cache->hand++;

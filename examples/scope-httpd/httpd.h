@@ -138,13 +138,15 @@ enum { CACHE_BUCKETS = 1024, CACHE_MOST = 1024 };
 
 struct cache {
 	int root;             /* const: the directory that is served */
+	unsigned most;        /* const: files in it, 1 or more */
 	pthread_mutex_t lock;
 	unsigned count, hand; /* lock; where the next file is taken out */
 	struct file *bucket[CACHE_BUCKETS]; /* lock */
 };
 
-/* Opens the directory.  -errno; -ENOSYS: a kernel before Linux 5.6. */
-int cache_open(struct cache *cache, const char *root);
+/* Opens the directory; at most so many files are kept open.  -errno; -ENOSYS: a kernel before
+ * Linux 5.6. */
+int cache_open(struct cache *cache, const char *root, unsigned most);
 void cache_close(struct cache *cache);
 /* The regular file at a path; to be put back.  -EISDIR, -ENOENT, -EACCES and other errors of
  * opening it; what is neither file nor directory is -EACCES. */

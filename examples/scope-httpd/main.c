@@ -237,14 +237,16 @@ static int run(void *arg)
 	return rc;
 }
 
-static void allow_many_descriptors(void)
+/* As many as this process may have: how many. */
+static rlim_t allow_many_descriptors(void)
 {
 	struct rlimit limit;
 
-	if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
-		limit.rlim_cur = limit.rlim_max;
-		setrlimit(RLIMIT_NOFILE, &limit);
-	}
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return 1024;
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+	return limit.rlim_max;
 }
 
 /* Static: it is large. */
@@ -262,10 +264,14 @@ int main(int argc, char **argv)
 {
 	struct scope_config config = {0};
 	int rc = parse(&server.set, argc, argv), signal;
+	rlim_t descriptors;
 
 	if (rc >= 0)
 		return rc;
-	rc = cache_open(&server.cache, server.set.root);
+	/* Most of them are for connections. */
+	descriptors = allow_many_descriptors();
+	rc = cache_open(&server.cache, server.set.root,
+			descriptors / 4 < CACHE_MOST ? (unsigned)(descriptors / 4) : CACHE_MOST);
 	if (rc < 0)
 		return complain("can't serve ", server.set.root, rc), EXIT_FAILURE;
 	rc = log_open(&server.log, server.set.log);
@@ -279,7 +285,6 @@ int main(int argc, char **argv)
 			return EXIT_FAILURE;
 		}
 	}
-	allow_many_descriptors();
 	config.grace_ns = server.set.grace_ns;
 	config.out_signal = &signal;
 	rc = scope_run(run, &server, &config);

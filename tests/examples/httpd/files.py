@@ -103,6 +103,21 @@ def more_files_than_are_kept():
 
 
 @test
+def large_files_leave_descriptors_to_clients():
+    with tempfile.TemporaryDirectory() as root, \
+            server(root=root, most_descriptors=64) as (p, port):
+        for i in range(100):
+            with open(os.path.join(root, str(i)), "wb") as f:
+                f.write(FILES["medium"])
+        c = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        for i in range(100):
+            c.request("GET", f"/{i}")
+            equal(c.getresponse().read(), FILES["medium"])
+        assert descriptors(p) < 40
+        c.close()
+
+
+@test
 def ranges():
     with server() as (_, port):
         for path in ("/medium", "/big.bin"):

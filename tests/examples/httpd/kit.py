@@ -47,11 +47,14 @@ def test(function):
 
 
 @contextlib.contextmanager
-def server(*arguments, workers=2, status=0, stop=signal.SIGTERM, root=ROOT):
+def server(*arguments, workers=2, status=0, stop=signal.SIGTERM, root=ROOT,
+           most_descriptors=hard):
     """The server's port; it must say where it listens, and end as it should."""
+    limit = (most_descriptors, most_descriptors)
     p = subprocess.Popen([PROGRAM, "-a", "127.0.0.1", "-p", "0", *arguments, root], text=True,
                          env=dict(os.environ, SCOPE_WORKERS=str(workers)),
-                         stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+                         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, limit))
     try:
         line = p.stdout.readline()
         found = re.fullmatch(r"serving .* at https?://127\.0\.0\.1:(\d+)/\n", line)
