@@ -174,6 +174,7 @@ static void relax(unsigned turn)
 		.recv = sc_linux_recv, .send = sc_linux_send, .send_file = sc_linux_send_file,     \
 		.accept = sc_linux_accept, .ready = sc_linux_ready, .close = sc_linux_close,       \
 		.connect = sc_linux_connect, .resolve = sc_linux_resolve,                          \
+		.read_at = sc_linux_read_at,                                                       \
 		.poll_open = sc_linux_poll_open, .poll_close = sc_linux_poll_close,                \
 		.poll_watch = sc_linux_poll_watch, .poll_forget = sc_linux_poll_forget,            \
 		.poll_wait = sc_linux_poll_wait, .poll_wake = sc_linux_poll_wake,                  \

@@ -20,6 +20,9 @@ void sc_linux_poll_forget(int fd);
 unsigned sc_linux_poll_wait(struct sc_event *out, unsigned most, int64_t deadline);
 void sc_linux_poll_wake(void);
 
+/* os/file.c */
+int64_t sc_linux_read_at(int fd, void *buffer, size_t size, uint64_t offset, int at_once);
+
 /* os/socket.c */
 int64_t sc_linux_recv(int fd, void *buffer, size_t size);
 int64_t sc_linux_send(int fd, const void *data, size_t size);

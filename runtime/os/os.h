@@ -98,6 +98,8 @@ struct sc_os {
 	 * -EAGAIN: no server answered, -ENOMEM, -EIO: no answer of use. */
 	int (*resolve)(const char *host, uint16_t port, struct sc_address *out, unsigned most);
 	void (*close)(int fd);
+	/* Of a file.  at_once: -EAGAIN instead of waiting for the disk. */
+	int64_t (*read_at)(int fd, void *buffer, size_t size, uint64_t offset, int at_once);
 	/* The set of watched descriptors, one for the process.
 	 * open: 0, -EMFILE, -ENFILE, -ENOMEM. */
 	int (*poll_open)(void);

@@ -61,7 +61,17 @@
 	X(SPAWN_OPEN, "posix_spawn_file_actions_addopen")                                          \
 	X(SPAWN_CHDIR, "posix_spawn_file_actions_addchdir_np")                                     \
 	X(SPAWN, "posix_spawnp")                                                                   \
-	X(PIDFD_OPEN, "pidfd_open")
+	X(PIDFD_OPEN, "pidfd_open")                                                                \
+	X(LSEEK, "lseek")                                                                          \
+	X(PREADV, "preadv2")                                                                       \
+	X(PWRITE, "pwrite")                                                                        \
+	X(FSYNC, "fsync")                                                                          \
+	X(STAT, "stat")                                                                            \
+	X(MKDIR, "mkdir")                                                                          \
+	X(REMOVE, "remove")                                                                        \
+	X(RENAME, "rename")                                                                        \
+	X(OPENDIR, "opendir")                                                                      \
+	X(READDIR, "readdir")
 
 enum fault_kind {
 #define KIND(id, name) FAULT_##id,

@@ -46,7 +46,7 @@ settled=' malloc free munmap memcpy memset memcmp memmove strlen strcmp strncmp 
 	posix_spawn_file_actions_init posix_spawn_file_actions_destroy posix_spawnattr_init
 	posix_spawnattr_destroy posix_spawnattr_setflags posix_spawnattr_setpgroup
 	posix_spawnattr_setsigdefault posix_spawnattr_setsigmask environ kill waitid
-	pidfd_send_signal
+	pidfd_send_signal closedir
 	read setsockopt epoll_wait ppoll inet_ntop inet_pton freeaddrinfo uv_available_parallelism '
 missing=$(nm -u "$archive" | awk '/ [Uw] / { print $2 }' | grep -vE '^(sc_|scope_)' | sort -u |
 	while read -r name; do

@@ -9,7 +9,9 @@
 #include <errno.h>
 #include <string.h>
 
+#include <fcntl.h>
 #include <scope_chan.h>
+#include <scope_file.h>
 #include <scope_local.h>
 #include <scope_net.h>
 #include <scope_offload.h>
@@ -707,7 +709,7 @@ static int may_fail(int rc)
 		at_store_rlx(&fault_notes.refused, 1);
 	CHECK(rc >= 0 || rc == -ENOMEM || rc == -EMFILE || rc == -ECANCELED || rc == -ETIMEDOUT ||
 	      rc == -ECONNRESET || rc == -EPIPE || rc == -ENOTCONN || rc == -EAGAIN || rc == -EIO ||
-	      rc == -ENOENT);
+	      rc == -ENOENT || rc == -ESPIPE);
 	return rc;
 }
 
@@ -911,6 +913,47 @@ static int has_processes(void *arg)
 	return 0;
 }
 
+/* Leaves nothing behind, whatever was refused. */
+static int has_files(void *arg)
+{
+	char place[] = "/tmp/scope-fault-XXXXXX", name[64], other[64], made[64];
+	char byte;
+	struct scope_file_stat about;
+	struct scope_file *f;
+	struct scope_dir *dir;
+	size_t n;
+
+	does_nothing(arg);
+	CHECK(mkdtemp(place) != NULL);
+	snprintf(name, sizeof name, "%s/name", place);
+	snprintf(other, sizeof other, "%s/other", place);
+	snprintf(made, sizeof made, "%s/made", place);
+	if (may_fail(scope_file_open(name, O_RDWR | O_CREAT, 0600, &f)) == 0) {
+		may_fail(scope_file_write(f, "x", 1, NULL));
+		may_fail(scope_file_sync(f));
+		may_fail(scope_file_read_at(f, &byte, 1, 0, &n));
+		scope_file_close(f);
+	}
+	if (may_fail(scope_file_open(place, O_RDONLY, 0, &f)) == 0) {
+		int rc = scope_file_read(f, &byte, 1, &n);
+
+		if (rc != -EISDIR)
+			may_fail(rc);
+		scope_file_close(f);
+	}
+	may_fail(scope_file_rename(name, other));
+	may_fail(scope_file_stat(place, &about));
+	if (may_fail(scope_dir_read(place, &dir)) == 0)
+		scope_dir_free(dir);
+	may_fail(scope_dir_make(made, 0700));
+	may_fail(scope_file_remove(other));
+	unlink(name);
+	unlink(other);
+	rmdir(made);
+	CHECK(rmdir(place) == 0);
+	return 0;
+}
+
 const struct fault_program fault_programs[] = {
 	{.name = "nothing", .main = does_nothing},
 	{.name = "defaults", .main = does_nothing, .by_default = 1},
@@ -935,5 +978,6 @@ const struct fault_program fault_programs[] = {
 	{.name = "channels", .main = has_channels},
 	{.name = "networks", .main = networks},
 	{.name = "processes", .main = has_processes},
+	{.name = "files", .main = has_files},
 };
 const unsigned fault_program_count = sizeof fault_programs / sizeof *fault_programs;

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <netdb.h>
+#include <dirent.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
@@ -15,6 +16,7 @@
 #include <spawn.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/uio.h>
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/resource.h>
@@ -487,6 +489,62 @@ WRAP(int, posix_spawnp, (pid_t * pid, const char *name, const posix_spawn_file_a
 WRAP(int, pidfd_open, (pid_t pid, unsigned flags))
 {
 	return REFUSE(PIDFD_OPEN) ? fail_with(EMFILE) : __real_pidfd_open(pid, flags);
+}
+
+WRAP(off_t, lseek, (int fd, off_t offset, int from))
+{
+	return REFUSE(LSEEK) ? fail_with(ESPIPE) : __real_lseek(fd, offset, from);
+}
+
+WRAP(ssize_t, preadv2, (int fd, const struct iovec *to, int count, off_t offset, int flags))
+{
+	return REFUSE(PREADV) ? fail_with(EIO) : __real_preadv2(fd, to, count, offset, flags);
+}
+
+WRAP(ssize_t, pwrite, (int fd, const void *data, size_t size, off_t offset))
+{
+	return REFUSE(PWRITE) ? fail_with(EIO) : __real_pwrite(fd, data, size, offset);
+}
+
+WRAP(int, fsync, (int fd))
+{
+	return REFUSE(FSYNC) ? fail_with(EIO) : __real_fsync(fd);
+}
+
+WRAP(int, stat, (const char *path, struct stat *out))
+{
+	return REFUSE(STAT) ? fail_with(EIO) : __real_stat(path, out);
+}
+
+WRAP(int, mkdir, (const char *path, mode_t mode))
+{
+	return REFUSE(MKDIR) ? fail_with(EIO) : __real_mkdir(path, mode);
+}
+
+WRAP(int, remove, (const char *path))
+{
+	return REFUSE(REMOVE) ? fail_with(EIO) : __real_remove(path);
+}
+
+WRAP(int, rename, (const char *from, const char *to))
+{
+	return REFUSE(RENAME) ? fail_with(EIO) : __real_rename(from, to);
+}
+
+WRAP(DIR *, opendir, (const char *path))
+{
+	if (!REFUSE(OPENDIR))
+		return __real_opendir(path);
+	errno = EMFILE;
+	return NULL;
+}
+
+WRAP(struct dirent *, readdir, (DIR * dir))
+{
+	if (!REFUSE(READDIR))
+		return __real_readdir(dir);
+	errno = EIO;
+	return NULL;
 }
 
 /* ---- the points --------------------------------------------------------------------------- */

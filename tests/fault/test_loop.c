@@ -468,3 +468,53 @@ Test(fault, every_pidfd_open_fails)
 {
 	fail_in("processes", FAULT_PIDFD_OPEN);
 }
+
+Test(fault, every_lseek_fails)
+{
+	fail_in("files", FAULT_LSEEK);
+}
+
+Test(fault, every_preadv2_fails)
+{
+	fail_in("files", FAULT_PREADV);
+}
+
+Test(fault, every_pwrite_fails)
+{
+	fail_in("files", FAULT_PWRITE);
+}
+
+Test(fault, every_fsync_fails)
+{
+	fail_in("files", FAULT_FSYNC);
+}
+
+Test(fault, every_stat_fails)
+{
+	fail_in("files", FAULT_STAT);
+}
+
+Test(fault, every_mkdir_fails)
+{
+	fail_in("files", FAULT_MKDIR);
+}
+
+Test(fault, every_remove_fails)
+{
+	fail_in("files", FAULT_REMOVE);
+}
+
+Test(fault, every_rename_fails)
+{
+	fail_in("files", FAULT_RENAME);
+}
+
+Test(fault, every_opendir_fails)
+{
+	fail_in("files", FAULT_OPENDIR);
+}
+
+Test(fault, every_readdir_fails)
+{
+	fail_in("files", FAULT_READDIR);
+}

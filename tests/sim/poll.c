@@ -222,4 +222,5 @@ void sim_poll_install(struct sc_os *table)
 	table->close = os_close;
 	table->connect = os_connect;
 	table->resolve = sc_os_system.resolve;
+	table->read_at = sc_os_system.read_at;
 }

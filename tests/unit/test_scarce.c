@@ -11,8 +11,8 @@
 
 #include <fcntl.h>
 #include <scope_net.h>
-#include <scope_process.h>
 #include <scope_parallel.h>
+#include <scope_process.h>
 #include <scope_signal.h>
 #include <signal.h>
 #include <sys/socket.h>
