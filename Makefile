@@ -204,7 +204,8 @@ FAULT_WRAPS := mmap mprotect madvise pthread_create pthread_attr_init sigaction 
 	listen connect accept4 getsockname getpeername getsockopt shutdown recv send sendfile \
 	sendto recvfrom getaddrinfo pipe2 fcntl posix_spawnp pidfd_open \
 	$(addprefix posix_spawn_file_actions_,adddup2 addopen addchdir_np) \
-	lseek preadv2 pwrite fsync stat mkdir remove rename opendir readdir
+	lseek preadv2 pwrite fsync stat mkdir remove rename opendir readdir inotify_init1 \
+	inotify_add_watch
 $(eval $(call test_program,$(BUILD)/fault/fault,fault,fault,$(BUILD)/fault/libscope.a,\
 	tests/shim.c,$(addprefix -Xlinker --wrap=,$(FAULT_WRAPS))))
 

@@ -71,7 +71,9 @@
 	X(REMOVE, "remove")                                                                        \
 	X(RENAME, "rename")                                                                        \
 	X(OPENDIR, "opendir")                                                                      \
-	X(READDIR, "readdir")
+	X(READDIR, "readdir")                                                                      \
+	X(INOTIFY, "inotify_init1")                                                                \
+	X(INOTIFY_ADD, "inotify_add_watch")
 
 enum fault_kind {
 #define KIND(id, name) FAULT_##id,

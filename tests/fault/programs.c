@@ -20,6 +20,7 @@
 #include <scope_ref.h>
 #include <scope_signal.h>
 #include <scope_supervise.h>
+#include <scope_watch.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -918,9 +919,12 @@ static int has_files(void *arg)
 {
 	char place[] = "/tmp/scope-fault-XXXXXX", name[64], other[64], made[64];
 	char byte;
+	struct scope_watch_event event;
 	struct scope_file_stat about;
+	struct scope_watch *w;
 	struct scope_file *f;
 	struct scope_dir *dir;
+	int watched, renamed;
 	size_t n;
 
 	does_nothing(arg);
@@ -941,7 +945,12 @@ static int has_files(void *arg)
 			may_fail(rc);
 		scope_file_close(f);
 	}
-	may_fail(scope_file_rename(name, other));
+	watched = may_fail(scope_watch_open(place, &w)) == 0;
+	renamed = may_fail(scope_file_rename(name, other)) == 0;
+	if (watched && renamed)
+		may_fail(scope_watch_next(w, &event));
+	if (watched)
+		scope_watch_close(w);
 	may_fail(scope_file_stat(place, &about));
 	if (may_fail(scope_dir_read(place, &dir)) == 0)
 		scope_dir_free(dir);

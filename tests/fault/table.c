@@ -16,6 +16,7 @@
 #include <spawn.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/inotify.h>
 #include <sys/uio.h>
 #include <sys/mman.h>
 #include <sys/random.h>
@@ -545,6 +546,16 @@ WRAP(struct dirent *, readdir, (DIR * dir))
 		return __real_readdir(dir);
 	errno = EIO;
 	return NULL;
+}
+
+WRAP(int, inotify_init1, (int flags))
+{
+	return REFUSE(INOTIFY) ? fail_with(EMFILE) : __real_inotify_init1(flags);
+}
+
+WRAP(int, inotify_add_watch, (int fd, const char *path, uint32_t mask))
+{
+	return REFUSE(INOTIFY_ADD) ? fail_with(ENOSPC) : __real_inotify_add_watch(fd, path, mask);
 }
 
 /* ---- the points --------------------------------------------------------------------------- */

@@ -518,3 +518,13 @@ Test(fault, every_readdir_fails)
 {
 	fail_in("files", FAULT_READDIR);
 }
+
+Test(fault, every_inotify_init_fails)
+{
+	fail_in("files", FAULT_INOTIFY);
+}
+
+Test(fault, every_inotify_add_watch_fails)
+{
+	fail_in("files", FAULT_INOTIFY_ADD);
+}

@@ -5,6 +5,7 @@
 #include "os/os.h"
 #include <fcntl.h>
 #include <scope_file.h>
+#include <scope_watch.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -127,6 +128,7 @@ static void *alloc(size_t size)
 static int has_little_memory(void *arg)
 {
 	struct scope_file_stat about;
+	struct scope_watch *w;
 	struct scope_dir *dir;
 	struct scope_file *f;
 	int least, rc;
@@ -158,6 +160,7 @@ static int has_little_memory(void *arg)
 	allocs_left = 0;
 	CHECK_EQ(scope_file_read_at(f, &byte, 1, 0, &done), -ENOMEM);
 	CHECK_EQ(scope_file_read(f, &byte, 1, &done), -ENOMEM);
+	CHECK_EQ(scope_watch_open("/", &w), -ENOMEM);
 	allocs_left = INT32_MAX;
 	scope_file_close(f);
 	return 0;
