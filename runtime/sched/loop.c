@@ -253,7 +253,8 @@ void sc_worker_loop(struct sc_worker *worker)
 
 /* ---- on a strand -------------------------------------------------------------------------- */
 
-SC_INLINE void requeue_at(struct sc_worker *worker, struct sc_strand *strand, int last)
+SC_INLINE void requeue_at(struct sc_worker *worker, struct sc_strand *strand,
+			  struct sc_inbox *inbox)
 {
 	struct sc_batch batch = {NULL, NULL, 0};
 
@@ -262,9 +263,9 @@ SC_INLINE void requeue_at(struct sc_worker *worker, struct sc_strand *strand, in
 		return;
 	}
 	strand->reason = SC_READY;
-	if (last) {
+	if (inbox) {
 		sc_batch_add(&batch, &strand->item);
-		sc_inbox_put(&sc_sched.inbox, &batch);
+		sc_inbox_put(inbox, &batch);
 	} else {
 		sc_enqueue(worker, &strand->item);
 	}
@@ -274,14 +275,19 @@ SC_INLINE void requeue_at(struct sc_worker *worker, struct sc_strand *strand, in
 
 static void requeue(struct sc_worker *worker, struct sc_strand *strand)
 {
-	requeue_at(worker, strand, 0);
+	requeue_at(worker, strand, NULL);
 }
 
-/* It had the worker until the tick: behind all in the inbox, which is looked at now and then.
- * In the ring those that compute would take 10 ms for each turn of thousands of short ones. */
+/* It had the worker when the tick came: behind all in the inbox, which is looked at now and then.
+ * In the ring those that compute would take 10 ms for each turn of thousands of short ones.  If it
+ * has not parked since the tick before, it does compute, and goes behind those too that were woken
+ * meanwhile. */
 static void requeue_last(struct sc_worker *worker, struct sc_strand *strand)
 {
-	requeue_at(worker, strand, 1);
+	int computes = strand->since < strand->ticked;
+
+	strand->ticked = at_load_rlx(&sc_sched.recent);
+	requeue_at(worker, strand, computes ? &sc_sched.late : &sc_sched.inbox);
 }
 
 /* The strand next in the ring if nothing else is due to be looked at: not the LIFO place,

@@ -11,6 +11,8 @@
 /* Turns of a tenth of that, after one in which it had to look at descriptors instead of others:
  * tasks that compute once will again. */
 #define SHORT_TURNS 32
+/* About 200 us: who asked the kernel longer ago than that may compute since then. */
+#define RECENT_TICKS 500000u
 
 void sc_monitor_nudge(void)
 {
@@ -66,15 +68,17 @@ static void tick(void)
 		}
 }
 
-/* All compute: nobody asked the kernel about descriptors since the monitor looked last.  It does,
- * and calls for the attention of the workers if somebody became ready; *polled is when. */
+/* All compute: nobody asked the kernel about descriptors since the monitor looked last, or not
+ * just now.  It does, and calls for the attention of the workers if somebody became ready;
+ * *polled is when. */
 static int look_instead(uint64_t *polled)
 {
 	uint64_t last = at_load_rlx(&sc_sched.polled);
 	unsigned i;
 	int found;
 
-	if (!sc_polling() || at_load_rlx(&sc_sched.timekeeper) || last != *polled) {
+	if (!sc_polling() || at_load_rlx(&sc_sched.timekeeper) ||
+	    (last != *polled && sc_ticks() - last < RECENT_TICKS)) {
 		*polled = last;
 		return 0;
 	}

@@ -2,8 +2,9 @@
  *
  * Order of a pick: now and then the inbox; then, taking turns, the oldest exposed slot and
  * the queue of ready strands, where the one woken last goes first, at most three times in a
- * row; then the inbox.  Who finds nothing steals: half of another's exposed slots, at most
- * 32, or half of its ready ring.
+ * row; then the inbox; then the late ones, which compute until the monitor calls, and which take
+ * turns with the inbox now and then.  Who finds nothing steals: half of another's exposed slots,
+ * at most 32, or half of its ready ring.
  */
 #include "sched/poll.h"
 
@@ -64,7 +65,7 @@ static uint32_t unpack(struct sc_item *item, struct sc_item **out)
 }
 
 /* In their order: neighbours in memory stay neighbours in time. */
-static struct sc_item *from_inbox(struct sc_worker *worker, struct sc_inbox *inbox)
+static SC_NOINLINE struct sc_item *unload(struct sc_worker *worker, struct sc_inbox *inbox)
 {
 	size_t most = inbox == &sc_sched.inbox ? INBOX_MOST : 1;
 	size_t room = sc_ring_count(&worker->ring) ? INBOX_MOST : INBOX_ROOM;
@@ -81,6 +82,11 @@ static struct sc_item *from_inbox(struct sc_worker *worker, struct sc_inbox *inb
 			sc_enqueue(worker, pack[i]);
 	}
 	return first;
+}
+
+SC_INLINE struct sc_item *from_inbox(struct sc_worker *worker, struct sc_inbox *inbox)
+{
+	return SC_UNLIKELY(sc_inbox_count(inbox)) ? unload(worker, inbox) : NULL;
 }
 
 /* Of many strands that were parked for long none is in the cache: fetches the control block
@@ -156,7 +162,9 @@ static struct sc_item *next_queued(struct sc_worker *worker)
 
 	if (!item)
 		item = from_inbox(worker, &worker->pinned);
-	return item ? item : from_inbox(worker, &sc_sched.inbox);
+	if (!item)
+		item = from_inbox(worker, &sc_sched.inbox);
+	return item ? item : from_inbox(worker, &sc_sched.late);
 }
 
 /* No stack for an unstarted task: it goes back, and a strand is looked for instead, which
@@ -166,7 +174,7 @@ static SC_NOINLINE struct sc_strand *pick_strand(struct sc_worker *worker, struc
 	struct sc_batch tasks = {NULL, NULL, 0}, own = {NULL, NULL, 0};
 	struct sc_strand *strand = NULL;
 	uint64_t left = sc_ring_count(&worker->ring) + sc_inbox_count(&sc_sched.inbox) +
-			sc_inbox_count(&worker->pinned) + 1;
+			sc_inbox_count(&sc_sched.late) + sc_inbox_count(&worker->pinned) + 1;
 
 	for (; item; item = left-- ? next_queued(worker) : NULL) {
 		if (item->kind == SC_ITEM_STRAND) {
@@ -230,7 +238,11 @@ static SC_NOINLINE struct sc_item *pick_rare(struct sc_worker *worker)
 		worker->inbox_turn = INBOX_EVERY;
 		if (sc_polling())
 			sc_poll_glance();
-		item = from_inbox(worker, &sc_sched.inbox);
+		worker->late_turn ^= 1;
+		item = from_inbox(worker, worker->late_turn ? &sc_sched.late : &sc_sched.inbox);
+		if (!item)
+			item = from_inbox(worker,
+					  worker->late_turn ? &sc_sched.inbox : &sc_sched.late);
 	}
 	return item ? item : from_inbox(worker, &worker->pinned);
 }
@@ -299,6 +311,8 @@ struct sc_strand *sc_pick(struct sc_worker *worker)
 		if (sc_deque_exposed(&worker->deque) && (strand = from_deque(worker)))
 			return strand;
 		item = from_inbox(worker, &sc_sched.inbox);
+		if (!item)
+			item = from_inbox(worker, &sc_sched.late);
 	}
 	while (item) {
 		strand = strand_for(worker, item);
@@ -312,7 +326,7 @@ struct sc_strand *sc_pick(struct sc_worker *worker)
 int sc_others_wait(struct sc_worker *worker)
 {
 	return worker->next || sc_ring_count(&worker->ring) || sc_inbox_count(&sc_sched.inbox) ||
-	       sc_inbox_count(&worker->pinned) ||
+	       sc_inbox_count(&sc_sched.late) || sc_inbox_count(&worker->pinned) ||
 	       sc_deque_exposed_below(&worker->deque, worker->floor);
 }
 

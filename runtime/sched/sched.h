@@ -82,6 +82,7 @@ struct sc_sched {
 	uint64_t seed;                 /* owner (one worker): of the seeded schedule, 0: none */
 	uint64_t trace;                /* likewise: a hash of what was chosen so far */
 	struct sc_inbox inbox;         /* for any worker */
+	struct sc_inbox late;          /* strands that compute, after all others: pick.c */
 	struct sc_lock last_lock;      /* who decides when all are idle */
 	SC_WORD(uint32_t) monitor;     /* futex: bumped to wake the monitor */
 	SC_WORD(uint32_t) monitor_asleep;

@@ -73,7 +73,8 @@ struct sc_strand {
 	struct sc_worker *left_worker;
 	struct sc_slot *left_top;
 	uint32_t left_resets;
-	int64_t since;      /* sc_sched.recent when it parked; 0: its task has not; for reports */
+	int64_t since;      /* sc_sched.recent when it parked; 0: its task has not */
+	int64_t ticked;     /* the same when it gave way to a tick last: see requeue_last */
 	const void *object; /* what it waits for, if the reason says so; for reports */
 	struct sc_item *pack[SC_PACK]; /* item.packed of them: strands woken together */
 };
@@ -154,6 +155,7 @@ struct sc_worker {
 	struct sc_item *next SC_ALIGNED(SC_CACHE_LINE); /* what it woke last: runs first */
 	struct sc_slot *floor; /* slots below are not the running strand's */
 	uint32_t inbox_turn; /* picks until the inbox is looked at */
+	uint32_t late_turn;  /* whether the late ones went first then */
 	uint32_t lifo_run; /* times in a row that `next` went first */
 	uint32_t index;    /* const after start */
 	uint32_t random;

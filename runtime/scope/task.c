@@ -79,6 +79,7 @@ static void begin(struct sc_worker *worker, struct sc_host *host, struct sc_scop
 	host->held = NULL;
 	host->lingers = NULL;
 	host->strand.since = 0; /* it has not parked: class.c */
+	host->strand.ticked = 0;
 	worker->cur = (uintptr_t)node;
 	worker->floor = worker->bottom.top;
 	host->strand.fiber.root->frame = s->frame;

@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <scope_net.h>
 #include <stdlib.h>
 #include <string.h>
@@ -492,4 +493,76 @@ Test(fd, tasks_that_compute_keep_nobody_from_a_descriptor)
 {
 	must_run(beside_others, NULL);
 	cr_assert_eq(run_flags(beside_others, NULL, 0, 0), 0);
+}
+
+/* Many compute, and one waits for what a thread outside sends: who had the worker until the tick
+ * goes behind who was woken. */
+enum { HOGS = 8, ROUNDS = 20 };
+static struct {
+	atomic_int sent_at, turns, over;
+	int to, from;
+} beat;
+
+static void *sends_and_waits(void *unused)
+{
+	char byte = 0;
+	int i;
+
+	for (i = 0; i < ROUNDS; i++) {
+		atomic_store(&beat.sent_at, atomic_load(&beat.turns));
+		CHECK_EQ(write(beat.to, &byte, 1), 1);
+		CHECK_EQ(read(beat.from, &byte, 1), 1);
+	}
+	return unused;
+}
+
+static int takes_turns(void *arg)
+{
+	static _Atomic(void *) last;
+
+	while (!atomic_load(&beat.over)) {
+		if (atomic_exchange(&last, arg) != arg)
+			atomic_fetch_add(&beat.turns, 1);
+		CHECK_EQ(scope_checkpoint(), 0);
+	}
+	return 0;
+}
+
+static int hears_before_them(void *arg)
+{
+	struct scope s;
+	pthread_t thread;
+	int to[2], from[2], i, between = 0;
+	char byte;
+
+	make_pipe(to);
+	CHECK_EQ(pipe(from), 0);
+	beat.to = to[1];
+	beat.from = from[0];
+	beat.over = 0;
+	scope_open(&s);
+	for (i = 0; i < HOGS; i++)
+		CHECK_EQ(scope_spawn_with(&s, takes_turns, (char *)arg + i, &concurrent), 0);
+	CHECK_EQ(scope_sleep_for(200 * SCOPE_MS), 0); /* each had the worker until a tick */
+	CHECK_EQ(pthread_create(&thread, NULL, sends_and_waits, NULL), 0);
+	for (i = 0; i < ROUNDS; i++) {
+		CHECK_EQ(scope_fd_wait_until(to[0], SCOPE_FD_READ, SCOPE_NEVER), 0);
+		between += atomic_load(&beat.turns) - atomic_load(&beat.sent_at);
+		CHECK_EQ(read(to[0], &byte, 1), 1);
+		CHECK_EQ(write(from[1], &byte, 1), 1);
+	}
+	beat.over = 1;
+	pthread_join(thread, NULL);
+	CHECK_EQ(scope_close(&s), 0);
+	close_pipe(to);
+	close_pipe(from);
+	CHECK(between < ROUNDS * HOGS / 2);
+	return 0;
+}
+
+Test(fd, who_was_woken_goes_before_those_that_compute)
+{
+	char hogs[HOGS];
+
+	cr_assert_eq(run_config(hears_before_them, hogs, (struct scope_config){.workers = 1}), 0);
 }

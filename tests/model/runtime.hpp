@@ -174,6 +174,9 @@ static void set_up_workers(struct sc_worker *workers, unsigned count)
 	sc_sched.inbox.lock.word = 0;
 	sc_sched.inbox.count = 0;
 	memset((void *)&sc_sched.inbox.list, 0, sizeof sc_sched.inbox.list);
+	sc_sched.late.lock.word = 0;
+	sc_sched.late.count = 0;
+	memset((void *)&sc_sched.late.list, 0, sizeof sc_sched.late.list);
 	memset(&sc_hooks, 0, sizeof sc_hooks);
 }
 
