@@ -487,7 +487,9 @@ static int fails(void *arg)
 	CHECK_EQ(scope_process_spawn(&s, not_one, NULL, &p), -EACCES);
 	CHECK_EQ(scope_process_spawn(&s, fine, &options, &p), -EBADF);
 	CHECK_EQ(scope_close(&s), 0); /* none of them is an error of the scope */
+#ifndef SC_DEBUG /* which ends the program */
 	CHECK_EQ(scope_process_spawn(&s, fine, NULL, &p), -ESTALE);
+#endif
 	CHECK_EQ(open_files(), before);
 	check_no_child();
 	return 0;

@@ -37,6 +37,7 @@ settled=' malloc free munmap memcpy memset memcmp memmove strlen strcmp strncmp 
 	strnlen strcpy strncpy stpcpy program_invocation_short_name
 	strchr strstr strtoull strerrordesc_np strerrorname_np snprintf vsnprintf qsort
 	__isoc99_fscanf __isoc99_sscanf fclose fflush fwrite close write
+	stdout fflush_unlocked ftrylockfile funlockfile
 	__errno_location __libc_current_sigrtmin __sched_cpucount _GLOBAL_OFFSET_TABLE_
 	clock_gettime dl_iterate_phdr getauxval getenv getpid sched_yield sysconf syscall
 	pthread_attr_destroy pthread_attr_setstacksize pthread_join pthread_kill pthread_self

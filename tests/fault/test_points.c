@@ -28,6 +28,7 @@ static struct silence {
 	{"pthread_attr_getstack", "sc_os_stack_bounds", "as above", 0},
 	{"getrlimit", "sc_os_main_stack_size", "the most that it may be", 0},
 	{"getrlimit", "sc_os_address_limit", "none", 0},
+	{"shutdown", "sc_os_refuse", "who connects waits until the listener is closed", 0},
 	{"getrandom", "random_seed", "time and layout instead", 0},
 	{"sched_getaffinity", "affinity", "the cgroup's quota alone", 0},
 	{"fopen", "own_cgroup", "no quota", 0},
