@@ -105,6 +105,12 @@ static void note(struct client *c, int status, int64_t bytes)
 	log_request(&c->server->log, c, status, bytes);
 }
 
+static int cut_off(struct client *c, int rc)
+{
+	desk_count(c->desk, COUNT_CUT, rc < 0);
+	return rc;
+}
+
 /* ---- texts ----------------------------------------------------------------------------------- */
 
 int answer_text(struct client *c, int status, const char *type, const char *text, size_t size)
@@ -123,16 +129,18 @@ int answer_text(struct client *c, int status, const char *type, const char *text
 	put(c->desk, type, strlen(type));
 	put_span(c->desk, SPAN("\r\n"));
 	head_end(c, (int64_t)size);
+	if (has_body && size > BODY_SMALL) {
+		rc = stream_flush(c);
+		if (rc == 0)
+			rc = stream_write(c, text, size);
+		note(c, status, rc == 0 ? (int64_t)size : 0);
+		return cut_off(c, rc);
+	}
 	note(c, status, has_body ? (int64_t)size : 0);
-	if (!has_body)
-		return 0;
-	rc = size <= BODY_SMALL ? make_room(c, size) : stream_flush(c);
-	if (rc < 0)
-		return rc;
-	if (size > BODY_SMALL)
-		return stream_write(c, text, size);
-	put(c->desk, text, size);
-	return 0;
+	rc = has_body ? make_room(c, size) : 0;
+	if (has_body && rc == 0)
+		put(c->desk, text, size);
+	return rc;
 }
 
 int answer_status(struct client *c, int status)
@@ -180,6 +188,7 @@ static int answer_file(struct client *c, const struct file *file)
 	struct desk *desk = c->desk;
 	struct part part = part_of(&desk->request, file);
 	bool has_body = part.size > 0 && !request_is_head(&desk->request);
+	int64_t sent;
 	int rc;
 
 	if (part.status == 412)
@@ -192,12 +201,14 @@ static int answer_file(struct client *c, const struct file *file)
 	if (part.status == 206 || part.status == 416)
 		put_range(desk, &part, file);
 	head_end(c, part.status == 304 ? -1 : part.size);
+	if (has_body && !file->body) {
+		rc = stream_file(c, file->fd, part.from, part.size, &sent);
+		note(c, part.status, sent);
+		return cut_off(c, rc);
+	}
 	note(c, part.status, has_body ? part.size : 0);
-	if (!has_body)
-		return 0;
-	if (!file->body)
-		return stream_file(c, file->fd, part.from, part.size);
-	put(desk, file->body + part.from, (size_t)part.size);
+	if (has_body)
+		put(desk, file->body + part.from, (size_t)part.size);
 	return 0;
 }
 

@@ -251,8 +251,7 @@ static int turn_away(struct client *c)
 /* Whether it is an address of the machine's own network, whose digits these are. */
 static bool is_local(const char *address)
 {
-	return strncmp(address, "127.", 4) == 0 || strncmp(address, "::ffff:127.", 11) == 0 ||
-	       strcmp(address, "::1") == 0;
+	return strncmp(address, "127.", 4) == 0 || strcmp(address, "::1") == 0;
 }
 
 int client_serve(struct scope_conn *conn, void *arg)
@@ -266,6 +265,8 @@ int client_serve(struct scope_conn *conn, void *arg)
 	if (scope_conn_peer(conn, &address) < 0)
 		return 0;
 	scope_address_get(&address, c.address, sizeof c.address);
+	if (strncmp(c.address, "::ffff:", 7) == 0 && strchr(c.address, '.')) /* IPv4, mapped */
+		memmove(c.address, c.address + 7, strlen(c.address + 7) + 1);
 	c.local = is_local(c.address);
 	atomic_fetch_add(&server->connections, 1);
 	atomic_fetch_add(&server->open, 1);

@@ -170,7 +170,8 @@ struct part part_of(const struct request *r, const struct file *file);
 
 /* What has happened.  Each desk counts for itself; a sum is made by who asks. */
 enum count {
-	COUNT_1XX, COUNT_2XX, COUNT_3XX, COUNT_4XX, COUNT_5XX, COUNT_BYTES, COUNT_LATE, COUNTS
+	COUNT_1XX, COUNT_2XX, COUNT_3XX, COUNT_4XX, COUNT_5XX, COUNT_BYTES, COUNT_LATE,
+	COUNT_CUT, COUNTS
 };
 
 struct desk {
@@ -226,6 +227,7 @@ struct log {
 	const char *path; /* const; NULL: none is kept; "-": standard output */
 	pthread_mutex_t lock;
 	int fd;           /* lock, as what follows */
+	bool loses;       /* what was written last could not be */
 	size_t used;
 	char buffer[64 << 10];
 };
@@ -233,7 +235,7 @@ struct log {
 int log_open(struct log *log, const char *path);
 void log_flush(struct log *log);
 void log_close(struct log *log);
-/* A line of the combined format. */
+/* A line of the combined format, when the answer has gone out or was put at the desk. */
 void log_request(struct log *log, const struct client *c, int status, int64_t bytes);
 /* A service: flushes each second. */
 int log_keep(void *log);
@@ -313,8 +315,8 @@ int stream_read(struct client *c, int64_t deadline_ns, void *buffer, size_t size
 /* All of it, as long as some of it goes in each period of write_ns: else -ECONNABORTED.  After an
  * error nothing else may be sent: it would be taken for the rest of this. */
 int stream_write(struct client *c, const char *data, size_t size);
-/* Bytes of a file.  -EIO: it has become shorter. */
-int stream_file(struct client *c, int fd, int64_t from, int64_t size);
+/* Bytes of a file; how many went out, of an error too.  -EIO: it has become shorter. */
+int stream_file(struct client *c, int fd, int64_t from, int64_t size, int64_t *out_sent);
 /* What was answered and not sent. */
 int stream_flush(struct client *c);
 

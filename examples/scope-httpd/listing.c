@@ -30,13 +30,17 @@ static void put_escaped(FILE *page, const char *text)
 		}
 }
 
-/* The link begins with "./", or a name with a colon would be taken for a scheme. */
+/* The link begins with "./", or a name with a colon would be taken for a scheme.  A name whose
+ * link would be refused is left out. */
 static void put_entry(FILE *page, const char *name, const struct stat *st)
 {
 	const char *slash = S_ISDIR(st->st_mode) ? "/" : "";
 	char link[3 * 256 + 2], date[DATE_SIZE];
 	size_t size = path_write(name, link);
+	struct path path;
 
+	if (path_parse(&path, (struct span){link, size}) != 0)
+		return;
 	date_write(st->st_mtim.tv_sec, date);
 	fprintf(page, "<tr><td><a href=\".%.*s%s\">", (int)size, link, slash);
 	put_escaped(page, name);

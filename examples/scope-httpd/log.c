@@ -24,20 +24,29 @@ int log_open(struct log *log, const char *path)
 	return log->fd < 0 ? -errno : 0;
 }
 
-/* With the lock held.  What can't be written is lost: to wait for it would stop the server. */
+static void complain(const struct log *log, const char *what)
+{
+	fprintf(stderr, "scope-httpd: can't %s %s: %s\n", what, log->path, strerror(errno));
+}
+
+/* With the lock held.  What can't be written is lost, which is said once each time that it
+ * begins. */
 static void flush(struct log *log)
 {
 	size_t done = 0;
+	ssize_t n = 1;
 
-	while (done < log->used) {
-		ssize_t n = write(log->fd, log->buffer + done, log->used - done);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			break;
-		done += (size_t)n;
+	while (n > 0 && done < log->used) {
+		n = write(log->fd, log->buffer + done, log->used - done);
+		if (n > 0)
+			done += (size_t)n;
+		else if (errno == EINTR)
+			n = 1;
 	}
+	if (n <= 0 && !log->loses)
+		complain(log, "write, and loses lines of,");
+	if (log->used)
+		log->loses = n <= 0;
 	log->used = 0;
 }
 
@@ -69,8 +78,10 @@ static void reopen(struct log *log)
 {
 	int fd = open(log->path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
 
-	if (fd < 0)
+	if (fd < 0) {
+		complain(log, "open anew");
 		return;
+	}
 	pthread_mutex_lock(&log->lock);
 	flush(log);
 	close(log->fd);

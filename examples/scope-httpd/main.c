@@ -152,6 +152,7 @@ static bool set_option(struct settings *set, int option, const char *value)
 static int parse(struct settings *set, int argc, char **argv)
 {
 	static const char letters[] = "a:p:il:s:c:n:k:r:w:b:g:C:K:h";
+	char why[40];
 	int option;
 
 	while ((option = getopt_long(argc, argv, letters, names, NULL)) != -1) {
@@ -161,8 +162,10 @@ static int parse(struct settings *set, int argc, char **argv)
 		}
 		if (option == '?')
 			return usage(NULL, NULL);
-		if (!set_option(set, option, optarg))
-			return usage(optarg, "is no value of its option");
+		if (!set_option(set, option, optarg)) {
+			snprintf(why, sizeof why, "is no value of the option -%c", option);
+			return usage(optarg, why);
+		}
 	}
 	if (optind + 1 < argc)
 		return usage(argv[optind + 1], "is one directory too many");
@@ -178,7 +181,7 @@ static int parse(struct settings *set, int argc, char **argv)
 
 static int complain(const char *what, const char *of, int rc)
 {
-	fprintf(stderr, "scope-httpd: %s%s: %s\n", what, of, strerror(-rc));
+	fprintf(stderr, "scope-httpd: %s%s: %s\n", what, *of ? of : "''", strerror(-rc));
 	return rc;
 }
 
@@ -293,7 +296,7 @@ int main(int argc, char **argv)
 	desk_free(&server.desks);
 	tls_close(server.tls);
 	if (rc == -EBUSY || rc == -EAGAIN || rc == -ENOMEM)
-		complain("can't run", "", rc);
+		complain("can't ", "run", rc);
 	if (!server.failed)
 		fprintf(stderr, "scope-httpd: %" PRIu64 " connections, %" PRIu64 " broken off\n",
 			atomic_load(&server.connections), atomic_load(&server.broken));

@@ -62,6 +62,8 @@ static void put_server(FILE *to, struct server *server)
 	    atomic_load(&server->refused));
 	put(to, "httpd_requests_late_total", "counter", "Requests that took too long to arrive.",
 	    sums[COUNT_LATE]);
+	put(to, "httpd_answers_cut_total", "counter",
+	    "Answers that the client went away from, or took too slowly.", sums[COUNT_CUT]);
 	put(to, "httpd_body_bytes_total", "counter", "Bytes of bodies in answers.",
 	    sums[COUNT_BYTES]);
 	fputs("# HELP httpd_requests_total Requests by the first digit of their status.\n"

@@ -114,19 +114,20 @@ int stream_flush(struct client *c)
 }
 
 /* The kernel sends the file. */
-static int send_file(struct client *c, int fd, int64_t from, int64_t size)
+static int send_file(struct client *c, int fd, int64_t from, int64_t size, int64_t *sent)
 {
 	struct scope limit;
 	size_t done = 0;
 	int rc = 0;
 
-	while (rc == 0 && size > 0) {
-		size_t piece = size < PIECE_MOST ? (size_t)size : PIECE_MOST;
+	while (rc == 0 && *sent < size) {
+		int64_t left = size - *sent;
+		size_t piece = left < PIECE_MOST ? (size_t)left : PIECE_MOST;
 
 		limit_open(&limit, scope_now() + c->server->set.write_ns);
-		rc = limit_close(&limit, scope_conn_sendfile(c->conn, fd, from, piece, &done));
-		from += (int64_t)done;
-		size -= (int64_t)done;
+		rc = limit_close(&limit, scope_conn_sendfile(c->conn, fd, from + *sent, piece,
+							     &done));
+		*sent += (int64_t)done;
 		if (rc == 0 && done < piece)
 			return -EIO;
 		if (rc == -ETIMEDOUT && done)
@@ -136,28 +137,32 @@ static int send_file(struct client *c, int fd, int64_t from, int64_t size)
 }
 
 /* It is read, to be encrypted. */
-static int copy_file(struct client *c, int fd, int64_t from, int64_t size)
+static int copy_file(struct client *c, int fd, int64_t from, int64_t size, int64_t *sent)
 {
 	char *part = c->desk->out;
 	int rc = 0;
 
-	while (rc == 0 && size > 0) {
-		ssize_t n = pread(fd, part, size < OUT_SIZE ? (size_t)size : OUT_SIZE, from);
+	while (rc == 0 && *sent < size) {
+		int64_t left = size - *sent;
+		ssize_t n = pread(fd, part, left < OUT_SIZE ? (size_t)left : OUT_SIZE,
+				  from + *sent);
 
 		if (n <= 0)
 			return -EIO;
 		rc = stream_write(c, part, (size_t)n);
-		from += n;
-		size -= n;
+		if (rc == 0)
+			*sent += n;
 	}
 	return rc;
 }
 
-int stream_file(struct client *c, int fd, int64_t from, int64_t size)
+int stream_file(struct client *c, int fd, int64_t from, int64_t size, int64_t *out_sent)
 {
 	int rc = stream_flush(c);
 
+	*out_sent = 0;
 	if (rc < 0)
 		return rc;
-	return c->tls ? copy_file(c, fd, from, size) : send_file(c, fd, from, size);
+	return c->tls ? copy_file(c, fd, from, size, out_sent) :
+			send_file(c, fd, from, size, out_sent);
 }

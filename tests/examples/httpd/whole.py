@@ -5,9 +5,11 @@ import os
 import re
 import shutil
 import signal
+import socket
 import ssl
 import subprocess
 import threading
+import time
 
 from kit import (BIG, FILES, GET, PROGRAM, bodies, burst, connect, descriptors, equal, get, metric,
                  raw, room, server, statuses, test, to_the_end, until)
@@ -44,6 +46,36 @@ def breaks_off_after_the_grace_period():
         p.send_signal(signal.SIGTERM)
         equal(p.wait(timeout=60), 1)
         equal(to_the_end(s), b"")
+
+
+@test
+def logs_what_went_out():
+    log = os.path.join(room.name, "cut")
+    with server("-l", log) as (p, port):
+        with connect(port) as s:
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+            s.sendall(burst(["/big.bin"] * 10))
+            assert s.recv(1000)
+        until(lambda: metric(port, "httpd_answers_cut_total") == 1, "it was not cut")
+        until(lambda: "big.bin" in open(log).read(), "nothing is written")
+    cut = [x for x in open(log).read().splitlines() if "big.bin" in x][-1]
+    assert int(cut.split()[9]) < len(BIG), cut
+    # What can't be written is told, once.
+    with server("-l", "/dev/full") as (p, port):
+        for _ in range(2):
+            get(port, "/hello.txt")
+            time.sleep(1.1)
+    equal(p.errors.count("loses lines"), 1)
+
+
+@test
+def lists_what_it_would_serve():
+    root = os.path.join(room.name, "odd").encode()
+    os.mkdir(root)
+    for name in (b"ok", b"bad\xff", b"new\nline"):
+        open(os.path.join(root, name), "w").close()
+    with server("-i", root=root.decode()) as (p, port):
+        equal(re.findall(rb'href="([^"]*)"', get(port, "/").body), [b"./ok"])
 
 
 @test
