@@ -190,34 +190,23 @@ static void watch_them_leave(struct sc_supervisor *sup)
 	} while (scope_park(&sup->parker) == 0);
 }
 
-/* Whether there will be no child any more. */
-static int all_gone(struct sc_supervisor *sup)
-{
-	int gone;
-
-	if (sup->last)
-		return 0;
-	sc_lock_take(&sup->lock);
-	gone = !sup->fresh;
-	if (gone)
-		sup->over = 1;
-	sc_lock_drop(&sup->lock);
-	return gone;
-}
-
-/* Cancelled: ends all, one at a time, the last first. */
+/* Cancelled: ends all, one at a time, the last first.  Spawns are refused by now; who was about to
+ * be accepted is either there when the first look is taken, or refused too. */
 static void end_all(struct sc_supervisor *sup, int at_once)
 {
 	struct scope_options options = {.shield = true};
 	struct scope aside;
 
 	scope_open_with(&aside, &options);
+	sc_lock_take(&sup->lock);
+	sup->over = 1;
+	sc_lock_drop(&sup->lock);
 	for (;;) {
 		hear(sup);
 		start_due(sup);
-		if (all_gone(sup))
+		if (!sup->last)
 			break;
-		if (sup->last && !sup->last->ending) {
+		if (!sup->last->ending) {
 			sup->last->ending = 1;
 			sc_child_ask(sup->last, at_once ? 0 : sup->last->grace);
 		}
