@@ -18,7 +18,7 @@ build=${BUILD:-build}
 export BUILD=$build
 results=$build/mutants
 survivors=tests/model/survivors.txt
-limit=60 # seconds for the models of one program; ten times what the slowest takes
+limit=60 # seconds of its own for one program of models; ten times what the slowest takes
 
 # Each access: FILE LINE FUNCTION OPERATION TAG.
 accesses() {
@@ -97,8 +97,10 @@ kill_by_models() {
 	local name failed status
 
 	for name in $(models_of "$1"); do
-		failed=$(MODEL_MUTANT=$1:$2:$3 timeout $limit "$build/model/$name" 2>&1)
+		failed=$(MODEL_MUTANT=$1:$2:$3 timeout $((10 * limit)) prlimit --cpu=$limit \
+			"$build/model/$name" 2>&1)
 		status=$?
+		[ $status -ne 137 ] && [ $status -ne 152 ] || status=124 # out of time
 		failed=$(sed -n 's/^not ok [0-9]* - \([^ ]*\).*/\1/p' <<<"$failed" | head -n 1)
 		[ -n "$failed" ] || [ $status -le 128 ] || failed="a crash in $name"
 		[ -z "$failed" ] || { echo "$failed"; return; }
@@ -116,7 +118,7 @@ kill_by_simulation() {
 	fence_*) dropped='at_dropped()=((void)0)' ;;
 	*) dropped='at_dropped(p,v)=((void)(v),at_load_rlx(p))' ;;
 	esac
-	mkdir -p "$tree/build/sim" && cp -a Makefile api runtime tests "$tree" &&
+	mkdir -p "$tree/build/sim" && cp -a Makefile api examples runtime tests "$tree" &&
 		cp -a "$build/sim" "$tree/build/" &&
 		sed -i "$2s/at_$3 *(/at_dropped(/" "$tree/runtime/$1" &&
 		timeout 300 make -C "$tree" BUILD=build CC="${CC:-cc} '-D$dropped'" build/test/sim \
