@@ -740,6 +740,7 @@ static int is_wanted(void *arg)
 	things = (struct things){.result = {0}};
 	scope_open(&outer);
 	CHECK_EQ(scope_spawn_with(&outer, locks_and_sets, &when, &concurrent), 0);
+	CHECK_EQ(scope_yield(), 0); /* else the first to run would give way to it */
 	CHECK_EQ(scope_open_with(&s, &options), 0);
 	CHECK_EQ(scope_spawn(&s, waits_for_the_event, NULL), 0);
 	CHECK_EQ(scope_spawn(&s, siblings_lock, NULL), 0); /* the first to run */
@@ -763,13 +764,13 @@ static int posts_thrice(void *arg)
 
 	(void)arg;
 	for (i = 0; i < 3; i++) {
-		CHECK_EQ(scope_sleep_for(SCOPE_MS), 0);
 		CHECK_EQ(scope_semaphore_release(&things.semaphore), 0);
+		CHECK_EQ(scope_yield(), 0);
 	}
 	return 0;
 }
 
-/* Each wait but the first parks with nothing to put aside. */
+/* Each wait but the first parks with nothing to put aside, and another task is ready. */
 static int waits_under_a_shield(void *arg)
 {
 	struct scope_options options = {.shield = true};
@@ -782,7 +783,8 @@ static int waits_under_a_shield(void *arg)
 	scope_cancel(&outer);
 	CHECK_EQ(scope_open_with(&s, &options), 0);
 	CHECK_EQ(scope_spawn_with(&s, posts_thrice, NULL, &concurrent), 0);
-	for (i = 0; i < 3; i++)
+	CHECK_EQ(scope_spawn_with(&s, posts_thrice, NULL, &concurrent), 0);
+	for (i = 0; i < 6; i++)
 		CHECK_EQ(scope_semaphore_acquire(&things.semaphore), 0);
 	CHECK_EQ(scope_close(&s), 0);
 	CHECK_EQ(scope_checkpoint(), -ECANCELED);

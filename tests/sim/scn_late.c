@@ -226,9 +226,9 @@ static int leaves_object(void *arg)
 {
 	int rc = 0;
 
-	if (sim_random(4) == 0)
+	if (sim_random(8) == 0)
 		scope_sleep_for(1);
-	if (sim_random(4) == 0)
+	if (sim_random(8) == 0)
 		rc = scope_start(posted_into, starts_and_ends, NULL);
 	sim_check(rc == 0 || rc == -ECANCELED, "start gave %d", rc);
 	rc = scope_open_in(arg, posted_into);

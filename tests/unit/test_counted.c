@@ -197,3 +197,38 @@ Test(counted, S11_one_left_open_is_joined)
 	skip_leaks_where_checked();
 	must_run(leaked, NULL);
 }
+
+/* ---- below a scope that closes ---- */
+
+static int starts_and_sleeps(void *arg)
+{
+	(void)arg;
+	CHECK_EQ(scope_started(), 0);
+	return scope_sleep_for(SCOPE_SEC);
+}
+
+/* Of what hangs below it a close ends the objects, as long as there are such. */
+static int passes_over_others(void *arg)
+{
+	struct scope s, inner, object;
+
+	(void)arg;
+	scope_open(&s);
+	CHECK_EQ(scope_open_in(&object, &s), 0);
+	CHECK_EQ(scope_start(&s, starts_and_sleeps, NULL), 0);
+	scope_open(&inner);
+	CHECK_EQ(scope_sleep_for(SCOPE_MS), 0); /* which links it */
+	/* As if the task had come between a look at the units and that at the list. */
+	at_sub_rlx(&sc_view(&s)->count, 1);
+	CHECK(sc_left_to_join(sc_view(&s)) == NULL);
+	at_add_rlx(&sc_view(&s)->count, 1);
+	CHECK_EQ(scope_close(&object), -ESTALE);
+	CHECK(!scope_cancel_called(&inner));
+	CHECK_EQ(scope_close(&inner), 0);
+	return scope_close(&s);
+}
+
+Test(counted, H1_a_close_ends_objects_and_nothing_else)
+{
+	must_run(passes_over_others, NULL);
+}
