@@ -8,7 +8,6 @@ import signal
 import socket
 import ssl
 import subprocess
-import threading
 import time
 
 from kit import (BIG, FILES, GET, PROGRAM, bodies, burst, connect, descriptors, equal, get, metric,
@@ -199,13 +198,10 @@ def tls():
         before = descriptors(p)
         with context.wrap_socket(connect(port), server_hostname="localhost") as s:
             equal(s.selected_alpn_protocol(), "http/1.1")
-            reader = []
-            thread = threading.Thread(target=lambda: reader.append(to_the_end(s)))
-            thread.start()
             s.sendall(burst(["/hello.txt", "/big.bin", "/medium", "/none"]))
-            thread.join()
-            equal([len(b) for b in bodies(reader[0])], [13, len(BIG), 20000, 14])
-            assert BIG in reader[0]
+            got = to_the_end(s)
+            equal([len(b) for b in bodies(got)], [13, len(BIG), 20000, 14])
+            assert BIG in got
         with context.wrap_socket(connect(port), server_hostname="localhost") as s:
             s.sendall(b"nonsense\r\n\r\n")
             equal(statuses(to_the_end(s)), [400])
@@ -246,6 +242,7 @@ def tls():
         s.settimeout(60)
         s.sendall(data[-20:])
         equal(statuses(talk(lambda: session.read(1 << 16))), [200])
+        equal(p.wait(timeout=60), 0)
     # Who has not even said hello has no request that could be finished.
     with server("-C", certificate, "-K", key, "-r", "1000", "-g", "1000") as (p, port):
         with connect(port) as silent, connect(port) as half:
