@@ -155,7 +155,6 @@ struct sc_worker {
 	struct sc_item *next SC_ALIGNED(SC_CACHE_LINE); /* what it woke last: runs first */
 	struct sc_slot *floor; /* slots below are not the running strand's */
 	uint32_t inbox_turn; /* picks until the inbox is looked at */
-	uint32_t late_turn;  /* whether the late ones went first then */
 	uint32_t lifo_run; /* times in a row that `next` went first */
 	uint32_t index;    /* const after start */
 	uint32_t random;
@@ -163,6 +162,7 @@ struct sc_worker {
 	SC_WORD(struct sc_strand *) spare;
 	struct sc_fiber_pool pool;
 	uint64_t clock_ticks; /* when the clock was read last */
+	uint64_t late_ticks;  /* when one that computes went first last */
 	uint64_t wake_ticks;  /* when this worker last woke another for new slots */
 	struct sc_strand native;
 	void *signal_stack;   /* const after start */

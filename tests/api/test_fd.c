@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <scope_net.h>
+#include <scope_sync.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -568,4 +569,60 @@ Test(fd, who_was_woken_goes_before_those_that_compute)
 	cr_skip("memcheck lets one thread run at a time, for longer than a tick");
 #endif
 	cr_assert_eq(run_config(hears_before_them, hogs, (struct scope_config){.workers = 1}), 0);
+}
+
+/* Thousands are woken at once while two compute: each of these has 10 ms, so its turn comes by the
+ * clock and not once for so many of the others. */
+enum { WOKEN = 3000, TURN_NS = 20 * SCOPE_MS };
+static struct scope_event all_go;
+static atomic_int woken, turns;
+
+static int is_woken(void *done)
+{
+	CHECK_EQ(scope_event_wait(&all_go), 0);
+	if (atomic_fetch_add(&woken, 1) + 1 == WOKEN)
+		scope_event_set(done);
+	return 0;
+}
+
+static int counts_its_turns(void *done)
+{
+	int seen = 0, now;
+
+	while (!scope_event_is_set(done)) {
+		now = atomic_load(&woken);
+		if (now != seen)
+			atomic_fetch_add(&turns, 1);
+		seen = now;
+		CHECK_EQ(scope_checkpoint(), 0);
+	}
+	return 0;
+}
+
+static int wakes_thousands(void *arg)
+{
+	struct scope_event done = {{0}};
+	struct scope s;
+	int64_t begun;
+	int i;
+
+	(void)arg;
+	memset(&all_go, 0, sizeof all_go);
+	woken = turns = 0;
+	scope_open(&s);
+	for (i = 0; i < WOKEN; i++)
+		CHECK_EQ(scope_spawn(&s, is_woken, &done), 0);
+	for (i = 0; i < 2; i++)
+		CHECK_EQ(scope_spawn_with(&s, counts_its_turns, &done, &concurrent), 0);
+	CHECK_EQ(scope_sleep_for(100 * SCOPE_MS), 0); /* each had the worker until a tick */
+	begun = scope_now();
+	scope_event_set(&all_go);
+	CHECK_EQ(scope_event_wait(&done), 0);
+	CHECK(turns <= (scope_now() - begun) / TURN_NS + 4);
+	return scope_close(&s);
+}
+
+Test(fd, thousands_that_are_woken_go_before_those_that_compute)
+{
+	cr_assert_eq(run_config(wakes_thousands, NULL, (struct scope_config){.workers = 1}), 0);
 }

@@ -34,6 +34,7 @@
 {"net", "N3_two_tasks_at_once_ebusy", ARRIVALS},
 {"fd", "tasks_that_compute_keep_nobody_from_a_descriptor", TOO_LONG},
 {"fd", "who_was_woken_goes_before_those_that_compute", THREADS},
+{"fd", "thousands_that_are_woken_go_before_those_that_compute", TOO_LONG},
 {"fast", "others_steal_what_was_spawned", TOO_LONG},
 {"fast", "S11_leaked_scopes_are_joined_eproto", FRAMES},
 {"block", "S11_a_block_left_under_a_younger_scope_eproto", FRAMES},
