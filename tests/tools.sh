@@ -20,8 +20,19 @@ run() {
 	timeout 60 $tool "$program" "$1" "$2" 2>&1 >/dev/null
 }
 
+# A race is one only if two workers came to it: on a busy machine that may take some runs.
+run_wrong() {
+	local turn text
+
+	for turn in 1 2 3 4 5 6 7 8; do
+		text=$(run $wrong 2) || break
+	done
+	echo "$text"
+	[ -z "$text" ]
+}
+
 echo 1..2
-text=$(run $wrong 2) && echo "not ok - $1 lets $wrong pass" || {
+text=$(run_wrong) && echo "not ok - $1 lets $wrong pass" || {
 	if [[ $text == *"$report"* && $text == *planted.c* ]]; then
 		echo "ok - $1 finds $wrong"
 	else

@@ -296,7 +296,9 @@ int scope_process_kill(struct scope_process *p, int signal)
 {
 	if (sc_self()->cur == 0)
 		return sc_not_connected("scope_process_kill");
-	return p ? send_signal(inside(p), signal) : -EINVAL;
+	if (!p || signal < 0 || signal >= SC_OS_SIGNALS)
+		return -EINVAL;
+	return send_signal(inside(p), signal);
 }
 
 int scope_process_pid(const struct scope_process *p)

@@ -460,6 +460,8 @@ static int group_ends(void *arg)
 
 Test(process, N6_signals_go_to_the_group_that_it_leads_einval)
 {
+	if (getenv("EMULATED"))
+		cr_skip("the emulator goes on before the program has its group");
 	must_run(group_ends, NULL);
 }
 
