@@ -192,7 +192,7 @@ static int shared_work(void)
 {
 	unsigned i;
 
-	if (sc_inbox_count(&sc_sched.inbox) || sc_inbox_count(&sc_sched.late))
+	if (sc_shared_count())
 		return 1;
 	for (i = 0; i < sc_sched.count; i++) {
 		struct sc_worker *other = &sc_sched.workers[i];

@@ -91,6 +91,13 @@ SC_INLINE struct sc_item *from_inbox(struct sc_worker *worker, struct sc_inbox *
 	return SC_UNLIKELY(sc_inbox_count(inbox)) ? unload(worker, inbox) : NULL;
 }
 
+SC_INLINE struct sc_item *from_shared(struct sc_worker *worker)
+{
+	struct sc_item *item = from_inbox(worker, &sc_sched.inbox);
+
+	return item ? item : from_inbox(worker, &sc_sched.late);
+}
+
 /* Of many strands that were parked for long none is in the cache: fetches the control block
  * and the last frames, which lie below it, of one that comes soon. */
 static void prefetch_ahead(struct sc_ring *ring)
@@ -164,9 +171,7 @@ static struct sc_item *next_queued(struct sc_worker *worker)
 
 	if (!item)
 		item = from_inbox(worker, &worker->pinned);
-	if (!item)
-		item = from_inbox(worker, &sc_sched.inbox);
-	return item ? item : from_inbox(worker, &sc_sched.late);
+	return item ? item : from_shared(worker);
 }
 
 /* No stack for an unstarted task: it goes back, and a strand is looked for instead, which
@@ -175,8 +180,8 @@ static SC_NOINLINE struct sc_strand *pick_strand(struct sc_worker *worker, struc
 {
 	struct sc_batch tasks = {NULL, NULL, 0}, own = {NULL, NULL, 0};
 	struct sc_strand *strand = NULL;
-	uint64_t left = sc_ring_count(&worker->ring) + sc_inbox_count(&sc_sched.inbox) +
-			sc_inbox_count(&sc_sched.late) + sc_inbox_count(&worker->pinned) + 1;
+	uint64_t left = sc_ring_count(&worker->ring) + sc_shared_count() +
+			sc_inbox_count(&worker->pinned) + 1;
 
 	for (; item; item = left-- ? next_queued(worker) : NULL) {
 		if (item->kind == SC_ITEM_STRAND) {
@@ -325,9 +330,7 @@ struct sc_strand *sc_pick(struct sc_worker *worker)
 	if (SC_UNLIKELY(!item)) {
 		if (sc_deque_exposed(&worker->deque) && (strand = from_deque(worker)))
 			return strand;
-		item = from_inbox(worker, &sc_sched.inbox);
-		if (!item)
-			item = from_inbox(worker, &sc_sched.late);
+		item = from_shared(worker);
 	}
 	while (item) {
 		strand = strand_for(worker, item);
@@ -340,8 +343,8 @@ struct sc_strand *sc_pick(struct sc_worker *worker)
 
 int sc_others_wait(struct sc_worker *worker)
 {
-	return worker->next || sc_ring_count(&worker->ring) || sc_inbox_count(&sc_sched.inbox) ||
-	       sc_inbox_count(&sc_sched.late) || sc_inbox_count(&worker->pinned) ||
+	return worker->next || sc_ring_count(&worker->ring) || sc_shared_count() ||
+	       sc_inbox_count(&worker->pinned) ||
 	       sc_deque_exposed_below(&worker->deque, worker->floor);
 }
 

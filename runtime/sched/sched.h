@@ -185,6 +185,12 @@ SC_INLINE unsigned sc_sleepers(uint32_t idle)
 	return (idle + SC_SLEEPING / 2) >> 16;
 }
 
+/* Items that any worker may take, in no ring and no deque; a hint. */
+SC_INLINE uint64_t sc_shared_count(void)
+{
+	return sc_inbox_count(&sc_sched.inbox) + sc_inbox_count(&sc_sched.late);
+}
+
 SC_INLINE int sc_hungry(void)
 {
 	return at_load_rlx(&sc_sched.idle) != 0;
