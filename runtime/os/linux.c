@@ -250,8 +250,6 @@ void sc_os_write_stderr(const char *text, size_t length)
 	sc_os_write(STDERR_FILENO, text, length);
 }
 
-/* The kernel copies from this process as from any other: it looks at each page first, and no
- * checker takes it for an access.  Where that is forbidden the memory has to be there. */
 /* A pipe takes nothing from where nothing is. */
 static int peek_by_pipe(char *to, const char *from, size_t size)
 {
@@ -273,6 +271,8 @@ static int peek_by_pipe(char *to, const char *from, size_t size)
 	return done == size ? 0 : -EFAULT;
 }
 
+/* The kernel copies from this process as from any other: it looks at each page first, and no
+ * checker takes it for an access.  A sandbox may forbid that. */
 int sc_os_peek(void *to, const void *from, size_t size)
 {
 	struct iovec local = {to, size}, remote = {(void *)(uintptr_t)from, size};
