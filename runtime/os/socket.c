@@ -44,21 +44,41 @@ int64_t sc_linux_recv(int fd, void *buffer, size_t size)
 	return n == -ENOTSOCK ? RETRY(read(fd, buffer, size)) : n;
 }
 
-/* The signal that the write raised in this thread is taken before it is delivered.  One that
- * somebody has sent would be taken for it: nobody does. */
+/* Where nothing says that no SIGPIPE is wanted, it is held back, and taken before it is delivered;
+ * but not if one waited before, for a program that blocks it. */
+struct held_signal {
+	sigset_t pipe, old;
+	int waited;
+};
+
+static void hold_sigpipe(struct held_signal *held)
+{
+	sigset_t waiting;
+
+	sigemptyset(&held->pipe);
+	sigaddset(&held->pipe, SIGPIPE);
+	pthread_sigmask(SIG_BLOCK, &held->pipe, &held->old);
+	held->waited = sigismember(&held->old, SIGPIPE) && sigpending(&waiting) == 0 &&
+		       sigismember(&waiting, SIGPIPE);
+}
+
+static void release_sigpipe(struct held_signal *held, int may_have_come)
+{
+	static const struct timespec at_once;
+
+	if (may_have_come && !held->waited)
+		sigtimedwait(&held->pipe, NULL, &at_once);
+	pthread_sigmask(SIG_SETMASK, &held->old, NULL);
+}
+
 static int64_t write_pipe(int fd, const void *data, size_t size)
 {
-	const struct timespec at_once = {0, 0};
-	sigset_t sigpipe, old;
+	struct held_signal held;
 	int64_t n;
 
-	sigemptyset(&sigpipe);
-	sigaddset(&sigpipe, SIGPIPE);
-	pthread_sigmask(SIG_BLOCK, &sigpipe, &old);
+	hold_sigpipe(&held);
 	n = RETRY(write(fd, data, size));
-	if (n == -EPIPE)
-		sigtimedwait(&sigpipe, NULL, &at_once);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	release_sigpipe(&held, n == -EPIPE);
 	return n;
 }
 
@@ -69,33 +89,16 @@ int64_t sc_linux_send(int fd, const void *data, size_t size)
 	return n == -ENOTSOCK ? write_pipe(fd, data, size) : n;
 }
 
-/* A SIGPIPE that waits for a program which blocks it. */
-static int pipe_waits(const sigset_t *blocked)
-{
-	sigset_t waiting;
-
-	return sigismember(blocked, SIGPIPE) && sigpending(&waiting) == 0 &&
-	       sigismember(&waiting, SIGPIPE);
-}
-
-/* Here nothing says that no SIGPIPE is wanted, so it is held back and taken, unless there was one
- * before.  It comes with a count too, if a part went out before the other side broke off. */
+/* The signal comes with a count too, if a part went out before the other side broke off. */
 int64_t sc_linux_send_file(int fd, int file, int64_t offset, size_t size)
 {
-	static const struct timespec at_once;
+	struct held_signal held;
 	off_t from = offset;
-	sigset_t pipe, old;
-	int waits;
 	int64_t n;
 
-	sigemptyset(&pipe);
-	sigaddset(&pipe, SIGPIPE);
-	pthread_sigmask(SIG_BLOCK, &pipe, &old);
-	waits = pipe_waits(&old);
+	hold_sigpipe(&held);
 	n = RETRY(sendfile(fd, file, &from, size));
-	if (n != (int64_t)size && n != -EAGAIN && !waits)
-		sigtimedwait(&pipe, NULL, &at_once);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	release_sigpipe(&held, n != (int64_t)size && n != -EAGAIN);
 	return n;
 }
 

@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <scope.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <time.h>
 
@@ -102,6 +103,27 @@ static inline void must_run(scope_task_fn *fn, void *arg)
 	struct scope_config config = {.flags = SCOPE_VIRTUAL_CLOCK | SCOPE_DETECT_DEADLOCK};
 
 	cr_assert_eq(run_config(fn, arg, config), 0);
+}
+
+/* A task that writes to where nobody reads.  The signal would end the process: it neither comes nor
+ * stays, to come when a program that blocks it does no more; but one that was there before is the
+ * program's. */
+static inline void must_raise_no_sigpipe(scope_task_fn *fn)
+{
+	sigset_t pending, pipe;
+
+	signal(SIGPIPE, SIG_DFL);
+	must_run(fn, NULL);
+	sigemptyset(&pipe);
+	sigaddset(&pipe, SIGPIPE);
+	sigprocmask(SIG_BLOCK, &pipe, NULL);
+	must_run(fn, NULL);
+	sigpending(&pending);
+	cr_assert(!sigismember(&pending, SIGPIPE));
+	raise(SIGPIPE);
+	must_run(fn, NULL);
+	sigpending(&pending);
+	cr_assert(sigismember(&pending, SIGPIPE));
 }
 
 static inline int64_t real_now(void)
