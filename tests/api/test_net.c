@@ -1,53 +1,15 @@
 /* tests/api/test_net.c: connections, listeners, datagrams: rules C2, C3, C6, G2, N1, N3. */
 #define _GNU_SOURCE
-#include "task_check.h"
+#include "files.h"
+#include "pair.h"
 
 #include <fcntl.h>
-#include <scope_net.h>
 #include <scope_observe.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 TestSuite(net, .timeout = 60);
-
-static int connect_to(struct scope_listener *l, struct scope_conn **out)
-{
-	return scope_tcp_connect("127.0.0.1", (uint16_t)scope_listener_port(l), out);
-}
-
-/* Both ends of a connection over the loopback.  In the simulation what they hold is fixed, for the
- * kernel would let it grow at moments of its own. */
-static void make_pair(struct scope_conn *pair[2])
-{
-	static const int size = 1 << 16;
-	struct scope_listener *l;
-	int i;
-
-	CHECK_EQ(scope_tcp_listen("127.0.0.1", 0, NULL, &l), 0);
-	CHECK_EQ(connect_to(l, &pair[0]), 0);
-	CHECK_EQ(scope_accept(l, &pair[1]), 0);
-	scope_listener_close(l);
-	for (i = 0; SIMULATED && i < 4; i++)
-		CHECK_EQ(setsockopt(scope_conn_fd(pair[i / 2]), SOL_SOCKET,
-				    i % 2 ? SO_SNDBUF : SO_RCVBUF, &size, sizeof size), 0);
-}
-
-static void close_pair(struct scope_conn *pair[2])
-{
-	scope_conn_close(pair[0]);
-	scope_conn_close(pair[1]);
-}
-
-static int open_descriptors(void)
-{
-	int fd, count = 0;
-
-	for (fd = 0; fd < 1024; fd++)
-		count += fcntl(fd, F_GETFD) >= 0;
-	return count;
-}
 
 /* A connection and what a task of its own does with it. */
 struct job {
@@ -125,7 +87,7 @@ static int serves(void *arg)
 
 static int echoes(void *arg)
 {
-	int before = open_descriptors(), i;
+	int before = open_files(), i;
 	struct scope_listener *l;
 	struct scope server, clients;
 
@@ -142,7 +104,7 @@ static int echoes(void *arg)
 	CHECK_EQ(scope_close(&server), 0);
 	CHECK_EQ(ran, CLIENTS);
 	scope_listener_close(l);
-	CHECK(open_descriptors() <= before + 2); /* the set and its bell, from the first */
+	CHECK(open_files() <= before + 2); /* the set and its bell, from the first */
 	return 0;
 }
 
@@ -228,12 +190,13 @@ static int unix_sockets(void *arg)
 	struct scope_address address;
 	struct scope_listener *l;
 	struct scope_conn *a, *b;
-	char path[64], buffer[8];
+	char dir[TEMPORARY_SIZE], path[sizeof dir + 8], buffer[8];
 	size_t n;
 
 	(void)arg;
-	snprintf(path, sizeof path, "/tmp/scope-test-%d", (int)getpid());
-	unlink(path);
+	temporary(dir, "net");
+	CHECK(mkdtemp(dir) != NULL);
+	snprintf(path, sizeof path, "%s/socket", dir);
 	CHECK_EQ(scope_unix_listen(path, NULL, &l), 0);
 	CHECK_EQ(scope_listener_port(l), 0);
 	CHECK_EQ(scope_unix_connect(path, &a), 0);
@@ -248,6 +211,7 @@ static int unix_sockets(void *arg)
 	scope_conn_close(b);
 	scope_listener_close(l);
 	unlink(path);
+	CHECK_EQ(rmdir(dir), 0);
 	return 0;
 }
 
@@ -730,7 +694,7 @@ static int refused(void *arg)
 	path[sizeof path - 1] = '\0';
 	CHECK_EQ(scope_unix_connect(path, &none), -ENAMETOOLONG);
 	CHECK_EQ(scope_unix_listen(path, NULL, &l), -ENAMETOOLONG);
-	CHECK_EQ(scope_unix_listen("/tmp", NULL, &l), -EADDRINUSE);
+	CHECK_EQ(scope_unix_listen("/", NULL, &l), -EADDRINUSE);
 	CHECK_EQ(scope_udp_open("127.0.0.1", 0, &udp), 0);
 	port = (uint16_t)scope_udp_port(udp);
 	CHECK_EQ(scope_udp_open("127.0.0.1", port, &second), -EADDRINUSE);

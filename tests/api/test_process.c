@@ -1,8 +1,8 @@
 /* tests/api/test_process.c: processes as members of a scope: rule N6. */
 #define _GNU_SOURCE
+#include "files.h"
 #include "task_check.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <scope_net.h>
 #include <scope_process.h>
@@ -30,17 +30,6 @@ static void read_all(struct scope_conn *c, char *text, size_t size)
 		used += done;
 	text[used] = '\0';
 	scope_conn_close(c);
-}
-
-static int open_files(void)
-{
-	DIR *dir = opendir("/proc/self/fd");
-	int count = 0;
-
-	while (readdir(dir))
-		count++;
-	closedir(dir);
-	return count;
 }
 
 /* No child is left, ended or not. */

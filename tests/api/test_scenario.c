@@ -2,9 +2,9 @@
  * the list and the tests of the numbers that are not here.
  */
 #define _GNU_SOURCE
+#include "files.h"
 #include "task_check.h"
 
-#include <dirent.h>
 #include <malloc.h>
 #include <pthread.h>
 #include <scope_observe.h>
@@ -212,29 +212,9 @@ struct inventory {
 	int threads, descriptors, mappings;
 };
 
-static int entries(const char *path)
-{
-	DIR *directory = opendir(path);
-	int n = 0;
-
-	cr_assert_not_null(directory);
-	while (readdir(directory))
-		n++;
-	closedir(directory);
-	return n;
-}
-
 static struct inventory take_inventory(void)
 {
-	struct inventory have = {entries("/proc/self/task"), entries("/proc/self/fd"), 0};
-	FILE *file = fopen("/proc/self/maps", "r");
-	int c;
-
-	cr_assert_not_null(file);
-	while ((c = getc(file)) != EOF)
-		have.mappings += c == '\n';
-	fclose(file);
-	return have;
+	return (struct inventory){entries("/proc/self/task"), open_files(), mappings()};
 }
 
 static int some_work(void *arg)

@@ -1,9 +1,8 @@
 /* tests/api/test_sendfile.c: bytes of files over connections: rules C2, C6, G2, N3. */
 #define _GNU_SOURCE
-#include "task_check.h"
+#include "pair.h"
 
 #include <fcntl.h>
-#include <scope_net.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -34,29 +33,6 @@ static int make_file(size_t size)
 	CHECK_EQ(write(file, data, size), (ssize_t)size);
 	free(data);
 	return file;
-}
-
-/* In the simulation what a connection holds is fixed, for the kernel would let it grow at moments
- * of its own. */
-static void make_pair(struct scope_conn *pair[2])
-{
-	static const int size = 1 << 16;
-	struct scope_listener *l;
-	int i;
-
-	CHECK_EQ(scope_tcp_listen("127.0.0.1", 0, NULL, &l), 0);
-	CHECK_EQ(scope_tcp_connect("127.0.0.1", (uint16_t)scope_listener_port(l), &pair[0]), 0);
-	CHECK_EQ(scope_accept(l, &pair[1]), 0);
-	scope_listener_close(l);
-	for (i = 0; SIMULATED && i < 4; i++)
-		CHECK_EQ(setsockopt(scope_conn_fd(pair[i / 2]), SOL_SOCKET,
-				    i % 2 ? SO_SNDBUF : SO_RCVBUF, &size, sizeof size), 0);
-}
-
-static void close_pair(struct scope_conn *pair[2])
-{
-	scope_conn_close(pair[0]);
-	scope_conn_close(pair[1]);
 }
 
 /* Reads so much and compares. */

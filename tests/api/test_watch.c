@@ -1,5 +1,6 @@
 /* tests/api/test_watch.c: streams of changes of files: rules C1, C3, N1, N3. */
 #define _GNU_SOURCE
+#include "files.h"
 #include "task_check.h"
 
 #include <fcntl.h>
@@ -15,14 +16,14 @@ TestSuite(watch, .timeout = 60);
 
 /* A directory with a file in it. */
 struct place {
-	char dir[64], old[80], new[80];
+	char dir[TEMPORARY_SIZE], old[TEMPORARY_SIZE + 8], new[TEMPORARY_SIZE + 8];
 };
 
 static void open_place(struct place *place)
 {
 	int fd;
 
-	strcpy(place->dir, "/tmp/scope-watch-XXXXXX");
+	temporary(place->dir, "watch");
 	CHECK(mkdtemp(place->dir) != NULL);
 	snprintf(place->old, sizeof place->old, "%s/old", place->dir);
 	snprintf(place->new, sizeof place->new, "%s/new", place->dir);

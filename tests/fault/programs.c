@@ -5,6 +5,7 @@
  */
 #define _GNU_SOURCE
 #include "fault.h"
+#include "files.h"
 
 #include <errno.h>
 #include <string.h>
@@ -917,7 +918,8 @@ static int has_processes(void *arg)
 /* Leaves nothing behind, whatever was refused. */
 static int has_files(void *arg)
 {
-	char place[] = "/tmp/scope-fault-XXXXXX", name[64], other[64], made[64];
+	char place[TEMPORARY_SIZE], name[sizeof place + 8], other[sizeof name],
+		made[sizeof name];
 	char byte;
 	struct scope_watch_event event;
 	struct scope_file_stat about;
@@ -928,6 +930,7 @@ static int has_files(void *arg)
 	size_t n;
 
 	does_nothing(arg);
+	temporary(place, "fault");
 	CHECK(mkdtemp(place) != NULL);
 	snprintf(name, sizeof name, "%s/name", place);
 	snprintf(other, sizeof other, "%s/other", place);

@@ -1,8 +1,8 @@
 /* tests/fault/test_loop.c: each program with each call of each kind refused: once, for good. */
 #define _GNU_SOURCE
 #include "fault.h"
+#include "files.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
@@ -53,18 +53,6 @@ struct traces {
 	int threads, files;
 };
 
-static int entries(const char *directory)
-{
-	DIR *dir = opendir(directory);
-	int count = 0;
-
-	cr_assert_not_null(dir);
-	while (readdir(dir))
-		count++;
-	closedir(dir);
-	return count;
-}
-
 static void (*handler_of(int signal))(int)
 {
 	struct sigaction action;
@@ -88,7 +76,7 @@ static struct traces traces(void)
 		t.blocked[i] = sigismember(&mask, i) == 1;
 	sigaltstack(NULL, &t.stack);
 	t.threads = entries("/proc/self/task");
-	t.files = entries("/proc/self/fd");
+	t.files = open_files();
 	return t;
 }
 

@@ -5,7 +5,8 @@
  * resident size so far.  Ends with TAP.
  */
 #define _GNU_SOURCE
-#include <dirent.h>
+#include "files.h"
+
 #include <errno.h>
 #include <scope.h>
 #include <scope_parallel.h>
@@ -254,33 +255,6 @@ static long resident_kb(void)
 	return resident * (sysconf(_SC_PAGESIZE) / 1024);
 }
 
-static long descriptors(void)
-{
-	DIR *directory = opendir("/proc/self/fd");
-	long n = 0;
-
-	MUST(directory);
-	while (directory && readdir(directory))
-		n++;
-	if (directory)
-		closedir(directory);
-	return n;
-}
-
-static long mappings(void)
-{
-	FILE *file = fopen("/proc/self/maps", "r");
-	long n = 0;
-	int c;
-
-	MUST(file);
-	while (file && (c = getc(file)) != EOF)
-		n += c == '\n';
-	if (file)
-		fclose(file);
-	return n;
-}
-
 /* The resident size so far, its last fifty samples. */
 static void draw(void)
 {
@@ -321,7 +295,7 @@ static int observes(void *arg)
 		unsigned long now_seen;
 
 		scope_sleep_for(step);
-		samples[count++] = (struct sample){resident_kb(), descriptors(), mappings()};
+		samples[count++] = (struct sample){resident_kb(), open_files(), mappings()};
 		now_seen = tasks;
 		report(scope_now() - start,
 		       (double)(now_seen - seen) * 1e9 / (double)(scope_now() - last));

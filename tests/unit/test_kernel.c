@@ -9,6 +9,7 @@
 
 #include "base/base.h"
 #include "fiber/sanitizer.h"
+#include "files.h"
 #include "os/os.h"
 
 #include <dlfcn.h>
@@ -369,9 +370,11 @@ static int says_where(const char *text)
 /* A function of a library whose file reads as `image`. */
 static int names(const char *expected)
 {
-	char file[] = "/tmp/elf-XXXXXX", text[64];
-	int fd = mkstemp(file);
+	char file[TEMPORARY_SIZE], text[64];
+	int fd;
 
+	temporary(file, "elf");
+	fd = mkstemp(file);
 	if (fd < 0 || write(fd, image, image_size) != (ssize_t)image_size)
 		return 90;
 	close(fd);

@@ -4,6 +4,7 @@
 
 #include "base/atomic.h"
 #include "fiber/sanitizer.h"
+#include "files.h"
 #include "lines.h"
 #include "os/os.h"
 
@@ -607,8 +608,9 @@ static void remove_group(const char *directory)
 
 Test(os, quota_is_the_least_on_the_path_rounded_up)
 {
-	char root[] = "/tmp/quota-XXXXXX", outer[64], inner[80];
+	char root[TEMPORARY_SIZE], outer[sizeof root + 2], inner[sizeof outer + 2];
 
+	temporary(root, "quota");
 	cr_assert_not_null(mkdtemp(root));
 	snprintf(outer, sizeof(outer), "%s/a", root);
 	snprintf(inner, sizeof(inner), "%s/b", outer);
