@@ -4,4 +4,4 @@
 # Environment: BUILD (build).  Prints TAP.
 set -u
 cd "$(dirname "$0")/../.." || exit 2
-exec python3 tests/examples/echo_client.py "$(realpath "${BUILD:-build}/bin/scope-echo")"
+exec python3 -B tests/examples/echo_client.py "$(realpath "${BUILD:-build}/bin/scope-echo")"

@@ -5,15 +5,14 @@ import os
 import random
 import re
 import resource
-import signal
 import socket
-import subprocess
 import sys
 import tempfile
 import time
 
+from clients import connect, must_wait, running, test
+
 PROGRAM = sys.argv[1]
-tests = []
 
 hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
 resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
@@ -41,37 +40,11 @@ os.mkfifo(os.path.join(ROOT, "fifo"))
 GET = b"GET /hello.txt HTTP/1.1\r\n"  # the rest is to follow
 
 
-def test(function):
-    tests.append(function)
-    return function
-
-
-@contextlib.contextmanager
-def server(*arguments, workers=2, status=0, stop=signal.SIGTERM, root=ROOT,
-           most_descriptors=hard):
-    """The server's port; it must say where it listens, and end as it should."""
+def server(*arguments, root=ROOT, most_descriptors=hard, **options):
     limit = (most_descriptors, most_descriptors)
-    p = subprocess.Popen([PROGRAM, "-a", "127.0.0.1", "-p", "0", *arguments, root], text=True,
-                         env=dict(os.environ, SCOPE_WORKERS=str(workers)),
-                         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, limit))
-    try:
-        line = p.stdout.readline()
-        found = re.fullmatch(r"serving .* at https?://127\.0\.0\.1:(\d+)/\n", line)
-        assert found, line + p.stderr.read()
-        yield p, int(found[1])
-        p.send_signal(stop)
-        p.out, p.errors = p.communicate(timeout=60)
-        assert p.returncode == status, (p.returncode, p.out, p.errors)
-    finally:
-        p.kill()
-        p.wait()
-
-
-def connect(port):
-    s = socket.create_connection(("127.0.0.1", port), timeout=60)
-    s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return s
+    return running([PROGRAM, "-a", "127.0.0.1", "-p", "0", *arguments, root],
+                   r"serving .* at https?://127\.0\.0\.1:(\d+)/\n",
+                   preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, limit), **options)
 
 
 def get(port, path, method="GET", **headers):
