@@ -6,14 +6,13 @@
  * Exit 0: stopped by a signal, all requests were answered within the grace period; 1: some had to
  * be broken off, or the run failed; 2: usage.
  */
+#include "../args.h"
 #include "httpd.h"
 
 #include <arpa/inet.h>
-#include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 
@@ -69,30 +68,10 @@ static int usage(const char *word, const char *why)
 	return 2;
 }
 
-static bool parse_number(const char *text, uint64_t most, uint64_t *out)
-{
-	char *end;
-
-	if (*text < '0' || *text > '9')
-		return false;
-	errno = 0;
-	*out = strtoull(text, &end, 10);
-	return errno == 0 && *end == '\0' && *out <= most;
-}
-
 /* Seconds, with a fraction; more than none. */
 static bool parse_seconds(const char *text, int64_t *out_ns)
 {
-	char *end;
-	double seconds;
-
-	if ((*text < '0' || *text > '9') && *text != '.')
-		return false;
-	seconds = strtod(text, &end);
-	if (end == text || *end || !(seconds > 0) || seconds > 1e6)
-		return false;
-	*out_ns = (int64_t)(seconds * (double)SCOPE_SEC);
-	return *out_ns > 0;
+	return args_time(text, SCOPE_SEC, out_ns) && *out_ns > 0;
 }
 
 static bool parse_status(const char *text, enum status_for *out)
@@ -117,30 +96,33 @@ static bool is_address(const char *text)
 
 static bool set_option(struct settings *set, int option, const char *value)
 {
-	uint64_t number = 0;
+	long long number = 0;
 	bool good;
 
 	switch (option) {
 	case 'a': set->address = value; return is_address(value);
 	case 'p':
-		good = parse_number(value, UINT16_MAX, &number);
+		good = args_number(value, UINT16_MAX, &number);
 		set->port = (uint16_t)number;
 		return good;
 	case 'i': set->list = true; return true;
 	case 'l': set->log = value; return true;
 	case 's': return parse_status(value, &set->status);
 	case 'c':
-		good = parse_number(value, 1 << 24, &number);
+		good = args_number(value, 1 << 24, &number);
 		set->most = (unsigned)number;
 		return good;
 	case 'n':
-		good = parse_number(value, 1 << 24, &number);
+		good = args_number(value, 1 << 24, &number);
 		set->most_each = (unsigned)number;
 		return good;
 	case 'k': return parse_seconds(value, &set->idle_ns);
 	case 'r': return parse_seconds(value, &set->request_ns);
 	case 'w': return parse_seconds(value, &set->write_ns);
-	case 'b': return parse_number(value, INT64_MAX, &set->body_most);
+	case 'b':
+		good = args_number(value, INT64_MAX, &number);
+		set->body_most = (uint64_t)number;
+		return good;
 	case 'g': return parse_seconds(value, &set->grace_ns);
 	case 'C': set->certificate = value; return true;
 	case 'K': set->key = value; return true;
