@@ -16,28 +16,39 @@ int sc_conn_new(int fd, unsigned kind, struct scope_conn **out)
 	return rc;
 }
 
-int scope_conn_read(struct scope_conn *c, void *buffer, size_t size, size_t *out_done)
+static int64_t receive(int fd, void *buffer, size_t size, struct sc_address *from)
+{
+	return from ? sc_os_recv_from(fd, buffer, size, from) : sc_os.recv(fd, buffer, size);
+}
+
+int sc_conn_recv(struct sc_fd *fd, void *buffer, size_t size, size_t *out_done,
+		 struct sc_address *from)
 {
 	struct sc_use use;
 	int64_t n;
 	int rc;
 
-	if (!c || !buffer || size == 0 || !out_done)
-		return -EINVAL;
 	*out_done = 0;
-	rc = sc_io_begin(sc_conn_fd(c), SC_IN, &use);
+	rc = sc_io_begin(fd, SC_IN, &use);
 	if (rc < 0)
 		return rc;
-	while (!use.ready || (n = sc_os.recv(use.fd->fd, buffer, size)) == -EAGAIN) {
+	while (!use.ready || (n = receive(fd->fd, buffer, size, from)) == -EAGAIN) {
 		rc = sc_io_wait(&use, SC_IN_READ);
 		if (rc < 0)
 			return rc;
 	}
-	sc_fd_leave(&use, n > 0 && (size_t)n < size);
+	sc_fd_leave(&use, !from && n > 0 && (size_t)n < size);
 	if (n < 0)
 		return (int)n;
 	*out_done = (size_t)n;
 	return 0;
+}
+
+int scope_conn_read(struct scope_conn *c, void *buffer, size_t size, size_t *out_done)
+{
+	if (!c || !buffer || size == 0 || !out_done)
+		return -EINVAL;
+	return sc_conn_recv(sc_conn_fd(c), buffer, size, out_done, NULL);
 }
 
 /* What is to be written: bytes, or those of a file from `offset` on. */

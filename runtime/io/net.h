@@ -16,6 +16,9 @@ SC_INLINE struct sc_fd *sc_conn_fd(struct scope_conn *c)
 
 /* Takes over a descriptor, which is closed if that fails: as sc_io_own. */
 int sc_conn_new(int fd, unsigned kind, struct scope_conn **out);
+/* What has come, waited for if there is nothing.  `from`: a datagram and its sender. */
+int sc_conn_recv(struct sc_fd *fd, void *buffer, size_t size, size_t *out_done,
+		 struct sc_address *from);
 /* Nobody can connect to it any more. */
 void sc_listener_refuse(struct scope_listener *l);
 /* Waits for a connection on its way to be made; closes the descriptor if it is not. */

@@ -54,27 +54,12 @@ int scope_udp_recv(struct scope_udp *udp, void *buffer, size_t size, size_t *out
 		   struct scope_address *out_from)
 {
 	struct sc_address address;
-	struct sc_use use;
-	int64_t n;
 	int rc;
 
 	if (!udp || !buffer || !out_done)
 		return -EINVAL;
-	*out_done = 0;
-	rc = sc_io_begin((struct sc_fd *)udp, SC_IN, &use);
-	if (rc < 0)
-		return rc;
-	while (!use.ready ||
-	       (n = sc_os_recv_from(use.fd->fd, buffer, size, &address)) == -EAGAIN) {
-		rc = sc_io_wait(&use, SC_IN_READ);
-		if (rc < 0)
-			return rc;
-	}
-	sc_fd_leave(&use, 0);
-	if (n < 0)
-		return (int)n;
-	*out_done = (size_t)n;
-	return out_from ? sc_address_out(&address, out_from) : 0;
+	rc = sc_conn_recv((struct sc_fd *)udp, buffer, size, out_done, &address);
+	return rc == 0 && out_from ? sc_address_out(&address, out_from) : rc;
 }
 
 void scope_udp_close(struct scope_udp *udp)

@@ -10,14 +10,9 @@ int sc_io_park(enum sc_reason reason, int fd)
 {
 	struct sc_worker *worker = sc_self();
 	struct sc_scope *place = sc_untag(worker->cur);
-	int told = sc_sched.flags & SC_SCHED_DETECT;
 
 	worker->strand->object = (const void *)(intptr_t)fd;
-	if (told)
-		sc_outside(SC_DOOR, 1);
-	sc_park(worker, reason, sc_wait_post);
-	if (told)
-		sc_outside(SC_DOOR, -1);
+	sc_park_for_outside(worker, reason, sc_wait_post);
 	return sc_wait_end(place);
 }
 

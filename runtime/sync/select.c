@@ -342,24 +342,13 @@ static int stopped(struct sc_select *select)
 	return (int)(c - select->cases);
 }
 
-/* While a descriptor is waited for, standing still is no deadlock. */
-static void park(struct sc_select *select)
-{
-	int told = (sc_sched.flags & SC_SCHED_DETECT) && find(select, SCOPE_CASE_FD);
-
-	if (told)
-		sc_outside(SC_DOOR, 1);
-	sc_park(sc_self(), SC_IN_SELECT, publish);
-	if (told)
-		sc_outside(SC_DOOR, -1);
-}
-
 /* The index of the arm that fired, -EAGAIN: try again, or why none did. */
 static int wait(struct sc_select *select)
 {
 	struct sc_worker *worker = sc_self();
 	struct sc_scope *place = sc_untag(worker->cur);
 	struct sc_strand *strand = worker->strand;
+	int outside = find(select, SCOPE_CASE_FD) != NULL;
 	size_t entered;
 	int rc;
 
@@ -376,7 +365,7 @@ static int wait(struct sc_select *select)
 		leave(select, entered);
 		return again ? came(select, entered) : fired(select, entered);
 	}
-	park(select);
+	(outside ? sc_park_for_outside : sc_park)(worker, SC_IN_SELECT, publish);
 	leave(select, entered);
 	stop_watching(select);
 	rc = sc_wait_end(place);
