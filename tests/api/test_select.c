@@ -520,6 +520,15 @@ static int selects_fd(void *arg)
 	return cases[1].result == 1000 ? 0 : cases[1].result;
 }
 
+static void begin_select(struct scope *s, int ends[2])
+{
+	event = (struct scope_event){{0}};
+	make_pipe(ends);
+	scope_open(s);
+	CHECK_EQ(scope_spawn_with(s, selects_fd, &ends[0], &concurrent), 0);
+	CHECK_EQ(scope_sleep_for(SCOPE_MS), 0);
+}
+
 static int loses_descriptor(void *arg)
 {
 	struct scope_case cases[2];
@@ -527,11 +536,7 @@ static int loses_descriptor(void *arg)
 	int ends[2];
 
 	(void)arg;
-	event = (struct scope_event){{0}};
-	make_pipe(ends);
-	scope_open(&s);
-	CHECK_EQ(scope_spawn_with(&s, selects_fd, &ends[0], &concurrent), 0);
-	CHECK_EQ(scope_sleep_for(SCOPE_MS), 0);
+	begin_select(&s, ends);
 	cases[0] = ready(ends[0], SCOPE_FD_READ);
 	CHECK_EQ(wait_all(cases, 1), 0);
 	CHECK_EQ(cases[0].result, -EBUSY);
@@ -560,11 +565,7 @@ static int cancels_fd(void *arg)
 	char byte;
 
 	(void)arg;
-	event = (struct scope_event){{0}};
-	make_pipe(ends);
-	scope_open(&s);
-	CHECK_EQ(scope_spawn_with(&s, selects_fd, &ends[0], &concurrent), 0);
-	CHECK_EQ(scope_sleep_for(SCOPE_MS), 0);
+	begin_select(&s, ends);
 	scope_cancel(&s);
 	CHECK_EQ(scope_close(&s), 0);
 	CHECK_EQ(result, -ECANCELED);

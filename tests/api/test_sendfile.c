@@ -53,19 +53,29 @@ static void must_come(struct scope_conn *c, size_t from, size_t size)
 	CHECK_EQ(got, size);
 }
 
+/* A file that a task of a scope sends over a connection. */
 struct sender {
-	struct scope_conn *conn;
+	struct scope_conn *pair[2];
+	struct scope s;
 	int file, result;
-	size_t size, done;
+	size_t done;
 };
 
 static int sends(void *arg)
 {
 	struct sender *sender = arg;
 
-	sender->result = scope_conn_sendfile(sender->conn, sender->file, 0, sender->size,
+	sender->result = scope_conn_sendfile(sender->pair[0], sender->file, 0, MUCH,
 					     &sender->done);
 	return count(NULL);
+}
+
+static void begin(struct sender *sender, scope_task_fn *fn)
+{
+	sender->file = make_file(MUCH);
+	make_pair(sender->pair);
+	scope_open(&sender->s);
+	CHECK_EQ(scope_spawn_with(&sender->s, fn, sender, &concurrent), 0);
 }
 
 /* ---- what is sent ---------------------------------------------------------------------------- */
@@ -105,21 +115,16 @@ Test(sendfile, sends_what_is_asked_for_or_what_there_is)
 
 static int much(void *arg)
 {
-	struct sender sender = {.file = make_file(MUCH), .size = MUCH};
-	struct scope_conn *pair[2];
-	struct scope s;
+	struct sender sender;
 
 	(void)arg;
-	make_pair(pair);
-	sender.conn = pair[0];
-	scope_open(&s);
-	CHECK_EQ(scope_spawn_with(&s, sends, &sender, &concurrent), 0);
-	must_come(pair[1], 0, MUCH);
-	CHECK_EQ(scope_close(&s), 0);
+	begin(&sender, sends);
+	must_come(sender.pair[1], 0, MUCH);
+	CHECK_EQ(scope_close(&sender.s), 0);
 	CHECK_EQ(sender.result, 0);
 	CHECK_EQ(sender.done, MUCH);
 	close(sender.file);
-	close_pair(pair);
+	close_pair(sender.pair);
 	return 0;
 }
 
@@ -165,30 +170,24 @@ static int sends_softly(void *arg)
 	struct sender *sender = arg;
 
 	CHECK_EQ(scope_soft_begin(), 0);
-	CHECK_EQ(scope_conn_sendfile(sender->conn, sender->file, 0, MUCH, &sender->done),
-		 -ESHUTDOWN);
-	CHECK_EQ(scope_soft_end(), 0);
-	return 0;
+	sends(sender);
+	return scope_soft_end();
 }
 
 static int stopped(void *arg)
 {
-	struct sender sender = {.file = make_file(MUCH)};
-	struct scope_conn *pair[2];
-	struct scope s;
+	struct sender sender;
 
 	(void)arg;
-	make_pair(pair);
-	sender.conn = pair[0];
-	scope_open(&s);
-	CHECK_EQ(scope_spawn_with(&s, sends_softly, &sender, &concurrent), 0);
+	begin(&sender, sends_softly);
 	CHECK_EQ(scope_sleep_for(SCOPE_MS), 0);
-	scope_shutdown(&s, SCOPE_NEVER);
-	CHECK_EQ(scope_close(&s), 0);
+	scope_shutdown(&sender.s, SCOPE_NEVER);
+	CHECK_EQ(scope_close(&sender.s), 0);
+	CHECK_EQ(sender.result, -ESHUTDOWN);
 	CHECK(sender.done < MUCH);
-	must_come(pair[1], 0, sender.done);
+	must_come(sender.pair[1], 0, sender.done);
 	close(sender.file);
-	close_pair(pair);
+	close_pair(sender.pair);
 	return 0;
 }
 
@@ -199,21 +198,18 @@ Test(sendfile, G2_a_soft_region_ends_it_eshutdown)
 
 static int closed(void *arg)
 {
-	struct sender sender = {.file = make_file(MUCH), .size = MUCH};
-	struct scope_conn *pair[2];
-	struct scope s;
+	struct scope_conn **pair;
+	struct sender sender;
 	size_t n;
 	int null;
 
 	(void)arg;
-	make_pair(pair);
-	sender.conn = pair[0];
-	scope_open(&s);
-	CHECK_EQ(scope_spawn_with(&s, sends, &sender, &concurrent), 0);
+	begin(&sender, sends);
+	pair = sender.pair;
 	CHECK_EQ(scope_sleep_for(SCOPE_MS), 0);
 	CHECK_EQ(scope_conn_sendfile(pair[0], sender.file, 0, 1, &n), -EBUSY);
 	scope_conn_close(pair[0]);
-	CHECK_EQ(scope_close(&s), 0);
+	CHECK_EQ(scope_close(&sender.s), 0);
 	CHECK_EQ(sender.result, -EBADF);
 	CHECK(sender.done > 0 && sender.done < MUCH);
 	scope_conn_close(pair[1]);

@@ -689,33 +689,6 @@ static int locks_a_little_later(void *arg)
 	return scope_mutex_unlock(&things.mutex);
 }
 
-/* The next children run on top of the one that ended: what it held is taken back at the latest
- * when one of them parks. */
-static int is_buried(void *arg)
-{
-	struct scope_options options = {.policy = SCOPE_AWAIT_ALL};
-	int64_t start = scope_now(), when = 0;
-	struct scope outer, s;
-
-	(void)arg;
-	things = (struct things){.result = {0}};
-	scope_open(&outer);
-	CHECK_EQ(scope_spawn_with(&outer, locks_a_little_later, &when, &concurrent), 0);
-	CHECK_EQ(scope_open_with(&s, &options), 0);
-	CHECK_EQ(scope_spawn(&s, sleeps_long, NULL), 0);
-	CHECK_EQ(scope_spawn(&s, unlocks_what_a_sibling_held, NULL), 0);
-	CHECK_EQ(scope_spawn(&s, siblings_lock, NULL), 0); /* the first to run */
-	CHECK_EQ(scope_close(&s), -EPROTO);
-	CHECK_EQ(scope_close(&outer), 0);
-	CHECK_EQ(when, start + SCOPE_MS);
-	return 0;
-}
-
-Test(sync, X6_what_a_buried_sibling_held_is_nobodys)
-{
-	cr_assert_eq(run(is_buried, NULL, 1), 0);
-}
-
 static int waits_for_the_event(void *arg)
 {
 	(void)arg;
@@ -729,30 +702,53 @@ static int locks_and_sets(void *arg)
 	return 0;
 }
 
-/* Nor must who parks wait for the one that wants it. */
-static int is_wanted(void *arg)
+/* A task ends inlined with the mutex held, another one wants it, and others run on top. */
+struct burial {
+	scope_task_fn *wants, *children[3]; /* the last one runs first */
+	int yields;
+};
+
+static int is_buried(void *arg)
 {
 	struct scope_options options = {.policy = SCOPE_AWAIT_ALL};
+	const struct burial *burial = arg;
 	int64_t start = scope_now(), when = 0;
 	struct scope outer, s;
+	int i;
 
-	(void)arg;
 	things = (struct things){.result = {0}};
 	scope_open(&outer);
-	CHECK_EQ(scope_spawn_with(&outer, locks_and_sets, &when, &concurrent), 0);
-	CHECK_EQ(scope_yield(), 0); /* else the first to run would give way to it */
+	CHECK_EQ(scope_spawn_with(&outer, burial->wants, &when, &concurrent), 0);
+	if (burial->yields)
+		CHECK_EQ(scope_yield(), 0);
 	CHECK_EQ(scope_open_with(&s, &options), 0);
-	CHECK_EQ(scope_spawn(&s, waits_for_the_event, NULL), 0);
-	CHECK_EQ(scope_spawn(&s, siblings_lock, NULL), 0); /* the first to run */
+	for (i = 0; i < 3 && burial->children[i]; i++)
+		CHECK_EQ(scope_spawn(&s, burial->children[i], NULL), 0);
 	CHECK_EQ(scope_close(&s), -EPROTO);
 	CHECK_EQ(scope_close(&outer), 0);
 	CHECK_EQ(when, start + SCOPE_MS);
 	return 0;
 }
 
+/* What it held is taken back at the latest when one of the others parks. */
+Test(sync, X6_what_a_buried_sibling_held_is_nobodys)
+{
+	struct burial burial = {
+		.wants = locks_a_little_later,
+		.children = {sleeps_long, unlocks_what_a_sibling_held, siblings_lock}};
+
+	cr_assert_eq(run(is_buried, &burial, 1), 0);
+}
+
+/* Nor must who parks wait for the one that wants it. */
 Test(sync, X6_who_waits_over_a_buried_sibling_gives_back_what_that_held)
 {
-	cr_assert_eq(run_flags(is_wanted, NULL, 1, SCOPE_VIRTUAL_CLOCK | SCOPE_DETECT_DEADLOCK),
+	struct burial burial = {
+		.wants = locks_and_sets,
+		.children = {waits_for_the_event, siblings_lock},
+		.yields = 1}; /* else the first to run would give way to it */
+
+	cr_assert_eq(run_flags(is_buried, &burial, 1, SCOPE_VIRTUAL_CLOCK | SCOPE_DETECT_DEADLOCK),
 		     0);
 }
 

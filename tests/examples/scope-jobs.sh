@@ -6,87 +6,42 @@
 set -u
 cd "$(dirname "$0")/../.." || exit 2
 jobs=$(realpath "${BUILD:-build}/bin/scope-jobs") || exit 2
-room=$(mktemp -d) || exit 2
-program=
-trap '[ -z "$program" ] || kill -KILL $program 2>/dev/null; rm -rf "$room"' EXIT
-cd "$room" || exit 2
-unset SCOPE_WORKERS SCOPE_SEED
+. tests/examples/talk.bash
+trap 'leave KILL' EXIT
 echo 1..7
-count=0
 
-# result NAME STATUS WANT [WORDS]: how the program ended, and words in "out".
-result() {
-	local name=$1 got=$2 want=$3 words=${4:-}
-	count=$((count + 1))
-	if [ "$got" -eq "$want" ] && { [ -z "$words" ] || grep -qE "$words" out; }; then
-		echo "ok $count - $name"
-	else
-		echo "not ok $count - $name"
-		sed 's/^/# /' out
-		echo "# status $got"
-	fi
-}
-
-# Each reads what the program says through a pipe: it goes on when it has been said.
-begin() {
-	rm -f said
-	mkfifo said
-	"$jobs" "$@" >said 2>errors &
-	program=$!
-	exec 3<said
-	: >out
-}
-
-wait_for() {
-	local line
-
-	while IFS= read -r -t 60 line <&3; do
-		echo "$line" >>out
-		[[ $line != $1* ]] || return 0
-	done
-}
-
-end() {
-	cat <&3 >>out
-	exec 3<&-
-	wait $program
-	status=$?
-	program=
-	cat errors >>out
-}
-
-begin -n 3 -e 1 -t 10
+begin "$jobs" -n 3 -e 1 -t 10
 end
-result "without a signal all jobs are done" $status 0 '^closed: 3 taken, 3 done, 0 given up'
+result "without a signal all jobs are done" $status 0 '(^|;)closed: 3 taken, 3 done, 0 given up'
 
-begin -e 20 -t 200 -g 60000
+begin "$jobs" -e 20 -t 200 -g 60000
 wait_for open
 kill -HUP $program
 wait_for asked
 kill -INT $program
 end
 result "after one signal those that were taken are finished" $status 0 \
-	'^closed: ([0-9]+) taken, \1 done, 0 given up'
-result "SIGHUP is answered" $status 0 '^asked: '
+	'(^|;)closed: ([0-9]+) taken, \2 done, 0 given up'
+result "SIGHUP is answered" $status 0 '(^|;)asked: '
 
-begin -e 20 -t 600000 -g 600000
+begin "$jobs" -e 20 -t 600000 -g 600000
 wait_for open
 kill -TERM $program
 wait_for 'no more'
 kill -INT $program
 end
 result "after the second they are given up" $status 1 \
-	'^closed: ([0-9]+) taken, 0 done, \1 given up'
+	'(^|;)closed: ([0-9]+) taken, 0 done, \2 given up'
 
-begin -e 20 -t 600000 -g 100
+begin "$jobs" -e 20 -t 600000 -g 100
 wait_for open
 kill -TERM $program
 end
 result "so they are when the grace period is over" $status 1 \
-	'^closed: ([0-9]+) taken, 0 done, \1 given up'
+	'(^|;)closed: ([0-9]+) taken, 0 done, \2 given up'
 
 # Signals that come at once are one: on a busy machine it takes more than three.
-begin -x -e 20 -t 100 -g 600000
+begin "$jobs" -x -e 20 -t 100 -g 600000
 wait_for open
 kill -INT $program
 wait_for 'no more'

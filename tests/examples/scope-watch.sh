@@ -6,59 +6,13 @@
 set -u
 cd "$(dirname "$0")/../.." || exit 2
 watch=$(realpath "${BUILD:-build}/bin/scope-watch") || exit 2
-room=$(mktemp -d) || exit 2
-program=
-trap '[ -z "$program" ] || kill -TERM $program 2>/dev/null; wait; rm -rf "$room"' EXIT
-cd "$room" || exit 2
-unset SCOPE_WORKERS SCOPE_SEED
+. tests/examples/talk.bash
+trap 'leave TERM' EXIT
 echo 1..9
-count=0
-
-# result NAME STATUS WANT [WORDS]: how the program ended, and words in "out", as one line.
-result() {
-	local name=$1 got=$2 want=$3 words=${4:-}
-	count=$((count + 1))
-	if [ "$got" -eq "$want" ] && { [ -z "$words" ] || tr '\n' ';' <out | grep -qE "$words"; }
-	then
-		echo "ok $count - $name"
-	else
-		echo "not ok $count - $name"
-		sed 's/^/# /' out
-		echo "# status $got"
-	fi
-}
 
 run() {
 	"$watch" -b 1 "$@" >out 2>errors
 	status=$?
-	cat errors >>out
-}
-
-# Goes on when the program has said something.
-begin() {
-	rm -f said
-	mkfifo said
-	"$watch" -b 1 "$@" >said 2>errors &
-	program=$!
-	exec 3<said
-	: >out
-}
-
-wait_for() {
-	local line
-
-	while IFS= read -r -t 60 line <&3; do
-		echo "$line" >>out
-		[[ $line != $1* ]] || return 0
-	done
-}
-
-end() {
-	cat <&3 >>out
-	exec 3<&-
-	wait $program
-	status=$?
-	program=
 	cat errors >>out
 }
 
@@ -81,7 +35,7 @@ result "what failed is told" $status 1 \
 run -k temporary 'a=kill -9 $$' 'b=exit 0'
 result "what is not started again fails the run" $status 1 '/watch_all/a: result 137'
 
-begin -s all 'a=exec sleep 600' 'b=[ -e again ] && exec sleep 600; >again; exit 1' \
+begin "$watch" -b 1 -s all 'a=exec sleep 600' 'b=[ -e again ] && exec sleep 600; >again; exit 1' \
 	'c=exec sleep 600'
 s='(.: started;)' # tasks begin when they come to it
 for _ in 1 2 3 4 5 6; do
@@ -94,7 +48,7 @@ result "one for all: they are stopped in reverse" $status 0 \
 result "an interrupt stops them in reverse" $status 0 \
 	'c: is.*c: is told[^;]*;c: e[^;]*;b: is told[^;]*;b: e[^;]*;a: is told[^;]*;a: e[^;]*;$'
 
-begin -g 50 "a=trap '' TERM; echo deaf; while :; do sleep 600; done"
+begin "$watch" -b 1 -g 50 "a=trap '' TERM; echo deaf; while :; do sleep 600; done"
 wait_for deaf
 kill -TERM $program
 end
