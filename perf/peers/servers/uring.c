@@ -41,14 +41,7 @@ static void give_back(int b)
 
 int main(int argc, char **argv)
 {
-	if (argc < 4) {
-		fprintf(stderr, "usage: %s echo|http WORKERS PORT\n", argv[0]);
-		return 2;
-	}
-	int http = !strcmp(argv[1], "http");
-	for (int k = 1, workers = atoi(argv[2]); k < workers; k++)
-		if (!fork())
-			break;
+	int http = net_fork(argc, argv);
 	int lfd = net_listen(atoi(argv[3]));
 	struct io_uring_params p;
 	memset(&p, 0, sizeof p);
