@@ -306,19 +306,12 @@ void sc_suspend(struct sc_worker *worker);
 
 /* ---- wait.c ---- */
 
+/* soft.c: whether the running task is in a soft region. */
+int sc_in_region(struct sc_worker *worker);
+
 /* A wait that a cancel may end, its deadline (SC_NEVER: none), and, for a task in a soft region,
  * a soft stop.  Before the park: */
 void sc_wait_begin(struct sc_worker *worker, int64_t deadline_ns);
-/* Part of that: whether a soft stop ends it. */
-void sc_wait_soft(struct sc_worker *worker);
-SC_INLINE void sc_wait_soft_again(struct sc_worker *worker)
-{
-	struct sc_strand *strand = worker->strand;
-
-	/* A task of its own strand that is in no region, as it was before. */
-	if ((worker->cur & 1) || strand->regions || at_load_rlx(&sc_card(strand)->waits_softly))
-		sc_wait_soft(worker);
-}
 /* In the post: who may end it is told.  False: it is over, for the place is cancelled. */
 int sc_wait_publish(struct sc_worker *worker, struct sc_strand *strand);
 /* The end of a post: the strand is parked, or goes on, for its wait is over.  As a post of its
@@ -337,10 +330,20 @@ SC_INLINE void sc_wait_linger(struct sc_strand *strand, struct sc_scope *place)
 	sc_host(strand)->lingers = place;
 }
 
-/* Whether it is still; then sc_commit_again is due in place of sc_wait_publish and a commit. */
-SC_INLINE int sc_wait_again(struct sc_strand *strand, struct sc_scope *place)
+/* Whether it is still, and in a soft region or not as it was then: a walk of a soft stop that found
+ * the last wait may end this one.  Then sc_commit_again is due in place of sc_wait_publish and a
+ * commit. */
+SC_INLINE int sc_wait_again(struct sc_worker *worker, struct sc_scope *place)
 {
-	return sc_host(strand)->lingers == place && (sc_state(place) & SC_WAITER);
+	struct sc_strand *strand = worker->strand;
+	uint32_t softly = at_load_rlx(&sc_card(strand)->waits_softly);
+
+	if (sc_host(strand)->lingers != place || !(sc_state(place) & SC_WAITER))
+		return 0;
+	/* A task of its own strand that is in no region, as it was before. */
+	if (!(worker->cur & 1) && !strand->regions && !softly)
+		return 1;
+	return softly == (uint32_t)sc_in_region(worker);
 }
 
 /* Before a wait that no cancel ends: takes the waiter off. */
@@ -491,8 +494,6 @@ void sc_expire(struct sc_alarm *alarm);
 
 /* ---- soft.c ---- */
 
-/* Whether the running task is in a soft region. */
-int sc_in_region(struct sc_worker *worker);
 /* Around the calls that are soft by themselves: as scope_soft_begin and scope_soft_end. */
 int sc_region_begin(struct sc_worker *worker);
 void sc_region_end(struct sc_worker *worker);

@@ -8,18 +8,13 @@
 #include "scope/tree.h"
 #include <errno.h>
 
-void sc_wait_soft(struct sc_worker *worker)
-{
-	at_store_rlx(&sc_card(worker->strand)->waits_softly, (uint32_t)sc_in_region(worker));
-}
-
 void sc_wait_begin(struct sc_worker *worker, int64_t deadline_ns)
 {
 	struct sc_card *card = sc_card(worker->strand);
 
 	sc_wait_forget(worker);
 	sc_wait_prepare(worker->strand);
-	sc_wait_soft(worker);
+	at_store_rlx(&card->waits_softly, (uint32_t)sc_in_region(worker));
 	at_store_rlx(&card->alarm.timer.when, deadline_ns);
 	card->alarm.timer.link = NULL;
 	card->alarm.wheel = worker->index;
@@ -94,7 +89,8 @@ int sc_wait_end(struct sc_scope *place)
 /* Tasks that pass things to and fro wait again and again at one place.  There the waiter stays
  * where a walk finds it, and a walk that comes between two waits finds a word that is not WAITING
  * and takes the waiter off, or claims the next wait at that place, which is right too.  It must
- * not claim one that is elsewhere: so any other wait, and the close of the place, forgets. */
+ * not claim one that is elsewhere, nor a soft stop one that is not soft: so any other wait, and the
+ * close of the place, forgets. */
 void sc_wait_forget(struct sc_worker *worker)
 {
 	struct sc_host *host = sc_host(worker->strand);

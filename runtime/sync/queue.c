@@ -142,10 +142,8 @@ int sc_await(struct sc_await *await, enum sc_reason reason)
 		sc_wait_forget(worker);
 		sc_wait_prepare(strand);
 	} else {
-		await->again = await->deadline_ns == SC_NEVER && sc_wait_again(strand, place);
-		if (await->again)
-			sc_wait_soft_again(worker);
-		else
+		await->again = await->deadline_ns == SC_NEVER && sc_wait_again(worker, place);
+		if (!await->again)
 			sc_wait_begin(worker, await->deadline_ns);
 	}
 	if (await->again && await->tried && sc_solo() && !sc_host(strand)->held)

@@ -50,7 +50,10 @@ int sc_wait_end(struct sc_scope *)
 {
 	return sc_wait_outcome(sc_self()->strand) == SC_WAIT_EVENT ? 0 : -ECANCELED;
 }
-void sc_wait_soft(struct sc_worker *) {}
+int sc_in_region(struct sc_worker *)
+{
+	return 0;
+}
 void sc_wait_forget(struct sc_worker *) {}
 void sc_wait_withdraw(struct sc_scope *) {}
 int sc_commit_again(struct sc_worker *, struct sc_strand *strand, struct sc_scope *)

@@ -1,5 +1,7 @@
-/* tests/sim/scn_wait.c: scope_wait_until again and again beside the last end (S12). */
+/* tests/sim/scn_wait.c: one wait after the other beside the last end (S12) and a walk. */
 #include "scn.h"
+
+#include <scope_sync.h>
 
 /* The watcher times out beside the end of the last task, and waits again: that wait must not
  * be slept through. */
@@ -59,4 +61,67 @@ static int poll_for_the_end(void *arg)
 Test(sim, a_poll_sees_the_end_of_a_stolen_task)
 {
 	explore("a_poll_sees_the_end_of_a_stolen_task", poll_for_the_end, PARALLEL);
+}
+
+/* Two tasks hand a permit to and fro, so each waits again where the last wait left it registered.
+ * A walk that passes between two waits, or while the second begins, ends it. */
+struct relay {
+	struct scope_semaphore permits[2];
+	bool stopped;
+};
+
+static int body_relay(struct job *job)
+{
+	struct relay *relay = job->pointer;
+	unsigned i, me = (unsigned)job->number;
+	int rc = 0, soft = 0;
+
+	for (i = 0; i < 8 && rc == 0; i++) {
+		soft = sim_random(2) && scope_soft_begin() == 0;
+		rc = scope_semaphore_acquire(&relay->permits[me]);
+		if (soft)
+			scope_soft_end();
+		if (rc == 0)
+			scope_semaphore_release(&relay->permits[!me]);
+	}
+	sim_check(rc == 0 || rc == -ECANCELED || (rc == -ESHUTDOWN && soft && relay->stopped),
+		  "a wait gave %d", rc);
+	return rc == -ECANCELED ? rc : 0;
+}
+
+static int walk_beside_a_relay(void *arg)
+{
+	struct scope_spawn_options concurrent = {.flags = SCOPE_CONCURRENT};
+	struct relay relay = {.stopped = false};
+	struct job job[2];
+	struct group g;
+	unsigned i;
+
+	(void)arg;
+	for (i = 0; i < 2; i++)
+		scope_semaphore_init(&relay.permits[i], i);
+	group_open(&g);
+	for (i = 0; i < 2; i++) {
+		job[i].number = i;
+		job[i].pointer = &relay;
+		group_spawn_with(&g, &job[i], body_relay, &concurrent);
+	}
+	for (i = (unsigned)sim_random(4); i > 0; i--)
+		scope_yield();
+	if (sim_random(2)) {
+		relay.stopped = true;
+		scope_shutdown(&g.scope, SCOPE_NEVER);
+		pause_randomly();
+		for (i = (unsigned)sim_random(4); i > 0; i--)
+			scope_yield();
+	}
+	/* Who waits for a permit that nobody gives any more would sleep for ever. */
+	scope_cancel(&g.scope);
+	sim_check(group_close(&g) == 0, "an own cancel is no error");
+	return 0;
+}
+
+Test(sim, a_wait_at_the_same_place_races_a_walk)
+{
+	explore("a_wait_at_the_same_place_races_a_walk", walk_beside_a_relay, PARALLEL);
 }
