@@ -10,17 +10,18 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { MUCH = 1 << 20 };
+enum { MUCH = 1 << 16, PAGE = 4096 }; /* MUCH is more than a pair holds */
 static char much[MUCH];
 static struct scope_chan *chan;
 
 static void make_pair(struct scope_conn *pair[2])
 {
 	struct sc_fd *side;
-	int fd[2], i;
+	int fd[2], room = PAGE, i;
 
 	sim_check(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fd) == 0, "no sockets");
 	for (i = 0; i < 2; i++) {
+		setsockopt(fd[i], SOL_SOCKET, SO_SNDBUF, &room, sizeof room);
 		sim_check(sc_fd_open(fd[i], SC_FD_STREAM, &side) == 0, "can't be watched");
 		pair[i] = (struct scope_conn *)side;
 	}
@@ -173,7 +174,8 @@ static int select_against_all(void *arg)
 	(void)arg;
 	signal(SIGPIPE, SIG_IGN);
 	sim_check(pipe2(fd, O_NONBLOCK) == 0 && pipe2(&fd[2], O_NONBLOCK) == 0, "no pipes");
-	while (write(fd[3], much, 4096) > 0)
+	fcntl(fd[3], F_SETPIPE_SZ, PAGE);
+	while (write(fd[3], much, PAGE) > 0)
 		;
 	sim_check(scope_chan_new(sizeof(uint64_t), 0, NULL, &chan) == 0, "no channel");
 	group_open(&g);

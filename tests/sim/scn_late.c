@@ -269,6 +269,73 @@ Test(sim, a_post_leaves_an_object_to_a_closing_scope)
 	explore("a_post_leaves_an_object_to_a_closing_scope", posts_race, WITH_TIMERS);
 }
 
+/* ---- a task does so at the last instant ---------------------------------------------------- */
+
+enum { ROUNDS = 3, OBJECTS = 6 };
+static struct scope objects[ROUNDS][OBJECTS];
+static unsigned spawned_in[ROUNDS];
+static struct scope_ref refs[ROUNDS];
+static unsigned refs_made;
+static struct scope *closing;
+
+static int leaves_one(void *arg)
+{
+	int rc = scope_open_in(arg, closing);
+
+	sim_check(rc == 0, "open gave %d", rc);
+	return 0;
+}
+
+/* As long as the scope lets it, round after round. */
+static int spawns_by_ref(void *arg)
+{
+	unsigned round;
+	int rc;
+
+	for (round = 0; round < ROUNDS; round++) {
+		while (refs_made <= round)
+			if (scope_yield() < 0)
+				return -ECANCELED;
+		do {
+			rc = scope_ref_spawn(&refs[round], leaves_one,
+					     &objects[round][spawned_in[round]]);
+			sim_check(rc == 0 || rc == -ESTALE, "spawn gave %d", rc);
+			if (rc == 0)
+				scope_yield();
+		} while (rc == 0 && ++spawned_in[round] < OBJECTS);
+	}
+	(void)arg;
+	return 0;
+}
+
+static int instants_race(void *arg)
+{
+	struct scope outer, s;
+	unsigned round;
+
+	(void)arg;
+	memset(spawned_in, 0, sizeof(spawned_in));
+	refs_made = 0;
+	scope_open(&outer);
+	scope_spawn_with(&outer, spawns_by_ref, NULL,
+			 &(struct scope_spawn_options){.flags = SCOPE_CONCURRENT});
+	for (round = 0; round < ROUNDS; round++) {
+		closing = &s;
+		scope_open(&s);
+		sim_check(scope_ref_get(&s, &refs[round]) == 0, "no ref");
+		refs_made = round + 1;
+		pause_randomly();
+		sim_check(scope_close(&s) == 0, "an error from nowhere");
+	}
+	sim_check(scope_close(&outer) == 0, "an error from nowhere");
+	return 0;
+}
+
+Test(sim, a_right_leaves_an_object_at_the_last_instant)
+{
+	explore("a_right_leaves_an_object_at_the_last_instant", instants_race, PARALLEL);
+}
+
 /* ---- a scope that its task left open ------------------------------------------------------- */
 
 static int leaves_open(void *arg)
