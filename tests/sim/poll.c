@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <unistd.h>
@@ -71,6 +72,15 @@ static void os_poll_forget(int fd)
 	epoll_ctl(set, EPOLL_CTL_DEL, fd, NULL);
 }
 
+static int by_tag(const void *a, const void *b)
+{
+	const struct epoll_event *one = a, *other = b;
+
+	return (one->data.u64 > other->data.u64) - (one->data.u64 < other->data.u64);
+}
+
+/* One change in a file may make two descriptors ready, in an order that follows addresses of the
+ * kernel's: it must not be the schedule's. */
 static unsigned look(struct sc_event *out, unsigned most)
 {
 	struct epoll_event events[SC_EVENTS];
@@ -80,6 +90,8 @@ static unsigned look(struct sc_event *out, unsigned most)
 	if (most == 0)
 		return poll(&one, 1, 0) == 1;
 	n = epoll_wait(set, events, (int)most, 0);
+	if (n > 1)
+		qsort(events, (size_t)n, sizeof *events, by_tag);
 	for (i = 0; i < n; i++)
 		out[i] = (struct sc_event){events[i].data.u64, events[i].events};
 	return n > 0 ? (unsigned)n : 0;
