@@ -85,15 +85,17 @@ bool sim_choose_begin(uint64_t number)
 /* The runnable threads but the current, in the order of their numbers from it on. */
 static unsigned others(struct sim_thread **list)
 {
-	unsigned i, n = 0;
+	struct sim_thread *t = sim.current, *end = &sim.thread[sim.threads];
+	unsigned n = 0;
 
-	for (i = 1; i < sim.threads; i++) {
-		struct sim_thread *t = &sim.thread[(sim.current->id + i) % sim.threads];
-
+	for (;;) {
+		if (++t == end)
+			t = sim.thread;
+		if (t == sim.current)
+			return n;
 		if (sim_runnable(t))
 			list[n++] = t;
 	}
-	return n;
 }
 
 static struct sim_thread *choose_random(enum sim_kind kind)
@@ -101,7 +103,7 @@ static struct sim_thread *choose_random(enum sim_kind kind)
 	struct sim_thread *list[SIM_THREADS];
 	unsigned n;
 
-	if (kind == SIM_STEP && sim_next_random() % switch_odds)
+	if (kind == SIM_STEP && !sim_one_in(switch_odds))
 		return sim.current;
 	n = others(list);
 	if (!n)

@@ -76,11 +76,16 @@ static void add_to_trace(uint64_t value)
 static void mark(struct sim_thread *me, const void *site, uint32_t word,
 		 const struct sim_thread *next)
 {
-	struct sim_mark m = {site, word, (uint8_t)me->id, (uint8_t)next->id, sim.now};
+	struct sim_mark *m = &me->mark[me->marks++ % SIM_MARKS];
 
-	me->mark[me->marks++ % SIM_MARKS] = m;
+	/* In its place: copied as a whole it would be read before its parts are written. */
+	m->site = site;
+	m->word = word;
+	m->thread = (uint8_t)me->id;
+	m->next = (uint8_t)next->id;
+	m->now = sim.now;
 	if (trace_ring)
-		trace_ring[trace_count++ % TRACE_MOST] = m;
+		trace_ring[trace_count++ % TRACE_MOST] = *m;
 	add_to_trace((uint64_t)me->id << 40 | (uint64_t)next->id << 32 | word);
 }
 
@@ -153,7 +158,7 @@ static void pass_time(void)
 	if (sim.limits.steady_clock)
 		return;
 	sim.now += 8;
-	if (sim.jump_odds && sim_next_random() % sim.jump_odds == 0)
+	if (sim.jump_odds && sim_one_in(sim.jump_odds))
 		sim.now += (int64_t)(sim_next_random() >> 39 >> sim_next_random() % 24);
 	if (sim.result.steps % 16 == 0)
 		sim_poll();

@@ -71,6 +71,11 @@ struct sim {
 extern struct sim sim;
 
 uint64_t sim_next_random(void);
+/* Whether the next number is one of so many: without a division, for each step asks. */
+static inline bool sim_one_in(unsigned odds)
+{
+	return (sim_next_random() >> 32) * odds >> 32 == 0;
+}
 
 /* core.c: the running thread passes a point; returns when it is its turn again. */
 void sim_step(const void *word, const void *site, enum sim_kind kind);
