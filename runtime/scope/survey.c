@@ -15,11 +15,22 @@ static int copy(void *to, const void *from, size_t size)
 	return sc_os_peek(to, from, size) == 0;
 }
 
+/* Piece by piece: one that crosses no such boundary can be read as a whole or not at all. */
 const char *sc_peek_text(const char *text, char *out, size_t size)
 {
-	size_t n = 0;
+	enum { PIECE = 64 };
+	size_t n = 0, end = 0;
 
-	while (n + 1 < size && copy(&out[n], text + n, 1) && out[n]) {
+	for (;;) {
+		if (n == end) {
+			end += PIECE - (uintptr_t)(text + n) % PIECE;
+			if (end > size - 1)
+				end = size - 1;
+			if (n == end || !copy(&out[n], text + n, end - n))
+				break;
+		}
+		if (out[n] == '\0')
+			break;
 		if ((unsigned char)out[n] < ' ' || out[n] == 127)
 			out[n] = '?';
 		n++;

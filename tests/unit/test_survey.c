@@ -970,3 +970,31 @@ Test(survey, O3_of_a_stuck_task_is_told_what_is_below_it)
 {
 	run_here(are_reported, 1);
 }
+
+/* ---- texts ---- */
+
+Test(survey, a_text_is_read_up_to_its_end_or_that_of_its_memory)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE), length, size;
+	char *two, *end, text[301], out[301];
+
+	two = mmap(NULL, 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	cr_assert(two != MAP_FAILED);
+	end = two + page;
+	cr_assert_eq(munmap(end, page), 0);
+	for (length = 1; length < 300; length += 7) {
+		memset(text, 'a', length);
+		text[length] = '\0';
+		memcpy(end - length, text, length);
+		cr_expect_str_eq(sc_peek_text(end - length, out, sizeof out), text);
+		memcpy(end - length - 1, text, length + 1);
+		cr_expect_str_eq(sc_peek_text(end - length - 1, out, sizeof out), text);
+		for (size = 1; size <= length; size += 13) {
+			cr_expect_eq(strlen(sc_peek_text(end - length - 1, out, size)), size - 1);
+			cr_expect_eq(strncmp(out, text, size - 1), 0);
+		}
+	}
+	cr_expect_str_eq(sc_peek_text("a\n\x7f\tb", out, sizeof out), "a???b");
+	cr_expect_str_eq(sc_peek_text(end, out, sizeof out), "");
+	munmap(two, page);
+}
