@@ -1,7 +1,7 @@
 /* runtime/sched/pick.c: what a worker runs next, of its own and of others.
  *
- * Order of a pick: now and then the inbox; then, taking turns, the oldest exposed slot and
- * the queue of ready strands, where the one woken last goes first, at most three times in a
+ * Order of a pick: now and then the inbox; then, each eighth time, the oldest exposed slot;
+ * then the queue of ready strands, where the one woken last goes first, at most three times in a
  * row; then the inbox; then the late ones, which compute until the monitor calls, and which go
  * before all others every 50 ms.  Who finds nothing steals: half of another's exposed slots, at
  * most 32, or half of its ready ring.
@@ -10,6 +10,7 @@
 
 enum {
 	INBOX_EVERY = 61,
+	SLOT_EVERY = 8,
 	INBOX_MOST = 16,
 	INBOX_ROOM = 256, /* with the packs, into an empty ring */
 	BATCH = 32,
@@ -321,8 +322,9 @@ struct sc_strand *sc_pick(struct sc_worker *worker)
 		return pick_seeded(worker);
 	if (SC_UNLIKELY(--worker->inbox_turn == 0 || sc_inbox_count(&worker->pinned)))
 		item = pick_rare(worker);
-	/* Slots and queued strands take turns: neither starves the other. */
-	if ((worker->inbox_turn & 1) && !item && sc_deque_exposed(&worker->deque) &&
+	/* A first turn may touch a new stack and make one more sleeper: of eight only one begins a
+	 * task while others could go on, or those that have begun are late. */
+	if (worker->inbox_turn % SLOT_EVERY == 1 && !item && sc_deque_exposed(&worker->deque) &&
 	    (strand = from_deque(worker)))
 		return strand;
 	if (SC_LIKELY(!item))

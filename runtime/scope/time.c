@@ -9,10 +9,22 @@ int64_t scope_now(void)
 
 /* ---- sleep ---------------------------------------------------------------------------------- */
 
+/* Behind a checkpoint. */
+static int sleep_until(int64_t deadline_ns)
+{
+	struct sc_worker *worker = sc_self();
+	struct sc_scope *place = sc_untag(worker->cur);
+	int rc;
+
+	sc_wait_begin(worker, deadline_ns);
+	sc_park(worker, SC_IN_SLEEP, sc_wait_post);
+	rc = sc_wait_end(place);
+	return rc == -ETIMEDOUT ? 0 : rc;
+}
+
 int scope_sleep_until(int64_t deadline_ns)
 {
 	struct sc_worker *worker = sc_self();
-	struct sc_scope *place;
 	int rc;
 
 	if (worker->cur == 0)
@@ -20,23 +32,22 @@ int scope_sleep_until(int64_t deadline_ns)
 	rc = sc_check(worker);
 	if (rc < 0 || (deadline_ns != SC_NEVER && deadline_ns <= sc_now()))
 		return rc;
-	worker = sc_self();
-	place = sc_untag(worker->cur);
-	sc_wait_begin(worker, deadline_ns);
-	sc_park(worker, SC_IN_SLEEP, sc_wait_post);
-	rc = sc_wait_end(place);
-	return rc == -ETIMEDOUT ? 0 : rc;
+	return sleep_until(deadline_ns);
 }
 
 int scope_sleep_for(int64_t duration_ns)
 {
-	int64_t now = sc_now(), until;
+	struct sc_worker *worker = sc_self();
+	int64_t until;
+	int rc;
 
-	if (duration_ns <= 0)
-		return scope_checkpoint();
-	if (__builtin_add_overflow(now, duration_ns, &until))
+	if (worker->cur == 0)
+		return sc_not_connected("scope_sleep_for");
+	/* Of two looks at the clock the one before a checkpoint that gives way. */
+	if (duration_ns > 0 && __builtin_add_overflow(sc_now(), duration_ns, &until))
 		until = SC_NEVER;
-	return scope_sleep_until(until);
+	rc = sc_check(worker);
+	return rc < 0 || duration_ns <= 0 ? rc : sleep_until(until);
 }
 
 /* ---- deadlines ------------------------------------------------------------------------------- */
