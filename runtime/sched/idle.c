@@ -98,46 +98,47 @@ void sc_offer(struct sc_worker *worker)
 	sc_notify();
 }
 
-static void make_ready(struct sc_batch *batch, struct sc_strand *strand)
+/* By a thread that is no worker, or of one that belongs to a worker. */
+static SC_NOINLINE void ready_there(struct sc_worker *worker, struct sc_strand *strand)
 {
-	strand->reason = SC_READY;
-	sc_batch_add(batch, &strand->item);
+	struct sc_worker *home = strand->pinned;
+	struct sc_batch batch = {NULL, NULL, 0};
+
+	sc_batch_add(&batch, &strand->item);
+	if (!home) {
+		sc_ready_batch(&batch);
+		return;
+	}
+	sc_inbox_put(&home->pinned, &batch);
+	if (home != worker)
+		sc_wake_worker(home);
+}
+
+static SC_NOINLINE void displace(struct sc_worker *worker, struct sc_item *item)
+{
+	struct sc_batch batch = {NULL, NULL, 0};
+
+	sc_batch_add(&batch, item);
+	if (!sc_ring_push(&worker->ring, item))
+		sc_inbox_put(&sc_sched.inbox, &batch);
+	sc_notify();
 }
 
 void sc_ready(struct sc_strand *strand)
 {
 	struct sc_worker *worker = sc_self();
-	struct sc_batch batch = {NULL, NULL, 0};
 	struct sc_item *old;
 
-	if (strand->pinned && strand->pinned != worker) {
-		struct sc_worker *home = strand->pinned;
-
-		make_ready(&batch, strand);
-		sc_inbox_put(&home->pinned, &batch);
-		sc_wake_worker(home);
-		return;
-	}
-	if (worker == &sc_worker_none) {
-		make_ready(&batch, strand);
-		sc_ready_batch(&batch);
-		return;
-	}
 	strand->reason = SC_READY;
-	if (strand->pinned) {
-		sc_batch_add(&batch, &strand->item);
-		sc_inbox_put(&worker->pinned, &batch);
+	if (SC_UNLIKELY(strand->pinned || worker == &sc_worker_none)) {
+		ready_there(worker, strand);
 		return;
 	}
 	/* The one woken last goes first, here; the one before it may go elsewhere. */
 	old = worker->next;
 	worker->next = &strand->item;
-	if (old) {
-		sc_batch_add(&batch, old);
-		if (!sc_ring_push(&worker->ring, old))
-			sc_inbox_put(&sc_sched.inbox, &batch);
-		sc_notify();
-	}
+	if (old)
+		displace(worker, old);
 }
 
 void sc_ready_batch(struct sc_batch *batch)

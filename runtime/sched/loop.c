@@ -33,14 +33,14 @@ void sc_land(void)
 	}
 }
 
-static void set_running(struct sc_worker *worker, struct sc_strand *strand)
+SC_INLINE void set_running(struct sc_worker *worker, struct sc_strand *strand)
 {
 	worker->strand = strand;
 	worker->cur = strand->place;
 	at_store_rlx(&worker->stack_limit, (uintptr_t)strand->fiber.stack_low + 16384);
 }
 
-static void switch_to(struct sc_worker *worker, struct sc_strand *from, struct sc_strand *to)
+SC_INLINE void switch_to(struct sc_worker *worker, struct sc_strand *from, struct sc_strand *to)
 {
 	from->place = worker->cur;
 	set_running(worker, to);
@@ -49,7 +49,7 @@ static void switch_to(struct sc_worker *worker, struct sc_strand *from, struct s
 }
 
 /* Back to the worker's loop, which calls post(worker, from). */
-static void leave(struct sc_worker *worker, struct sc_strand *from,
+static SC_NOINLINE void leave(struct sc_worker *worker, struct sc_strand *from,
 		  void (*post)(struct sc_worker *worker, struct sc_strand *strand))
 {
 	worker->post = post;
@@ -103,7 +103,7 @@ SC_INLINE struct sc_strand *plain_strand(struct sc_worker *worker, struct sc_ite
 }
 
 /* Who continues in place of a strand that parks, if that can be told without the loop. */
-static struct sc_strand *next_in_turn(struct sc_worker *worker)
+SC_INLINE struct sc_strand *next_in_turn(struct sc_worker *worker)
 {
 	struct sc_item *item = only_queue_is_due(worker) ? sc_pop_queued(worker) : NULL;
 

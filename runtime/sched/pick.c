@@ -14,8 +14,7 @@ enum {
 	INBOX_MOST = 16,
 	INBOX_ROOM = 256, /* with the packs, into an empty ring */
 	BATCH = 32,
-	STEAL_MOST = 128,
-	LIFO_MOST = 3
+	STEAL_MOST = 128
 };
 
 /* About 20 us of ticks between two looks at the clock while timers are armed. */
@@ -115,14 +114,10 @@ static void prefetch_ahead(struct sc_ring *ring)
 		__builtin_prefetch(item + line * SC_CACHE_LINE, 1);
 }
 
-struct sc_item *sc_pop_queued(struct sc_worker *worker)
+struct sc_item *sc_pop_in_turn(struct sc_worker *worker)
 {
-	struct sc_item *item = worker->next;
+	struct sc_item *item;
 
-	if (item && worker->lifo_run++ < LIFO_MOST) {
-		worker->next = NULL;
-		return item;
-	}
 	worker->lifo_run = 0;
 	prefetch_ahead(&worker->ring);
 	item = sc_ring_pop(&worker->ring);

@@ -239,8 +239,19 @@ void sc_guest_forked(void);
 /* Internal to sched/: pick.c */
 void sc_enqueue(struct sc_worker *worker, struct sc_item *item);
 struct sc_strand *sc_pick(struct sc_worker *worker);
-/* Of the worker's own strands and queued tasks the next in turn, or NULL. */
-struct sc_item *sc_pop_queued(struct sc_worker *worker);
+/* Of the worker's own strands and queued tasks the next in turn, or NULL: the one woken last, at
+ * most so many times in a row, else sc_pop_in_turn. */
+enum { SC_LIFO_MOST = 3 };
+struct sc_item *sc_pop_in_turn(struct sc_worker *worker);
+SC_INLINE struct sc_item *sc_pop_queued(struct sc_worker *worker)
+{
+	struct sc_item *item = worker->next;
+
+	if (!item || worker->lifo_run++ >= SC_LIFO_MOST)
+		return sc_pop_in_turn(worker);
+	worker->next = NULL;
+	return item;
+}
 struct sc_strand *sc_steal(struct sc_worker *worker);
 /* The next unstarted task for the strand that just ended one: no switch at all. */
 int sc_next_slot(struct sc_worker *worker, struct sc_strand *strand);

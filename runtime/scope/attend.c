@@ -4,7 +4,7 @@
  * the monitor's tick.  A strand with a cancelled scope in its chain stays under attention,
  * so that spawns, closes and checkpoints pay for cancellation only then.
  */
-#include "scope/tree.h"
+#include "scope/inplace.h"
 #include <errno.h>
 
 /* Sets or clears OUTER in the unlinked scopes from `from` up to, not including, `end`. */
@@ -277,51 +277,14 @@ bool scope_cancelled(void)
 	return SC_UNLIKELY(sc_called(worker)) ? look_for_cancel(worker) : false;
 }
 
-/* Nothing to put aside: the place is a task that opened no scope, or one whose slots are all
- * with others.  What is left of sc_suspend and sc_resume then. */
-SC_INLINE int suspend_lightly(struct sc_worker *worker, struct sc_scope *s)
-{
-	/* By its address: the node itself may not be in the cache. */
-	if (s == sc_node(worker->strand))
-		return 1;
-	if (!(sc_state(s) & SC_FLUSHED) || s->base != worker->bottom.top)
-		return 0;
-	worker->strand->left_worker = NULL;
-	return 1;
-}
-
-SC_INLINE void resume_lightly(struct sc_worker *worker, struct sc_scope *s)
-{
-	worker->floor = worker->bottom.top;
-	if (s != sc_node(worker->strand))
-		s->base = worker->floor;
-}
-
-void sc_park_in_place(struct sc_worker *worker, enum sc_reason reason,
-		      void (*post)(struct sc_worker *worker, struct sc_strand *strand))
-{
-	struct sc_scope *s = sc_untag(worker->cur);
-	struct sc_strand *strand = worker->strand;
-
-	if (SC_UNLIKELY(sc_host(strand)->held) || !suspend_lightly(worker, s) ||
-	    !sc_park_lightly(worker, reason, post)) {
-		sc_park(worker, reason, post);
-		return;
-	}
-	worker = sc_self();
-	resume_lightly(worker, s);
-	if (SC_UNLIKELY(strand->cancelled || at_load_rlx(&sc_epoch) != strand->epoch))
-		sc_poke(worker);
-}
-
 SC_INLINE int yield_plainly(struct sc_worker *worker)
 {
 	struct sc_scope *s = sc_untag(worker->cur);
 
-	if (!suspend_lightly(worker, s) || !sc_hand_over(worker))
+	if (!sc_suspend_lightly(worker, s) || !sc_hand_over(worker))
 		return 0;
 	worker = sc_self();
-	resume_lightly(worker, s);
+	sc_resume_lightly(worker, s);
 	SC_INVARIANT(!worker->strand->cancelled); /* else it had been called */
 	if (SC_UNLIKELY(at_load_rlx(&sc_epoch) != worker->strand->epoch))
 		sc_poke(worker);

@@ -189,16 +189,14 @@ int sc_register(struct sc_worker *worker, struct sc_strand *strand, struct sc_sc
 	return over == SC_WAIT_NONE;
 }
 
-int sc_commit_again(struct sc_worker *worker, struct sc_strand *strand, struct sc_scope *place)
+int sc_commit_slowly(struct sc_worker *worker, struct sc_strand *strand, struct sc_scope *place,
+		     uint32_t state)
 {
 	struct sc_card *card = sc_card(strand);
-	uint32_t seen = SC_WAIT_WAITING, state;
+	uint32_t seen = SC_WAIT_WAITING;
 
-	at_store_rel(&card->wait, SC_WAIT_WAITING); /* [wait.again] [wait.claim] */
-	at_fence_sc();                              /* [wait.again] */
-	state = at_load_rlx(&place->state);         /* [wait.again] */
-	if (SC_LIKELY((state & SC_WAITER) && !effective(state) &&
-		      !(stopped(state) && at_load_rlx(&card->waits_softly))))
+	if ((state & SC_WAITER) && !effective(state) &&
+	    !(stopped(state) && at_load_rlx(&card->waits_softly)))
 		return 1;
 	/* A walk was here and may not have seen the wait: register anew, unless somebody has
 	 * ended it and continues the strand. */

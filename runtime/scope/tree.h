@@ -248,8 +248,23 @@ void sc_relink(struct sc_scope *s, struct sc_scope *to);
 int sc_register(struct sc_worker *worker, struct sc_strand *strand, struct sc_scope *place);
 void sc_unregister(struct sc_scope *place);
 /* Commits a wait of a strand that is registered at its place from an earlier one: as
- * sc_wait_commit. */
-int sc_commit_again(struct sc_worker *worker, struct sc_strand *strand, struct sc_scope *place);
+ * sc_wait_commit.  sc_commit_slowly: what is left of it where a walk was or may have been. */
+int sc_commit_slowly(struct sc_worker *worker, struct sc_strand *strand, struct sc_scope *place,
+		     uint32_t state);
+SC_INLINE int sc_commit_again(struct sc_worker *worker, struct sc_strand *strand,
+			      struct sc_scope *place)
+{
+	const uint32_t asked = SC_WAITER | SC_OWN | SC_OUTER | SC_SOFT | SC_SOFT_OUTER;
+	struct sc_card *card = sc_card(strand);
+	uint32_t state;
+
+	at_store_rel(&card->wait, SC_WAIT_WAITING); /* [wait.again] [wait.claim] */
+	at_fence_sc();                              /* [wait.again] */
+	state = at_load_rlx(&place->state);         /* [wait.again] */
+	if (SC_LIKELY((state & asked) == SC_WAITER))
+		return 1;
+	return sc_commit_slowly(worker, strand, place, state);
+}
 /* A cancel was felt with s as the innermost scope: rule C12. */
 void sc_hit(struct sc_scope *s);
 void sc_arm_deadline(struct sc_worker *worker, struct sc_scope *s);
@@ -298,9 +313,6 @@ int sc_check_cancel(struct sc_worker *worker);
 /* The hooks around a park. */
 void sc_put_aside(struct sc_worker *worker);
 void sc_resume(struct sc_worker *worker);
-/* sc_park, in fewer steps where there is nothing to put aside. */
-void sc_park_in_place(struct sc_worker *worker, enum sc_reason reason,
-		      void (*post)(struct sc_worker *worker, struct sc_strand *strand));
 /* Takes the slots from the hands of the strand whose place is the worker's. */
 void sc_suspend(struct sc_worker *worker);
 

@@ -55,15 +55,15 @@ static SC_NOINLINE int grow(struct scope_chan *c)
 
 /* ---- steps -------------------------------------------------------------------------- */
 
-int sc_chan_send_step(struct scope_chan *c, const void *item, int *out_result,
-		      struct sc_batch *woken)
+SC_INLINE int send_step(struct scope_chan *c, const void *item, int *out_result,
+			struct sc_strand **woken)
 {
 	struct sc_waiter *receiver;
 
 	*out_result = 0;
 	if (SC_UNLIKELY(c->closed)) {
 		*out_result = -EPIPE;
-	} else if ((receiver = sc_queue_claim(&c->receivers, woken))) {
+	} else if ((receiver = sc_queue_take(&c->receivers, woken))) {
 		copy(c, (void *)receiver->key, item);
 	} else if (c->count >= c->capacity) {
 		return 0;
@@ -75,7 +75,8 @@ int sc_chan_send_step(struct scope_chan *c, const void *item, int *out_result,
 	return 1;
 }
 
-int sc_chan_recv_step(struct scope_chan *c, void *item, int *out_result, struct sc_batch *woken)
+SC_INLINE int recv_step(struct scope_chan *c, void *item, int *out_result,
+			struct sc_strand **woken)
 {
 	struct sc_waiter *sender;
 
@@ -83,9 +84,9 @@ int sc_chan_recv_step(struct scope_chan *c, void *item, int *out_result, struct 
 	if (c->count) {
 		copy(c, item, oldest(c));
 		if (SC_UNLIKELY(c->senders.first) &&
-		    (sender = sc_queue_claim(&c->senders, woken)))
+		    (sender = sc_queue_take(&c->senders, woken)))
 			put(c, (const void *)sender->key);
-	} else if ((sender = sc_queue_claim(&c->senders, woken))) {
+	} else if ((sender = sc_queue_take(&c->senders, woken))) {
 		copy(c, item, (const void *)sender->key);
 	} else if (c->closed) {
 		*out_result = -EPIPE;
@@ -95,18 +96,39 @@ int sc_chan_recv_step(struct scope_chan *c, void *item, int *out_result, struct 
 	return 1;
 }
 
+int sc_chan_send_step(struct scope_chan *c, const void *item, int *out_result,
+		      struct sc_strand **woken)
+{
+	return send_step(c, item, out_result, woken);
+}
+
+int sc_chan_recv_step(struct scope_chan *c, void *item, int *out_result, struct sc_strand **woken)
+{
+	return recv_step(c, item, out_result, woken);
+}
+
 /* ---- sending and receiving ---------------------------------------------------------- */
 
 static int take_send(struct sc_await *await)
 {
-	return sc_chan_send_step(await->thing, (const void *)await->waiter.key,
-				 &await->waiter.result, &await->woken);
+	struct sc_strand *woken = NULL;
+	int done = sc_chan_send_step(await->thing, (const void *)await->waiter.key,
+				     &await->waiter.result, &woken);
+
+	if (woken)
+		sc_batch_pack(&await->woken, woken);
+	return done;
 }
 
 static int take_recv(struct sc_await *await)
 {
-	return sc_chan_recv_step(await->thing, (void *)await->waiter.key, &await->waiter.result,
-				 &await->woken);
+	struct sc_strand *woken = NULL;
+	int done = sc_chan_recv_step(await->thing, (void *)await->waiter.key,
+				     &await->waiter.result, &woken);
+
+	if (woken)
+		sc_batch_pack(&await->woken, woken);
+	return done;
 }
 
 static SC_NOINLINE int wait_to_send(struct scope_chan *c, const void *item, int64_t deadline_ns)
@@ -117,7 +139,6 @@ static SC_NOINLINE int wait_to_send(struct scope_chan *c, const void *item, int6
 		return -ETIMEDOUT;
 	sc_await_init(&await, c, &c->lock, &c->senders, take_send, (uintptr_t)item);
 	await.deadline_ns = deadline_ns;
-	await.tried = 1;
 	return sc_await(&await, SC_IN_SEND);
 }
 
@@ -129,31 +150,32 @@ static SC_NOINLINE int wait_to_recv(struct scope_chan *c, void *item, int64_t de
 		return -ETIMEDOUT;
 	sc_await_init(&await, c, &c->lock, &c->receivers, take_recv, (uintptr_t)item);
 	await.deadline_ns = deadline_ns;
-	await.tried = 1;
 	return sc_await(&await, SC_IN_RECV);
 }
 
 SC_INLINE int try_send(struct scope_chan *c, const void *item, int *out_result)
 {
-	struct sc_batch woken = {NULL, NULL, 0};
+	struct sc_strand *woken = NULL;
 	int done;
 
 	sc_enter(&c->lock);
-	done = sc_chan_send_step(c, item, out_result, &woken);
+	done = send_step(c, item, out_result, &woken);
 	sc_leave(&c->lock);
-	sc_wake(&woken);
+	if (woken)
+		sc_ready(woken);
 	return done;
 }
 
 SC_INLINE int try_recv(struct scope_chan *c, void *item, int *out_result)
 {
-	struct sc_batch woken = {NULL, NULL, 0};
+	struct sc_strand *woken = NULL;
 	int done;
 
 	sc_enter(&c->lock);
-	done = sc_chan_recv_step(c, item, out_result, &woken);
+	done = recv_step(c, item, out_result, &woken);
 	sc_leave(&c->lock);
-	sc_wake(&woken);
+	if (woken)
+		sc_ready(woken);
 	return done;
 }
 
@@ -168,6 +190,9 @@ SC_INLINE int send_until(struct scope_chan *c, const void *item, int64_t deadlin
 		return rc;
 	if (SC_LIKELY(try_send(c, item, &rc)))
 		return rc;
+	worker = sc_self();
+	if (deadline_ns == SC_NEVER && sc_may_await_alone(worker))
+		return sc_await_alone(c, &c->senders, (uintptr_t)item, SC_IN_SEND);
 	return wait_to_send(c, item, deadline_ns);
 }
 
@@ -182,6 +207,9 @@ SC_INLINE int recv_until(struct scope_chan *c, void *out_item, int64_t deadline_
 		return rc;
 	if (SC_LIKELY(try_recv(c, out_item, &rc)))
 		return rc;
+	worker = sc_self();
+	if (deadline_ns == SC_NEVER && sc_may_await_alone(worker))
+		return sc_await_alone(c, &c->receivers, (uintptr_t)out_item, SC_IN_RECV);
 	return wait_to_recv(c, out_item, deadline_ns);
 }
 

@@ -29,10 +29,10 @@ struct scope_chan {
 };
 
 /* lock.  Whether the item was sent, *out_result 0, or the call has failed otherwise; else the
- * caller has to wait. */
+ * caller has to wait.  *woken, if it was set, is to be passed to sc_ready without the lock. */
 int sc_chan_send_step(struct scope_chan *c, const void *item, int *out_result,
-		      struct sc_batch *woken);
+		      struct sc_strand **woken);
 /* lock.  The same of receiving into `item`. */
-int sc_chan_recv_step(struct scope_chan *c, void *item, int *out_result, struct sc_batch *woken);
+int sc_chan_recv_step(struct scope_chan *c, void *item, int *out_result, struct sc_strand **woken);
 
 #endif

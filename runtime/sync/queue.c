@@ -1,5 +1,6 @@
 /* runtime/sync/queue.c: queues of waiting tasks, and the wait for one thing; see queue.h. */
 #include "sync/queue.h"
+#include "scope/inplace.h"
 #include <errno.h>
 
 /* ---- the queue ---------------------------------------------------------------------- */
@@ -31,7 +32,7 @@ void sc_queue_remove(struct sc_waiter *waiter)
 	waiter->queue = NULL;
 }
 
-struct sc_waiter *sc_queue_claim_first(struct sc_queue *queue, struct sc_batch *woken)
+struct sc_waiter *sc_queue_take_first(struct sc_queue *queue, struct sc_strand **woken)
 {
 	struct sc_waiter *waiter = queue->first;
 	struct sc_strand *strand = waiter->strand;
@@ -42,7 +43,7 @@ struct sc_waiter *sc_queue_claim_first(struct sc_queue *queue, struct sc_batch *
 	if (claim == SC_CLAIM_LOST)
 		return NULL;
 	if (claim == SC_CLAIM_WON_PARKED)
-		sc_batch_pack(woken, strand);
+		*woken = strand;
 	if (SC_UNLIKELY(waiter->select != NULL))
 		sc_select_chose(waiter);
 	return waiter;
@@ -100,8 +101,8 @@ static void publish(struct sc_worker *worker, struct sc_strand *strand)
 		sc_ready(strand);
 }
 
-/* Something else ended the wait; whether it was given something all the same. */
-static int give_up(struct sc_await *await)
+/* Something else ended the wait; it may have been given something all the same. */
+static void give_up(struct sc_await *await)
 {
 	sc_enter(await->lock);
 	await->woken = (struct sc_batch){NULL, NULL, 0}; /* `publish` may have been reading it */
@@ -109,22 +110,51 @@ static int give_up(struct sc_await *await)
 		leave_queue(await);
 	sc_leave(await->lock);
 	sc_wake(&await->woken);
-	return await->waiter.served;
 }
 
-/* The only worker, and the waiter is registered: nobody else runs before this strand has left its
- * stack, nor has anybody been here since it was tried.  Who cancels from outside may claim the wait
- * at once; the strand then goes through the inbox, which this worker looks at later.  The strand
- * holds nothing: else parking might take back what it waits for. */
-static void park_alone(struct sc_await *await, struct sc_worker *worker, struct sc_scope *place,
-		       enum sc_reason reason)
+/* As sc_may_await_alone says.  Who cancels from outside may claim the wait at once; the strand then
+ * goes through the inbox, which this worker looks at later. */
+SC_INLINE void park_alone(struct sc_waiter *waiter, struct sc_queue *queue,
+			  struct sc_worker *worker, struct sc_scope *place, enum sc_reason reason)
 {
-	sc_queue_add(await->queue, &await->waiter);
-	if (SC_LIKELY(sc_commit_again(worker, await->waiter.strand, place))) {
+	sc_queue_add(queue, waiter);
+	if (SC_LIKELY(sc_commit_again(worker, waiter->strand, place)))
 		sc_park_in_place(worker, reason, NULL);
-		return;
+}
+
+/* The wait is over and the waiter is in no queue. */
+static SC_NOINLINE int end(struct sc_waiter *waiter, struct sc_scope *place)
+{
+	int rc;
+
+	if (waiter->served && sc_wait_outcome(waiter->strand) != SC_WAIT_EVENT) {
+		sc_wait_withdraw(place);
+		sc_look_again(sc_self());
+		return waiter->result;
 	}
-	leave_queue(await);
+	rc = sc_wait_end(place);
+	return rc == 0 ? waiter->result : rc;
+}
+
+int sc_await_alone(void *thing, struct sc_queue *queue, uintptr_t key, enum sc_reason reason)
+{
+	struct sc_worker *worker = sc_self();
+	struct sc_scope *place = sc_untag(worker->cur);
+	struct sc_strand *strand = worker->strand;
+	struct sc_waiter waiter;
+
+	waiter.strand = strand;
+	waiter.select = NULL;
+	waiter.key = key;
+	waiter.result = 0;
+	waiter.served = 0;
+	strand->object = thing;
+	park_alone(&waiter, queue, worker, place, reason);
+	if (SC_LIKELY(sc_wait_outcome(strand) == SC_WAIT_EVENT))
+		return waiter.result;
+	if (waiter.queue)
+		sc_queue_remove(&waiter);
+	return end(&waiter, place);
 }
 
 int sc_await(struct sc_await *await, enum sc_reason reason)
@@ -132,7 +162,6 @@ int sc_await(struct sc_await *await, enum sc_reason reason)
 	struct sc_worker *worker = sc_self();
 	struct sc_scope *place = sc_untag(worker->cur);
 	struct sc_strand *strand = worker->strand;
-	int rc;
 
 	await->waiter.strand = strand;
 	strand->subject = await;
@@ -146,8 +175,8 @@ int sc_await(struct sc_await *await, enum sc_reason reason)
 		if (!await->again)
 			sc_wait_begin(worker, await->deadline_ns);
 	}
-	if (await->again && await->tried && sc_solo() && !sc_host(strand)->held)
-		park_alone(await, worker, place, reason);
+	if (await->again && await->tried && sc_may_await_alone(worker))
+		park_alone(&await->waiter, await->queue, worker, place, reason);
 	else
 		sc_park_in_place(worker, reason, publish);
 	if (await->shielded)
@@ -156,13 +185,9 @@ int sc_await(struct sc_await *await, enum sc_reason reason)
 		sc_wait_linger(strand, place);
 		return await->waiter.result;
 	}
-	if (sc_wait_outcome(strand) != SC_WAIT_EVENT && give_up(await)) {
-		sc_wait_withdraw(place);
-		sc_look_again(sc_self());
-		return await->waiter.result;
-	}
-	rc = sc_wait_end(place);
-	return rc == 0 ? await->waiter.result : rc;
+	if (sc_wait_outcome(strand) != SC_WAIT_EVENT)
+		give_up(await);
+	return end(&await->waiter, place);
 }
 
 int sc_await_not(struct sc_await *await)

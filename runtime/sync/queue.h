@@ -68,16 +68,35 @@ void sc_select_chose(struct sc_waiter *waiter);
 void sc_queue_add(struct sc_queue *queue, struct sc_waiter *waiter);
 void sc_queue_remove(struct sc_waiter *waiter);
 /* Takes out the first waiter, which is there, and ends its wait.  Then it is to be given what it
- * waits for before the lock is dropped, and `woken` then to be passed to sc_wake; NULL: something
- * else had ended it. */
-struct sc_waiter *sc_queue_claim_first(struct sc_queue *queue, struct sc_batch *woken);
+ * waits for before the lock is dropped, and *woken, if that was set, then to be passed to sc_ready;
+ * NULL: something else had ended it. */
+struct sc_waiter *sc_queue_take_first(struct sc_queue *queue, struct sc_strand **woken);
 /* The same of the first whose wait nothing else had ended; NULL: there is none. */
-SC_INLINE struct sc_waiter *sc_queue_claim(struct sc_queue *queue, struct sc_batch *woken)
+SC_INLINE struct sc_waiter *sc_queue_take(struct sc_queue *queue, struct sc_strand **woken)
 {
 	struct sc_waiter *waiter = NULL;
 
 	while (!waiter && queue->first)
-		waiter = sc_queue_claim_first(queue, woken);
+		waiter = sc_queue_take_first(queue, woken);
+	return waiter;
+}
+/* Both where there may be several: `woken` is to be passed to sc_wake. */
+SC_INLINE struct sc_waiter *sc_queue_claim_first(struct sc_queue *queue, struct sc_batch *woken)
+{
+	struct sc_strand *strand = NULL;
+	struct sc_waiter *waiter = sc_queue_take_first(queue, &strand);
+
+	if (strand)
+		sc_batch_pack(woken, strand);
+	return waiter;
+}
+SC_INLINE struct sc_waiter *sc_queue_claim(struct sc_queue *queue, struct sc_batch *woken)
+{
+	struct sc_strand *strand = NULL;
+	struct sc_waiter *waiter = sc_queue_take(queue, &strand);
+
+	if (strand)
+		sc_batch_pack(woken, strand);
 	return waiter;
 }
 /* Takes all out and gives each that result, those too that a cancel has claimed and that are still
@@ -142,5 +161,20 @@ SC_INLINE void sc_await_init(struct sc_await *await, void *thing, struct sc_lock
 int sc_await(struct sc_await *await, enum sc_reason reason);
 /* Tries once, without parking: whether the waiter has what it wants. */
 int sc_await_not(struct sc_await *await);
+
+/* Whether the running task, which has just tried and can't have what it wants, may wait for it by
+ * sc_await_alone: its waiter is registered from an earlier wait at its place, and this is the only
+ * worker.  So nobody else runs before the strand has left its stack, nor has anybody been here
+ * since it tried: it need not try again on the next stack, nor is there a lock to take.  It holds
+ * nothing: else parking might take back what it waits for. */
+SC_INLINE int sc_may_await_alone(struct sc_worker *worker)
+{
+	struct sc_strand *strand = worker->strand;
+
+	return sc_solo() && sc_wait_again(worker, sc_untag(worker->cur)) && !sc_host(strand)->held;
+}
+
+/* sc_await, without a deadline, of a waiter with that key. */
+int sc_await_alone(void *thing, struct sc_queue *queue, uintptr_t key, enum sc_reason reason);
 
 #endif

@@ -66,7 +66,7 @@ static struct scope_case *find(struct sc_select *select, unsigned kind)
 
 static int try_chan(struct scope_case *c)
 {
-	struct sc_batch woken = {NULL, NULL, 0};
+	struct sc_strand *woken = NULL;
 	struct scope_chan *chan = c->object;
 	int result, fired;
 
@@ -75,7 +75,8 @@ static int try_chan(struct scope_case *c)
 			? sc_chan_send_step(chan, c->item, &result, &woken)
 			: sc_chan_recv_step(chan, c->item, &result, &woken);
 	sc_leave(&chan->lock);
-	sc_wake(&woken);
+	if (woken)
+		sc_ready(woken);
 	if (fired)
 		c->result = result;
 	return fired;

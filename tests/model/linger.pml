@@ -7,7 +7,8 @@
  * the last cancel comes.
  *
  * Mutants: NO_LOOK NO_REGISTER KEEPS_WAITING
- * Follows: runtime/scope/cancel.c only sc_commit_again
+ * Follows: runtime/scope/tree.h only sc_commit_again
+ * Follows: runtime/scope/cancel.c only sc_commit_slowly
  */
 #define GIFTS 2
 
@@ -56,7 +57,7 @@ inline publish() {
 	if
 	:: seen
 	:: else ->
-		atomic { /* sc_commit_again: cas_rlx(wait) [wait.claim] */
+		atomic { /* sc_commit_slowly: cas_rlx(wait) [wait.claim] */
 			back = (word == WAITING);
 			if
 			:: back -> word = PREPARING

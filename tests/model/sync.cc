@@ -27,8 +27,8 @@ void sc_ready_batch(struct sc_batch *batch)
 			sc_ready(SC_CONTAINER(pack[i], struct sc_strand, item));
 	}
 }
-void sc_park_in_place(struct sc_worker *worker, enum sc_reason,
-		      void (*post)(struct sc_worker *, struct sc_strand *))
+void sc_park(struct sc_worker *worker, enum sc_reason,
+	     void (*post)(struct sc_worker *, struct sc_strand *))
 {
 	unsigned me = worker->strand->batch;
 
@@ -37,6 +37,12 @@ void sc_park_in_place(struct sc_worker *worker, enum sc_reason,
 	while (!at_load_acq(&continued[me]))
 		model::yield();
 }
+int sc_park_lightly(struct sc_worker *, enum sc_reason,
+		    void (*)(struct sc_worker *, struct sc_strand *))
+{
+	return 0;
+}
+void sc_poke(struct sc_worker *) {}
 /* The tree is not in this model: what a cancel does, a thread does by itself. */
 void sc_wait_begin(struct sc_worker *worker, int64_t)
 {
@@ -56,7 +62,7 @@ int sc_in_region(struct sc_worker *)
 }
 void sc_wait_forget(struct sc_worker *) {}
 void sc_wait_withdraw(struct sc_scope *) {}
-int sc_commit_again(struct sc_worker *, struct sc_strand *strand, struct sc_scope *)
+int sc_commit_slowly(struct sc_worker *, struct sc_strand *strand, struct sc_scope *, uint32_t)
 {
 	return sc_wait_commit(strand);
 }
