@@ -177,6 +177,8 @@ def listens(port):
         connect(port).close()
     except ConnectionRefusedError:
         return False
+    except ConnectionResetError:
+        pass  # it stopped just now, with this one not accepted yet
     return True
 
 
