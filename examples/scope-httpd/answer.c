@@ -2,7 +2,6 @@
 #include "httpd.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* ---- the head -------------------------------------------------------------------------------- */
@@ -249,17 +248,16 @@ static int answer_redirect(struct client *c)
 
 static int answer_listing(struct client *c, const char *path)
 {
-	size_t size;
-	char *page;
+	struct page *page;
 	int rc;
 
 	if (!c->server->set.list)
 		return answer_status(c, 403);
-	rc = listing_make(&c->server->cache, path, &page, &size);
+	rc = page_get(&c->server->listings, &c->server->cache, path, &page);
 	if (rc < 0)
 		return answer_status(c, status_of(rc));
-	rc = answer_text(c, 200, "text/html; charset=utf-8", page, size);
-	free(page);
+	rc = answer_text(c, 200, "text/html; charset=utf-8", page->text, page->size);
+	page_put(page);
 	return rc;
 }
 

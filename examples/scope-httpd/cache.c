@@ -144,7 +144,7 @@ static bool is_same(const struct file *one, const struct file *other)
 
 /* ---- the cache ------------------------------------------------------------------------------- */
 
-static uint64_t hash_of(const char *path)
+uint64_t hash_of(const char *path)
 {
 	uint64_t hash = 0xcbf29ce484222325;
 

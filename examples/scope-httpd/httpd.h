@@ -19,6 +19,7 @@
 #include <pthread.h>
 #include <scope.h>
 #include <scope_net.h>
+#include <scope_sync.h>
 #include <stdatomic.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -152,9 +153,36 @@ void cache_close(struct cache *cache);
  * opening it; what is neither file nor directory is -EACCES. */
 int cache_get(struct cache *cache, const char *path, struct file **out_file);
 void cache_put(struct file *file);
+uint64_t hash_of(const char *path);
 /* Opens what is at a path, nothing outside of the root.  A descriptor or -errno; -EAGAIN: another
  * program keeps it from being opened now. */
 int cache_open_at(const struct cache *cache, const char *path);
+
+/* ---- listing.c: pages of directories --------------------------------------------------------- */
+
+struct page {
+	atomic_uint users;  /* and the slot that it is in */
+	/* Const from here on. */
+	int64_t made_ns;
+	char *text;
+	size_t size;
+	char path[];
+};
+
+enum { LISTINGS = 8 };
+
+struct listings {
+	struct listing_slot {
+		struct scope_mutex lock; /* held while a page is made */
+		struct page *page;       /* lock; NULL: none yet */
+	} slot[LISTINGS]; /* by the path */
+};
+
+/* The page of a directory, at most about a second old; to be put back.  -errno. */
+int page_get(struct listings *listings, const struct cache *cache, const char *path,
+	     struct page **out_page);
+void page_put(struct page *page);
+void listings_close(struct listings *listings);
 
 /* ---- select.c -------------------------------------------------------------------------------- */
 
@@ -227,14 +255,20 @@ struct log {
 	const char *path; /* const; NULL: none is kept; "-": standard output */
 	pthread_mutex_t lock;
 	int fd;           /* lock, as what follows */
-	bool loses;       /* what was written last could not be */
+	bool is_file;     /* it takes all at once */
+	bool loses;       /* what was to be written last could not be */
+	uint64_t lost;    /* lines */
 	size_t used;
-	char buffer[64 << 10];
+	char buffer[256 << 10];
 };
 
+/* -errno; -ENXIO also of a pipe with a name that nobody reads. */
 int log_open(struct log *log, const char *path);
-void log_flush(struct log *log);
+/* When nobody else uses it any more. */
 void log_close(struct log *log);
+uint64_t log_lost(struct log *log);
+/* Tells the operator, unless standard error has no room for it: who reads that may be stuck. */
+void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* A line of the combined format, when the answer has gone out or was put at the desk. */
 void log_request(struct log *log, const struct client *c, int status, int64_t bytes);
 /* A service: flushes each second. */
@@ -260,6 +294,7 @@ struct server {
 	struct settings set; /* const */
 	struct tls *tls;     /* const; NULL: none */
 	struct cache cache;
+	struct listings listings;
 	struct desks desks;
 	struct peers peers;
 	struct log log;
@@ -330,7 +365,5 @@ int answer_status(struct client *c, int status);
 int answer_text(struct client *c, int status, const char *type, const char *text, size_t size);
 /* /tasks, /metrics: 0: it is none of them, 1: it was answered; an error of the connection. */
 int status_answer(struct client *c);
-/* The page of a directory, in memory to be freed.  -errno. */
-int listing_make(const struct cache *cache, const char *path, char **out_page, size_t *out_size);
 
 #endif

@@ -1,4 +1,8 @@
-/* examples/scope-httpd/listing.c: a page that lists what is in a directory. */
+/* examples/scope-httpd/listing.c: a page that lists what is in a directory.
+ *
+ * A large directory takes long and its page much memory: so it is made once at a time, and one less
+ * than a second old is sent to all who ask.
+ */
 #define _GNU_SOURCE
 #include "httpd.h"
 
@@ -14,7 +18,7 @@
 struct listing {
 	const struct cache *cache;
 	const char *path;
-	char *page;
+	char *text;
 	size_t size;
 };
 
@@ -76,7 +80,7 @@ static int make(void *arg)
 
 	if (fd < 0)
 		return fd;
-	page = open_memstream(&listing->page, &listing->size);
+	page = open_memstream(&listing->text, &listing->size);
 	count = page ? scandirat(fd, ".", &entries, NULL, alphasort) : -1;
 	if (count < 0) {
 		if (page)
@@ -97,17 +101,73 @@ static int make(void *arg)
 	return fclose(page) == 0 ? 0 : -ENOMEM;
 }
 
+/* ---- pages ----------------------------------------------------------------------------------- */
+
+void page_put(struct page *page)
+{
+	if (page && atomic_fetch_sub(&page->users, 1) == 1) {
+		free(page->text);
+		free(page);
+	}
+}
+
 /* On another thread: a directory may have very many entries, and a disk be slow. */
-int listing_make(const struct cache *cache, const char *path, char **out_page, size_t *out_size)
+static int page_make(const struct cache *cache, const char *path, struct page **out_page)
 {
 	struct listing listing = {.cache = cache, .path = path};
-	int rc = scope_offload(make, &listing, NULL);
+	size_t size = strlen(path) + 1;
+	struct page *page = malloc(sizeof *page + size);
+	int rc = page ? scope_offload(make, &listing, NULL) : -ENOMEM;
 
 	if (rc < 0) {
-		free(listing.page);
+		free(listing.text);
+		free(page);
 		return rc;
 	}
-	*out_page = listing.page;
-	*out_size = listing.size;
+	page->users = 1;
+	page->made_ns = scope_now();
+	page->text = listing.text;
+	page->size = listing.size;
+	memcpy(page->path, path, size);
+	*out_page = page;
 	return 0;
+}
+
+/* With the lock held: who waits for it wants, as a rule, the page that is being made. */
+static int make_anew(struct listing_slot *slot, const struct cache *cache, const char *path)
+{
+	struct page *page = slot->page;
+	int rc;
+
+	if (page && strcmp(page->path, path) == 0 && scope_now() - page->made_ns < SCOPE_SEC)
+		return 0;
+	rc = page_make(cache, path, &slot->page);
+	if (rc == 0)
+		page_put(page);
+	return rc;
+}
+
+int page_get(struct listings *listings, const struct cache *cache, const char *path,
+	     struct page **out_page)
+{
+	struct listing_slot *slot = &listings->slot[hash_of(path) % LISTINGS];
+	int rc = scope_mutex_lock(&slot->lock);
+
+	if (rc < 0)
+		return rc;
+	rc = make_anew(slot, cache, path);
+	if (rc == 0) {
+		*out_page = slot->page;
+		atomic_fetch_add(&slot->page->users, 1);
+	}
+	scope_mutex_unlock(&slot->lock);
+	return rc;
+}
+
+void listings_close(struct listings *listings)
+{
+	int i;
+
+	for (i = 0; i < LISTINGS; i++)
+		page_put(listings->slot[i].page);
 }

@@ -1,67 +1,163 @@
-/* examples/scope-httpd/log.c: the access log, written in large pieces. */
+/* examples/scope-httpd/log.c: the access log, written in large pieces.
+ *
+ * Requests do not wait for who reads it, such as the other end of a pipe: what that does not take
+ * in time is lost and counted.
+ */
 #include "httpd.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
 #include <scope_signal.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { LINE_MOST = 4 << 10 };
+enum { LINE_MOST = 4 << 10, LAST_WAIT_MS = 1000 };
+
+static const char too_slow[] = "what reads it is too slow";
+
+/* ---- the descriptor -------------------------------------------------------------------------- */
+
+/* For PIPE_BUF bytes, if it is a pipe. */
+static bool has_room(int fd, int wait_ms)
+{
+	struct pollfd one = {.fd = fd, .events = POLLOUT};
+
+	return poll(&one, 1, wait_ms) != 0;
+}
+
+void say(const char *format, ...)
+{
+	va_list arguments;
+
+	if (!has_room(STDERR_FILENO, 0))
+		return;
+	va_start(arguments, format);
+	vfprintf(stderr, format, arguments);
+	va_end(arguments);
+}
+
+static void complain(const struct log *log, const char *what, const char *why)
+{
+	say("scope-httpd: can't %s %s: %s\n", what, log->path, why);
+}
+
+/* A descriptor that does not block, or -errno.  That of standard output is not to be changed, for
+ * other programs have it too: what it is opened for is opened once more.  A socket can't be. */
+static int open_file(const char *path)
+{
+	enum { HOW = O_WRONLY | O_APPEND | O_NONBLOCK | O_NOCTTY | O_CLOEXEC };
+	int fd;
+
+	if (strcmp(path, "-")) {
+		fd = open(path, HOW | O_CREAT, 0644);
+	} else {
+		fd = open("/proc/self/fd/1", HOW);
+		if (fd < 0)
+			fd = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 0);
+	}
+	return fd < 0 ? -errno : fd;
+}
+
+/* ---- what was not written ---------------------------------------------------------------------
+ * With the lock held, as what follows. */
+
+static void lose(struct log *log, uint64_t lines, const char *why)
+{
+	if (!log->loses)
+		complain(log, "write, and loses lines of,", why);
+	log->loses = true;
+	log->lost += lines;
+}
+
+static void lose_from(struct log *log, size_t at, const char *why)
+{
+	uint64_t lines = 0;
+	size_t i;
+
+	for (i = at; i < log->used; i++)
+		lines += log->buffer[i] == '\n';
+	lose(log, lines, why);
+	log->used = at;
+}
+
+uint64_t log_lost(struct log *log)
+{
+	uint64_t lost;
+
+	pthread_mutex_lock(&log->lock);
+	lost = log->lost;
+	pthread_mutex_unlock(&log->lock);
+	return lost;
+}
+
+/* ---- writing --------------------------------------------------------------------------------- */
+
+/* As much as is taken, each piece within that time.  What is not stays for the next time, but for
+ * errors, which would come again. */
+static void flush(struct log *log, int wait_ms)
+{
+	size_t done = 0, size;
+	ssize_t n = 0;
+
+	while (done < log->used && has_room(log->fd, wait_ms)) {
+		size = log->used - done;
+		if (size > PIPE_BUF && !log->is_file)
+			size = PIPE_BUF;
+		n = write(log->fd, log->buffer + done, size);
+		if (n < 0 && errno != EINTR)
+			break;
+		done += n < 0 ? 0 : (size_t)n;
+	}
+	if (n < 0 && errno != EAGAIN && errno != EINTR)
+		lose_from(log, done, strerror(errno));
+	else if (done > 0 && done == log->used)
+		log->loses = false;
+	log->used -= done;
+	memmove(log->buffer, log->buffer + done, log->used);
+}
+
+static void log_flush(struct log *log)
+{
+	pthread_mutex_lock(&log->lock);
+	flush(log, 0);
+	pthread_mutex_unlock(&log->lock);
+}
+
+static void use(struct log *log, int fd)
+{
+	struct stat st;
+
+	log->fd = fd;
+	log->is_file = fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
+}
 
 int log_open(struct log *log, const char *path)
 {
+	int fd;
+
 	log->path = path;
-	log->fd = -1;
 	if (!path)
 		return 0;
-	if (strcmp(path, "-") == 0)
-		log->fd = STDOUT_FILENO;
-	else
-		log->fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
-	return log->fd < 0 ? -errno : 0;
-}
-
-static void complain(const struct log *log, const char *what)
-{
-	fprintf(stderr, "scope-httpd: can't %s %s: %s\n", what, log->path, strerror(errno));
-}
-
-/* With the lock held.  What can't be written is lost, which is said once each time that it
- * begins. */
-static void flush(struct log *log)
-{
-	size_t done = 0;
-	ssize_t n = 1;
-
-	while (n > 0 && done < log->used) {
-		n = write(log->fd, log->buffer + done, log->used - done);
-		if (n > 0)
-			done += (size_t)n;
-		else if (errno == EINTR)
-			n = 1;
-	}
-	if (n <= 0 && !log->loses)
-		complain(log, "write, and loses lines of,");
-	if (log->used)
-		log->loses = n <= 0;
-	log->used = 0;
-}
-
-void log_flush(struct log *log)
-{
-	pthread_mutex_lock(&log->lock);
-	flush(log);
-	pthread_mutex_unlock(&log->lock);
+	fd = open_file(path);
+	if (fd < 0)
+		return fd;
+	use(log, fd);
+	return 0;
 }
 
 void log_close(struct log *log)
 {
-	log_flush(log);
-	if (log->fd >= 0 && log->fd != STDOUT_FILENO)
-		close(log->fd);
+	if (log->fd < 0)
+		return;
+	flush(log, LAST_WAIT_MS);
+	if (log->used > 0)
+		lose_from(log, 0, too_slow);
+	close(log->fd);
 	log->fd = -1;
 }
 
@@ -76,16 +172,16 @@ int log_keep(void *arg)
 
 static void reopen(struct log *log)
 {
-	int fd = open(log->path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+	int fd = open_file(log->path);
 
 	if (fd < 0) {
-		complain(log, "open anew");
+		complain(log, "open anew", strerror(-fd));
 		return;
 	}
 	pthread_mutex_lock(&log->lock);
-	flush(log);
+	flush(log, 0);
 	close(log->fd);
-	log->fd = fd;
+	use(log, fd);
 	pthread_mutex_unlock(&log->lock);
 }
 
@@ -98,8 +194,7 @@ int log_reopen(void *arg)
 	if (rc < 0)
 		return rc;
 	while ((rc = scope_signal_next(hangups)) == 0)
-		if (log->fd != STDOUT_FILENO)
-			reopen(log);
+		reopen(log);
 	scope_signal_close(hangups);
 	return rc;
 }
@@ -164,7 +259,10 @@ void log_request(struct log *log, const struct client *c, int status, int64_t by
 		return;
 	pthread_mutex_lock(&log->lock);
 	if (sizeof log->buffer - log->used < LINE_MOST)
-		flush(log);
-	log->used += make_line(log->buffer + log->used, c, status, bytes);
+		flush(log, 0);
+	if (sizeof log->buffer - log->used < LINE_MOST)
+		lose(log, 1, too_slow);
+	else
+		log->used += make_line(log->buffer + log->used, c, status, bytes);
 	pthread_mutex_unlock(&log->lock);
 }

@@ -12,6 +12,7 @@
 #include <arpa/inet.h>
 #include <getopt.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -248,11 +249,13 @@ static struct server server = {
 int main(int argc, char **argv)
 {
 	struct scope_config config = {0};
-	int rc = parse(&server.set, argc, argv), signal;
+	int rc = parse(&server.set, argc, argv), by;
 	rlim_t descriptors;
 
 	if (rc >= 0)
 		return rc;
+	/* Who reads the log may go away: the write says so too. */
+	signal(SIGPIPE, SIG_IGN);
 	/* Most of them are for connections. */
 	descriptors = allow_many_descriptors();
 	rc = cache_open(&server.cache, server.set.root,
@@ -271,16 +274,17 @@ int main(int argc, char **argv)
 		}
 	}
 	config.grace_ns = server.set.grace_ns;
-	config.out_signal = &signal;
+	config.out_signal = &by;
 	rc = scope_run(run, &server, &config);
 	log_close(&server.log);
+	listings_close(&server.listings);
 	cache_close(&server.cache);
 	desk_free(&server.desks);
 	tls_close(server.tls);
 	if (rc == -EBUSY || rc == -EAGAIN || rc == -ENOMEM)
 		complain("can't ", "run", rc);
 	if (!server.failed)
-		fprintf(stderr, "scope-httpd: %" PRIu64 " connections, %" PRIu64 " broken off\n",
-			atomic_load(&server.connections), atomic_load(&server.broken));
+		say("scope-httpd: %" PRIu64 " connections, %" PRIu64 " broken off\n",
+		    atomic_load(&server.connections), atomic_load(&server.broken));
 	return rc || server.failed || atomic_load(&server.broken) ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -66,6 +66,8 @@ static void put_server(FILE *to, struct server *server)
 	    "Answers that the client went away from, or took too slowly.", sums[COUNT_CUT]);
 	put(to, "httpd_body_bytes_total", "counter", "Bytes of bodies in answers.",
 	    sums[COUNT_BYTES]);
+	put(to, "httpd_log_lines_lost_total", "counter",
+	    "Lines of the access log that could not be written in time.", log_lost(&server->log));
 	fputs("# HELP httpd_requests_total Requests by the first digit of their status.\n"
 	      "# TYPE httpd_requests_total counter\n", to);
 	for (i = COUNT_1XX; i <= COUNT_5XX; i++)

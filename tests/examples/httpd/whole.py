@@ -1,4 +1,5 @@
 """tests/examples/httpd/whole.py: the program: how it ends, what it tells, other clients."""
+import concurrent.futures
 import contextlib
 import json
 import os
@@ -65,6 +66,45 @@ def logs_what_went_out():
             get(port, "/hello.txt")
             time.sleep(1.1)
     equal(p.errors.count("loses lines"), 1)
+
+
+@test
+def serves_on_when_nobody_reads_the_log():
+    long, requests = "x" * 500, 1500
+    one = b"GET /empty HTTP/1.1\r\nHost: x\r\nUser-Agent: %s\r\n" % long.encode()
+    with server("-l", "-") as (p, port):
+        answers = raw(port, (one + b"\r\n") * (requests - 1) + one + b"Connection: close\r\n\r\n")
+        equal(statuses(answers), [200] * requests)
+        lost = metric(port, "httpd_log_lines_lost_total")
+        assert lost > 0
+    # What was not lost is there when it is read at last; the last line is of /metrics.
+    equal(p.out.count(long), requests - lost)
+    equal(p.errors.count("loses lines"), 1)
+    with server("-l", "-") as (p, port):
+        p.stdout.close()
+        get(port, "/hello.txt")
+    assert "loses lines of, -: Broken pipe\n" in p.errors, p.errors
+
+
+@test
+def lists_a_directory_once_for_all_who_ask():
+    root = os.path.join(room.name, "many")
+    os.mkdir(root)
+    for i in range(2000):
+        open(os.path.join(root, f"{i}"), "w").close()
+    with server("-i", root=root) as (p, port):
+        with concurrent.futures.ThreadPoolExecutor(20) as clients:
+            pages = {r.body for r in clients.map(lambda _: get(port, "/"), range(20))}
+        equal({page.count(b"<tr>") for page in pages}, {2000})
+        # A change is seen, a second later at most.
+        os.remove(os.path.join(root, "7"))
+        until(lambda: get(port, "/").body.count(b"<tr>") == 1999, "it stays as it was")
+        # One slot is for many directories.
+        for i in range(20):
+            os.mkdir(os.path.join(root, f"d{i}"))
+            open(os.path.join(root, f"d{i}", f"in{i}"), "w").close()
+        for i in [*range(20), *range(20)]:
+            assert b">in%d<" % i in get(port, f"/d{i}/").body
 
 
 @test
