@@ -40,9 +40,7 @@ MAN1 := $(wildcard docs/*.1)
 SC_FLAGS := -std=gnu11 -Wall -Wextra -fno-omit-frame-pointer -fstack-clash-protection \
 	-fvisibility=hidden -fno-plt -fno-strict-aliasing -Iruntime -Iapi
 TEST_FLAGS := -std=gnu11 -Wall -Wextra -fno-omit-frame-pointer -Iruntime -Iapi -Itests
-# A cross compiler seldom has libuv; the core gets on without.
-LIBUV := -Wl,--as-needed -luv -Wl,--no-as-needed
-LIBS := $(if $(filter /%,$(shell $(CC) -print-file-name=libuv.so)),$(LIBUV)) -lpthread
+LIBS := -Wl,--as-needed -luv -Wl,--no-as-needed -lpthread
 
 # A program with jemalloc never names it, so a linker that drops unneeded libraries would.
 JEMALLOC := -Wl,--no-as-needed -ljemalloc
@@ -186,8 +184,11 @@ $(foreach t,unit api stress crash,$(eval $(call \
 SIM_WRAPS := expose_install expose_uninstall interrupt_install interrupt_uninstall interrupt_block \
 	raise signal_take signal_give_back signal_block fault_install fault_uninstall \
 	sigstack_install sigstack_uninstall processors main_stack_size stack_bounds address_limit
+# What the runtime asks of libuv: tests/sim/uv.c has it.
+UV_WRAPS := loop_init loop_close run cancel getaddrinfo $(addprefix fs_,open read write fsync stat \
+	mkdir unlink rmdir rename scandir)
 SIM_LINK := $(addprefix -Xlinker --wrap=,clock_gettime $(addprefix sc_,arch_make draw \
-	$(addprefix os_,$(SIM_WRAPS))))
+	$(addprefix os_,$(SIM_WRAPS))) $(addprefix uv_,$(UV_WRAPS)))
 $(eval $(call test_program,$(BUILD)/test/sim,sim,sim,$(BUILD)/sim/libscope.a,tests/shim.c \
 	$(wildcard tests/api/*.c),$(SIM_LINK)))
 $(eval $(call test_program,$(BUILD)/test/soak,static,soak,$(BUILD)/libscope.a,,))
@@ -200,12 +201,12 @@ $(foreach t,crash api,$(eval $(call test_program,$(BUILD)/debug/$(t),debug,$(t),
 # What the runtime asks of libc and tests/fault/table.c refuses.
 FAULT_WRAPS := mmap mprotect madvise pthread_create pthread_attr_init sigaction sigaltstack \
 	pthread_atfork pthread_getattr_np pthread_attr_getstack getrlimit getrandom \
-	sched_getaffinity fopen fgets open fstat epoll_create1 eventfd epoll_ctl poll socket bind \
+	fopen fgets open fstat epoll_create1 eventfd epoll_ctl poll socket bind \
 	listen connect accept4 getsockname getpeername getsockopt shutdown recv send sendfile \
-	sendto recvfrom getaddrinfo pipe2 fcntl posix_spawnp pidfd_open \
+	sendto recvfrom pipe2 fcntl posix_spawnp pidfd_open \
 	$(addprefix posix_spawn_file_actions_,adddup2 addopen addchdir_np) \
-	lseek preadv2 pwrite fsync stat mkdir remove rename opendir readdir inotify_init1 \
-	inotify_add_watch
+	lseek preadv2 inotify_init1 inotify_add_watch \
+	$(addprefix uv_,$(filter-out loop_close run cancel,$(UV_WRAPS)))
 $(eval $(call test_program,$(BUILD)/fault/fault,fault,fault,$(BUILD)/fault/libscope.a,\
 	tests/shim.c,$(addprefix -Xlinker --wrap=,$(FAULT_WRAPS))))
 
@@ -235,10 +236,19 @@ $(BUILD)/asan/scope-httpd: $(wildcard examples/scope-httpd/*.[ch]) $(LLHTTP) \
 	$(Q)$(CC) -std=gnu11 -Iapi $(FLAGS_scope-httpd) -DLLHTTP_STRICT_MODE=1 $(FLAGS_asan) \
 		-o $@ $(filter %.c %.a,$^) $(LIBS) $(LIBS_scope-httpd)
 
-# The libraries are those of the cross compiler; tests/aarch64.sh tells the emulator where.
+# The libraries are those of the cross compiler; tests/aarch64.sh tells the emulator where.  It
+# seldom has libuv.
+AARCH64_UV := $(if $(filter /%,$(shell $(AARCH64_CC) -print-file-name=libuv.so 2>/dev/null)),,\
+	$(BUILD)/aarch64/libuv.a)
+$(BUILD)/aarch64/libuv.a:
+	$(call SAY,GET $@)
+	$(Q)mkdir -p $(@D)
+	$(Q)tests/aarch64-libuv.sh $@
+
 define aarch64_program
-$(call test_program,$(BUILD)/aarch64/$(1),$(2),$(1),$(BUILD)/$(2)/libscope.a,tests/shim.c $(4),$(3))
-$(BUILD)/aarch64/$(1): LIBS = -lpthread
+$(call test_program,$(BUILD)/aarch64/$(1),$(2),$(1),$(BUILD)/$(2)/libscope.a $(AARCH64_UV),\
+	tests/shim.c $(4),$(3))
+$(BUILD)/aarch64/$(1): LIBS = $(if $(AARCH64_UV),,-luv) -lpthread
 endef
 $(foreach t,unit api stress crash,$(eval $(call aarch64_program,$(t),aarch64,,)))
 $(eval $(call aarch64_program,sim,aarch64-sim,$(SIM_LINK),$(wildcard tests/api/*.c)))

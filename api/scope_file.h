@@ -9,10 +9,14 @@ extern "C" {
 #endif
 
 /*
- * What the disk has to be waited for runs on a thread of the pool that scope_offload uses, and the
- * task is parked.  A cancelled task does not wait for what only reads: the call goes on by itself
- * and never touches memory of the task.  What changes something is waited for, and its result is
- * returned; the next checkpoint shows the cancel.
+ * What the disk has to be waited for runs on a thread of libuv's pool, and the task is parked.  A
+ * cancelled task does not wait for what only reads: the call goes on by itself and never touches
+ * memory of the task.  What changes something is waited for, and its result is returned; the next
+ * checkpoint shows the cancel.
+ *
+ * The pool has four threads, or UV_THREADPOOL_SIZE of the environment.  They come with the first
+ * call and stay; a call that never returns, of a file server that is gone for instance, keeps its
+ * thread, and holds up exit(3), though not scope_run (orphan_grace_ns).
  */
 
 /* An open file.  Those that are left open are closed when the process ends. */
@@ -57,7 +61,7 @@ struct scope_file_stat {
  *   -EISDIR     it is a directory, to be written to
  *   -ESPIPE     it is a pipe, a terminal or the like, which has no places
  *   -ENOMEM     no memory
- * or what open(2) and scope_offload said.
+ * or what open(2) said.
  */
 SCOPE_API int scope_file_open(const char *path, int flags, unsigned mode,
 			      struct scope_file **out_file);
@@ -86,13 +90,13 @@ SCOPE_API int scope_file_fd(const struct scope_file *file);
  * Cost: a system call; if the disk is read 10 to 100 us more than that takes, and a copy.
  * Returns 0, else buffer is untouched:
  *   -ENOTCONN   not called from a task
- *   -EINVAL     file, buffer or out_done is NULL
+ *   -EINVAL     file, buffer or out_done is NULL, offset is over INT64_MAX
  *   -ECANCELED  the place is or was cancelled
  *   -ESHUTDOWN  it is a stopped place, in a soft region
  *   -EBADF      it was not opened to be read
  *   -EISDIR     it is a directory
  *   -ENOMEM     no memory
- * or what pread(2) and scope_offload said.
+ * or what pread(2) said.
  */
 SCOPE_API int scope_file_read_at(struct scope_file *file, void *buffer, size_t size,
 				 uint64_t offset, size_t *out_done);
@@ -112,16 +116,17 @@ SCOPE_API int scope_file_read(struct scope_file *file, void *buffer, size_t size
  *
  * offset    in bytes from its start; beyond the end: with zeroes between
  * out_done  bytes that were written, after an error too; may be NULL
- * Cancellation point: -ECANCELED has written nothing; a write that has begun is waited for.
+ * Cancellation point: a write that has begun is waited for; where the system takes it in parts, as
+ * over 2 GiB, a cancel comes between them.
  * Thread safety: any task of the run, several at once.
  * Cost: two switches between threads, 10 to 100 us.
  * Returns 0, else *out_done bytes were written:
  *   -ENOTCONN   not called from a task
- *   -EINVAL     file or data is NULL
+ *   -EINVAL     file or data is NULL, offset and size lead beyond INT64_MAX
  *   -ECANCELED  the place is or was cancelled
  *   -ESHUTDOWN  it is a stopped place, in a soft region
  *   -EBADF      it was not opened to be written
- * or what pwrite(2) and scope_offload said, -ENOSPC and -EIO for instance.
+ * or what pwrite(2) said, -ENOSPC and -EIO for instance.
  */
 SCOPE_API int scope_file_write_at(struct scope_file *file, const void *data, size_t size,
 				  uint64_t offset, size_t *out_done);
@@ -129,7 +134,7 @@ SCOPE_API int scope_file_write_at(struct scope_file *file, const void *data, siz
 /**
  * scope_file_write_at where the read or write before ended, at first at the start.
  *
- * Cancellation point: -ECANCELED has written nothing.
+ * Cancellation point: as scope_file_write_at.
  * Thread safety: any task of the run, one at a time.
  * Returns what scope_file_write_at does.
  */
@@ -146,7 +151,7 @@ SCOPE_API int scope_file_write(struct scope_file *file, const void *data, size_t
  *   -EINVAL     file is NULL
  *   -ECANCELED  the place is or was cancelled
  *   -ESHUTDOWN  it is a stopped place, in a soft region
- * or what fsync(2) and scope_offload said.
+ * or what fsync(2) said.
  */
 SCOPE_API int scope_file_sync(struct scope_file *file);
 
@@ -165,7 +170,7 @@ SCOPE_API int scope_file_sync(struct scope_file *file);
  *   -ENOENT     there is no such file
  *   -ENOTDIR    on the way there is something that is no directory
  *   -ENOMEM     no memory
- * or what stat(2) and scope_offload said.
+ * or what stat(2) said.
  */
 SCOPE_API int scope_file_stat(const char *path, struct scope_file_stat *out_stat);
 
@@ -182,7 +187,7 @@ SCOPE_API int scope_file_stat(const char *path, struct scope_file_stat *out_stat
  *   -ESHUTDOWN  it is a stopped place, in a soft region
  *   -EEXIST     there is something of this name
  *   -ENOENT     the directory that it is to be in is not there
- * or what mkdir(2) and scope_offload said.
+ * or what mkdir(2) said.
  */
 SCOPE_API int scope_dir_make(const char *path, unsigned mode);
 
@@ -198,7 +203,7 @@ SCOPE_API int scope_dir_make(const char *path, unsigned mode);
  *   -ESHUTDOWN  it is a stopped place, in a soft region
  *   -ENOENT     there is nothing of this name
  *   -ENOTEMPTY  it is a directory with something in it
- * or what remove(3) and scope_offload said.
+ * or what remove(3) said.
  */
 SCOPE_API int scope_file_remove(const char *path);
 
@@ -213,7 +218,7 @@ SCOPE_API int scope_file_remove(const char *path);
  *   -ECANCELED  the place is or was cancelled
  *   -ESHUTDOWN  it is a stopped place, in a soft region
  *   -ENOENT     there is nothing of this name
- * or what rename(2) and scope_offload said.
+ * or what rename(2) said.
  */
 SCOPE_API int scope_file_rename(const char *from, const char *to);
 
@@ -223,11 +228,10 @@ SCOPE_API int scope_file_rename(const char *from, const char *to);
 struct scope_dir;
 
 struct scope_dir_entry {
-	const char *name; /* until scope_dir_free */
+	const char *name; /* until the next entry is asked for, or scope_dir_free */
 	uint32_t kind;    /* enum scope_file_kind; SCOPE_FILE_OTHER too where the system does not
 			   * say it */
 	uint32_t pad;
-	uint64_t inode;
 };
 
 /**
@@ -245,11 +249,11 @@ struct scope_dir_entry {
  *   -ENOENT     there is no such directory
  *   -ENOTDIR    it is none
  *   -ENOMEM     no memory
- * or what opendir(3), readdir(3) and scope_offload said.
+ * or what scandir(3) said.
  */
 SCOPE_API int scope_dir_read(const char *path, struct scope_dir **out_dir);
 
-/** The next entry, in the order in which the system told them; NULL: that was all. */
+/** The next entry, in the order of their names; NULL: that was all. */
 SCOPE_API const struct scope_dir_entry *scope_dir_next(struct scope_dir *dir);
 
 /** Frees it with all its names; NULL does nothing. */

@@ -98,15 +98,15 @@ SCOPE_API uint16_t scope_address_get(const struct scope_address *address, char *
  *
  * host           a name, or digits, which need no look-up
  * out_addresses  at least `most` of them
- * Cancellation point: -ECANCELED leaves the look-up to itself (getaddrinfo(3) on a thread of the
- * pool that scope_offload uses).
+ * Cancellation point: -ECANCELED leaves the look-up to itself (getaddrinfo(3) on a thread of
+ * libuv's pool, see scope_file.h).
  * Thread safety: any task of the run.
  * Returns how many, else nothing is stored:
  *   -ENOTCONN   not called from a task
  *   -EINVAL     host or out_addresses is NULL, or most is 0
  *   -ECANCELED  the place is or was cancelled
  *   -ENOENT     the name has no address
- * or -EAGAIN: no server answered; -EIO: their answer was of no use; what scope_offload returns.
+ * or -EAGAIN: no server answered; -EIO: their answer was of no use; -ENOMEM, -EMFILE.
  */
 SCOPE_API int scope_resolve(const char *host, uint16_t port, struct scope_address *out_addresses,
 			    size_t most);

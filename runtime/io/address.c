@@ -1,8 +1,10 @@
 /* runtime/io/address.c: addresses of the internet, and the look-up of names: rule N2. */
+#include "io/engine.h"
 #include "io/net.h"
 
 #include <errno.h>
-#include <scope_offload.h>
+#include <netdb.h>
+#include <stdio.h>
 #include <string.h>
 
 /* What of a struct sc_address an IPv6 address takes, its size before it. */
@@ -47,19 +49,79 @@ uint16_t scope_address_get(const struct scope_address *address, char *host, size
 
 /* ---- names ---------------------------------------------------------------------------------- */
 
-/* Owned by the look-up: it goes on when its task has given it up. */
+/* From the heap: a look-up may be abandoned. */
 struct question {
-	char host[256];
+	struct sc_op op;
+	const char *host;
 	uint16_t port;
-	struct sc_address found[SC_ADDRESSES];
 };
 
-static int look_up(void *arg)
+static void drop(struct sc_op *op)
 {
-	struct question *question = arg;
-	int rc = sc_os.resolve(question->host, question->port, question->found, SC_ADDRESSES);
+	uv_freeaddrinfo(op->uv.names.addrinfo);
+	sc_os.free(SC_CONTAINER(op, struct question, op));
+}
 
-	/* Of positive results a scope would make errors, but this is none of its tasks. */
+static void on_end(uv_getaddrinfo_t *names, int status, struct addrinfo *found)
+{
+	(void)status; /* names->retcode */
+	(void)found;  /* names->addrinfo */
+	sc_op_ended(SC_CONTAINER(names, struct sc_op, uv.names));
+}
+
+static int start(uv_loop_t *loop, struct sc_op *op)
+{
+	const struct question *question = SC_CONTAINER(op, struct question, op);
+	const struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
+	char service[8];
+
+	snprintf(service, sizeof service, "%u", question->port);
+	return uv_getaddrinfo(loop, &op->uv.names, on_end, question->host, service, &hints);
+}
+
+/* Those of look-ups have numbers of libuv's own, below all others. */
+static int reason(int uv)
+{
+	switch (uv) {
+	case UV_EAI_NONAME:
+	case UV_EAI_NODATA:
+	case UV_EAI_ADDRFAMILY:
+	case UV_EINVAL: /* it can't be the name of a host */
+	case UV_ENAMETOOLONG:
+		return -ENOENT;
+	case UV_EAI_AGAIN:
+		return -EAGAIN;
+	case UV_EAI_MEMORY:
+		return -ENOMEM;
+	default:
+		return uv <= UV_EAI_ADDRFAMILY ? -EIO : uv;
+	}
+}
+
+static int copy(const struct addrinfo *list, struct sc_address *out)
+{
+	int count = 0;
+
+	for (; list && count < SC_ADDRESSES; list = list->ai_next)
+		count += sc_os_address_copy(list->ai_addr, list->ai_addrlen, &out[count]) == 0;
+	return count ? count : -ENOENT;
+}
+
+static int look_up(const char *host, uint16_t port, struct sc_address *out)
+{
+	struct question *question = sc_os.alloc(sizeof *question);
+	int rc;
+
+	if (!question)
+		return -ENOMEM;
+	*question = (struct question){.op = {.what = (const void *)scope_resolve, .drop = drop},
+				      .host = host, .port = port};
+	rc = sc_op_run(&question->op, start);
+	if (rc < 0)
+		return reason(rc);
+	rc = question->op.uv.names.retcode;
+	rc = rc < 0 ? reason(rc) : copy(question->op.uv.names.addrinfo, out);
+	drop(&question->op);
 	return rc;
 }
 
@@ -92,19 +154,14 @@ static void take_turns(const struct sc_address *found, int count, struct sc_addr
 
 int sc_resolve(const char *host, uint16_t port, struct sc_address *out)
 {
-	const struct scope_offload_options options = {.mode = SCOPE_OFFLOAD_ABANDON,
-						      .copy_size = sizeof(struct question)};
-	struct question question = {.port = port};
+	struct sc_address found[SC_ADDRESSES];
 	int count;
 
 	if (sc_os_address_parse(host, port, out) == 0)
 		return 1;
-	if (strlen(host) >= sizeof question.host)
-		return -ENOENT;
-	strcpy(question.host, host);
-	count = scope_offload(look_up, &question, &options);
+	count = look_up(host, port, found);
 	if (count > 0)
-		take_turns(question.found, count, out);
+		take_turns(found, count, out);
 	return count;
 }
 

@@ -1,85 +1,38 @@
-/* runtime/io/dir.c: directories, read as a whole on the pool of threads: rule N2. */
-#include "os/file.h"
-#include "scope/tree.h"
+/* runtime/io/dir.c: directories, read as a whole by libuv: rule N2. */
+#include "io/engine.h"
 
 #include <errno.h>
 #include <scope_file.h>
-#include <scope_offload.h>
-#include <string.h>
 
-struct node {
-	struct node *next;
-	struct scope_dir_entry entry;
-	char name[];
-};
-
-/* Owned by the call that reads it until that has returned. */
+/* From the heap: a read may be abandoned. */
 struct scope_dir {
-	struct node *first, **last;
-	struct node *following; /* of scope_dir_next */
-	char path[];
+	struct sc_op op; /* with the names */
+	const char *path;
+	struct scope_dir_entry entry; /* of scope_dir_next */
 };
 
-static struct scope_dir *new_dir(const char *path)
+static struct scope_dir *dir_of(struct sc_op *op)
 {
-	const size_t size = strlen(path) + 1;
-	struct scope_dir *dir = sc_os.alloc(sizeof *dir + size);
-
-	if (!dir)
-		return NULL;
-	*dir = (struct scope_dir){.first = NULL};
-	dir->last = &dir->first;
-	memcpy(dir->path, path, size);
-	return dir;
+	return SC_CONTAINER(op, struct scope_dir, op);
 }
 
-void scope_dir_free(struct scope_dir *dir)
+static void drop(struct sc_op *op)
 {
-	struct node *node, *next;
-
-	if (!dir)
-		return;
-	for (node = dir->first; node; node = next) {
-		next = node->next;
-		sc_os.free(node);
-	}
-	sc_os.free(dir);
+	scope_dir_free(dir_of(op));
 }
 
-static int add_entry(const char *name, enum sc_file_kind kind, uint64_t inode, void *arg)
+static void on_end(uv_fs_t *fs)
 {
-	const size_t size = strlen(name) + 1;
-	struct node *node = sc_os.alloc(sizeof *node + size);
-	struct scope_dir *dir = arg;
-
-	if (!node)
-		return -ENOMEM;
-	memcpy(node->name, name, size);
-	node->next = NULL;
-	node->entry = (struct scope_dir_entry){
-		.name = node->name, .kind = (uint32_t)kind, .inode = inode};
-	*dir->last = node;
-	dir->last = &node->next;
-	return 0;
+	sc_op_ended(SC_CONTAINER(fs, struct sc_op, uv.fs));
 }
 
-static int read_dir(void *arg)
+static int start(uv_loop_t *loop, struct sc_op *op)
 {
-	struct scope_dir *dir = arg;
-
-	return sc_os_dir_read(dir->path, add_entry, dir);
-}
-
-static void drop_dir(void *arg, int result)
-{
-	(void)result;
-	scope_dir_free(arg);
+	return uv_fs_scandir(loop, &op->uv.fs, dir_of(op)->path, 0, on_end);
 }
 
 int scope_dir_read(const char *path, struct scope_dir **out_dir)
 {
-	const struct scope_offload_options options = {.mode = SCOPE_OFFLOAD_ABANDON,
-						      .drop = drop_dir};
 	struct scope_dir *dir;
 	int rc;
 
@@ -87,25 +40,46 @@ int scope_dir_read(const char *path, struct scope_dir **out_dir)
 		return sc_not_connected("scope_dir_read");
 	if (!path || !out_dir)
 		return -EINVAL;
-	dir = new_dir(path);
+	dir = sc_os.alloc(sizeof *dir);
 	if (!dir)
 		return -ENOMEM;
-	rc = scope_offload(read_dir, dir, &options);
-	if (rc == 0) {
-		dir->following = dir->first;
-		*out_dir = dir;
-	} else if (rc != -ECANCELED && rc != -ESHUTDOWN) {
+	*dir = (struct scope_dir){.op = {.what = (const void *)scope_dir_read, .drop = drop},
+				  .path = path};
+	rc = sc_op_run(&dir->op, start);
+	if (rc < 0)
+		return rc;
+	rc = (int)dir->op.uv.fs.result;
+	if (rc < 0) {
 		scope_dir_free(dir);
+		return rc;
 	}
-	return rc;
+	*out_dir = dir;
+	return 0;
+}
+
+static enum scope_file_kind kind_of(uv_dirent_type_t type)
+{
+	return type == UV_DIRENT_FILE   ? SCOPE_FILE_REGULAR
+	       : type == UV_DIRENT_DIR  ? SCOPE_FILE_DIRECTORY
+	       : type == UV_DIRENT_LINK ? SCOPE_FILE_LINK
+					: SCOPE_FILE_OTHER;
 }
 
 const struct scope_dir_entry *scope_dir_next(struct scope_dir *dir)
 {
-	struct node *node = dir->following;
+	uv_dirent_t found;
 
-	if (!node)
+	if (uv_fs_scandir_next(&dir->op.uv.fs, &found) < 0)
 		return NULL;
-	dir->following = node->next;
-	return &node->entry;
+	dir->entry = (struct scope_dir_entry){.name = found.name,
+					      .kind = (uint32_t)kind_of(found.type)};
+	return &dir->entry;
+}
+
+void scope_dir_free(struct scope_dir *dir)
+{
+	if (!dir)
+		return;
+	uv_fs_req_cleanup(&dir->op.uv.fs);
+	sc_os.free(dir);
 }

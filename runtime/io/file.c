@@ -1,24 +1,19 @@
-/* runtime/io/file.c: files on the pool of threads: rule N2.
+/* runtime/io/file.c: files, by libuv: rule N2.
  *
- * What only reads has a request of its own, with a copy of what it is asked and room for the
- * answer: a task that is cancelled abandons it.  What changes something is waited for, so it uses
- * the caller's memory.  A read is tried at once first, without waiting for the disk.
+ * What only reads may be abandoned: its operation is from the heap, with room for what is read.
+ * What changes something is waited for, in memory of the task.  A read is tried at once first,
+ * without waiting for the disk.
  */
+#include "io/engine.h"
 #include "os/file.h"
-#include "scope/tree.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <scope_file.h>
-#include <scope_offload.h>
 #include <string.h>
+#include <sys/stat.h>
 
-enum { MOST_AT_ONCE = 1 << 20 };
-
-_Static_assert((int)SCOPE_FILE_REGULAR == SC_FILE_REGULAR &&
-		       (int)SCOPE_FILE_DIRECTORY == SC_FILE_DIRECTORY &&
-		       (int)SCOPE_FILE_LINK == SC_FILE_LINK,
-	       "kinds are those of os/");
+enum { MOST_AT_ONCE = 1 << 20, PERMISSIONS = 07777 };
 
 /* An abandoned read holds it. */
 struct scope_file {
@@ -48,98 +43,110 @@ static void let_go(struct scope_file *file)
 	sc_os.free(file);
 }
 
-/* ---- what is abandoned --------------------------------------------------------------------- */
+/* ---- requests ------------------------------------------------------------------------------ */
 
-/* A question about a path, or a part of a file. */
 struct request {
-	struct scope_file *file;     /* held by it, or NULL */
-	struct sc_file_stat stat; /* out */
-	uint64_t offset;
+	struct sc_op op;
+	struct scope_file *file; /* from the heap: held by it */
+	const char *path, *to;
+	const void *data;
 	size_t size;
+	uint64_t offset;
 	int flags;
 	unsigned mode;
-	char bytes[]; /* the path; or out: what was read */
+	char bytes[]; /* from the heap: what is read */
 };
 
-static struct request *new_request(size_t size)
+static struct request *request_of(struct sc_op *op)
 {
-	struct request *request = sc_os.alloc(sizeof *request + size);
-
-	if (request)
-		*request = (struct request){.size = size};
-	return request;
+	return SC_CONTAINER(op, struct request, op);
 }
 
-static struct request *ask_about(const char *path)
+static void on_end(uv_fs_t *fs)
 {
-	const size_t size = strlen(path) + 1;
-	struct request *request = new_request(size);
-
-	if (request)
-		memcpy(request->bytes, path, size);
-	return request;
+	sc_op_ended(SC_CONTAINER(fs, struct sc_op, uv.fs));
 }
 
-static void free_request(void *arg, int result)
+static void drop(struct sc_op *op)
 {
-	struct request *request = arg;
+	struct request *request = request_of(op);
 
-	(void)result;
+	uv_fs_req_cleanup(&op->uv.fs);
 	if (request->file)
 		let_go(request->file);
 	sc_os.free(request);
 }
 
 /* Nobody waits for the file that was opened. */
-static void close_late(void *arg, int result)
+static void drop_opened(struct sc_op *op)
 {
-	if (result >= 0)
-		sc_os.close(result);
-	free_request(arg, result);
+	if (op->state == SC_OP_ABANDONED && op->uv.fs.result >= 0)
+		sc_os.close((int)op->uv.fs.result);
+	drop(op);
 }
 
-/* Of another result than -ECANCELED and -ESHUTDOWN the request is left to the caller: `mine`. */
-static int offload(scope_task_fn *fn, void *request, void (*drop)(void *arg, int result), int *mine)
+/* One that may be abandoned, of the function `what`. */
+static struct request *new_request(const void *what, size_t size)
 {
-	const struct scope_offload_options options = {.mode = SCOPE_OFFLOAD_ABANDON, .drop = drop};
-	int rc = scope_offload(fn, request, &options);
+	struct request *request = sc_os.alloc(sizeof *request + size);
 
-	*mine = rc != -ECANCELED && rc != -ESHUTDOWN;
-	return rc;
+	if (request)
+		*request = (struct request){.op = {.what = what, .drop = drop}, .size = size};
+	return request;
+}
+
+/* One in memory of the task. */
+static int64_t wait_for(struct request *request, sc_op_start *start)
+{
+	int rc = sc_op_run(&request->op, start);
+	int64_t result = rc < 0 ? rc : request->op.uv.fs.result;
+
+	uv_fs_req_cleanup(&request->op.uv.fs);
+	return result;
 }
 
 /* ---- opening and closing ------------------------------------------------------------------- */
 
-static int open_file(void *arg)
+static int start_open(uv_loop_t *loop, struct sc_op *op)
 {
-	struct request *request = arg;
+	const struct request *request = request_of(op);
 
-	return sc_os_file_open(request->bytes, request->flags, request->mode);
+	return uv_fs_open(loop, &op->uv.fs, request->path, request->flags, (int)request->mode,
+			  on_end);
+}
+
+static int open_or_abandon(const char *path, int flags)
+{
+	struct request *request = new_request((const void *)scope_file_open, 0);
+	int rc;
+
+	if (!request)
+		return -ENOMEM;
+	request->path = path;
+	request->flags = flags;
+	request->op.drop = drop_opened;
+	rc = sc_op_run(&request->op, start_open);
+	if (rc < 0)
+		return rc;
+	rc = (int)request->op.uv.fs.result;
+	drop(&request->op);
+	return rc;
 }
 
 /* What creates or empties a file is waited for. */
 static int opened(const char *path, int flags, unsigned mode)
 {
-	struct request *request = ask_about(path);
-	int fd, mine = 1;
+	struct request request = {.op = {.what = (const void *)scope_file_open},
+				  .path = path, .flags = flags, .mode = mode};
 
-	if (!request)
-		return -ENOMEM;
-	request->flags = flags;
-	request->mode = mode;
-	if (flags & (O_CREAT | O_TRUNC))
-		fd = scope_offload(open_file, request, NULL);
-	else
-		fd = offload(open_file, request, close_late, &mine);
-	if (mine)
-		free_request(request, fd);
-	return fd;
+	return flags & (O_CREAT | O_TRUNC) ? (int)wait_for(&request, start_open)
+					   : open_or_abandon(path, flags);
 }
 
 int scope_file_open(const char *path, int flags, unsigned mode, struct scope_file **out_file)
 {
 	struct scope_file *file;
-	int fd;
+	int fd, rc = 0;
 
 	if (sc_self()->cur == 0)
 		return sc_not_connected("scope_file_open");
@@ -149,9 +156,14 @@ int scope_file_open(const char *path, int flags, unsigned mode, struct scope_fil
 	if (fd < 0)
 		return fd;
 	file = sc_os.alloc(sizeof *file);
-	if (!file) {
+	if (!file)
+		rc = -ENOMEM;
+	else if (!sc_os_file_has_places(fd))
+		rc = -ESPIPE;
+	if (rc < 0) {
 		sc_os.close(fd);
-		return -ENOMEM;
+		sc_os.free(file);
+		return rc;
 	}
 	*file = (struct scope_file){.fd = fd, .holders = 1};
 	*out_file = file;
@@ -171,29 +183,32 @@ int scope_file_fd(const struct scope_file *file)
 
 /* ---- reading ------------------------------------------------------------------------------- */
 
-static int read_file(void *arg)
+static int start_read(uv_loop_t *loop, struct sc_op *op)
 {
-	struct request *request = arg;
+	struct request *request = request_of(op);
+	const uv_buf_t to = uv_buf_init(request->bytes, (unsigned)request->size);
 
-	return (int)sc_os.read_at(request->file->fd, request->bytes, request->size, request->offset,
-				  0);
+	return uv_fs_read(loop, &op->uv.fs, request->file->fd, &to, 1, (int64_t)request->offset,
+			  on_end);
 }
 
 static int read_later(struct scope_file *file, void *buffer, size_t size, uint64_t offset)
 {
-	struct request *request = new_request(size);
-	int n, mine;
+	struct request *request = new_request((const void *)scope_file_read_at, size);
+	int n;
 
 	if (!request)
 		return -ENOMEM;
 	request->offset = offset;
 	request->file = file;
 	hold(file);
-	n = offload(read_file, request, free_request, &mine);
+	n = sc_op_run(&request->op, start_read);
+	if (n < 0)
+		return n;
+	n = (int)request->op.uv.fs.result;
 	if (n > 0)
 		memcpy(buffer, request->bytes, (size_t)n);
-	if (mine)
-		free_request(request, n);
+	drop(&request->op);
 	return n;
 }
 
@@ -204,14 +219,14 @@ int scope_file_read_at(struct scope_file *file, void *buffer, size_t size, uint6
 
 	if (sc_self()->cur == 0)
 		return sc_not_connected("scope_file_read_at");
-	if (!file || !buffer || !out_done)
+	if (!file || !buffer || !out_done || offset > INT64_MAX)
 		return -EINVAL;
 	*out_done = 0;
 	rc = sc_check(sc_self());
 	if (rc < 0)
 		return rc;
 	size = size < MOST_AT_ONCE ? size : MOST_AT_ONCE;
-	n = (int)sc_os.read_at(file->fd, buffer, size, offset, 1);
+	n = (int)sc_os.read_now(file->fd, buffer, size, offset);
 	if (n == -EAGAIN)
 		n = read_later(file, buffer, size, offset);
 	if (n < 0)
@@ -231,37 +246,50 @@ int scope_file_read(struct scope_file *file, void *buffer, size_t size, size_t *
 
 /* ---- what is waited for -------------------------------------------------------------------- */
 
-/* In the frame of the task. */
-struct change {
-	struct scope_file *file;
-	const char *path, *to;
-	const void *data;
-	size_t size, done;
-	uint64_t offset;
-	unsigned mode;
-};
-
-static int write_file(void *arg)
+static int start_write(uv_loop_t *loop, struct sc_op *op)
 {
-	struct change *change = arg;
+	const struct request *request = request_of(op);
+	/* libuv takes no const; it only reads. */
+	const uv_buf_t from = {(char *)(uintptr_t)request->data, request->size};
 
-	return sc_os_file_write(change->file->fd, change->data, change->size, change->offset,
-				&change->done);
+	return uv_fs_write(loop, &op->uv.fs, request->file->fd, &from, 1, (int64_t)request->offset,
+			   on_end);
+}
+
+/* The system may take a part of what is large, or of what no longer fits. */
+static int write_all(struct scope_file *file, const char *data, size_t size, uint64_t offset,
+		     size_t *done)
+{
+	int64_t n;
+
+	do {
+		struct request request = {.op = {.what = (const void *)scope_file_write_at},
+					  .file = file,
+					  .data = data + *done,
+					  .size = size - *done,
+					  .offset = offset + *done};
+
+		n = wait_for(&request, start_write);
+		if (n < 0)
+			return (int)n;
+		*done += (size_t)n;
+	} while (n > 0 && *done < size);
+	return 0;
 }
 
 int scope_file_write_at(struct scope_file *file, const void *data, size_t size, uint64_t offset,
 			size_t *out_done)
 {
-	struct change change = {.file = file, .data = data, .size = size, .offset = offset};
+	size_t done = 0;
 	int rc;
 
 	if (sc_self()->cur == 0)
 		return sc_not_connected("scope_file_write_at");
-	if (!file || !data)
+	if (!file || !data || offset > INT64_MAX || size > INT64_MAX - offset)
 		return -EINVAL;
-	rc = scope_offload(write_file, &change, NULL);
+	rc = write_all(file, data, size, offset, &done);
 	if (out_done)
-		*out_done = change.done;
+		*out_done = done;
 	return rc;
 }
 
@@ -277,99 +305,128 @@ int scope_file_write(struct scope_file *file, const void *data, size_t size, siz
 	return rc;
 }
 
-static int sync_file(void *arg)
+static int start_sync(uv_loop_t *loop, struct sc_op *op)
 {
-	return sc_os_file_sync(((struct change *)arg)->file->fd);
+	return uv_fs_fsync(loop, &op->uv.fs, request_of(op)->file->fd, on_end);
 }
 
 int scope_file_sync(struct scope_file *file)
 {
-	struct change change = {.file = file};
+	struct request request = {.op = {.what = (const void *)scope_file_sync}, .file = file};
 
 	if (sc_self()->cur == 0)
 		return sc_not_connected("scope_file_sync");
-	return file ? scope_offload(sync_file, &change, NULL) : -EINVAL;
+	return file ? (int)wait_for(&request, start_sync) : -EINVAL;
 }
 
-static int make_dir(void *arg)
+static int start_mkdir(uv_loop_t *loop, struct sc_op *op)
 {
-	struct change *change = arg;
+	const struct request *request = request_of(op);
 
-	return sc_os_dir_make(change->path, change->mode);
+	return uv_fs_mkdir(loop, &op->uv.fs, request->path, (int)request->mode, on_end);
 }
 
 int scope_dir_make(const char *path, unsigned mode)
 {
-	struct change change = {.path = path, .mode = mode};
+	struct request request = {.op = {.what = (const void *)scope_dir_make},
+				  .path = path, .mode = mode};
 
 	if (sc_self()->cur == 0)
 		return sc_not_connected("scope_dir_make");
-	return path ? scope_offload(make_dir, &change, NULL) : -EINVAL;
+	return path ? (int)wait_for(&request, start_mkdir) : -EINVAL;
 }
 
-static int remove_file(void *arg)
+static int start_unlink(uv_loop_t *loop, struct sc_op *op)
 {
-	return sc_os_file_remove(((struct change *)arg)->path);
+	return uv_fs_unlink(loop, &op->uv.fs, request_of(op)->path, on_end);
+}
+
+static int start_rmdir(uv_loop_t *loop, struct sc_op *op)
+{
+	return uv_fs_rmdir(loop, &op->uv.fs, request_of(op)->path, on_end);
+}
+
+static int remove_by(const char *path, sc_op_start *start)
+{
+	struct request request = {.op = {.what = (const void *)scope_file_remove}, .path = path};
+
+	return (int)wait_for(&request, start);
 }
 
 int scope_file_remove(const char *path)
 {
-	struct change change = {.path = path};
+	int rc;
 
 	if (sc_self()->cur == 0)
 		return sc_not_connected("scope_file_remove");
-	return path ? scope_offload(remove_file, &change, NULL) : -EINVAL;
+	if (!path)
+		return -EINVAL;
+	rc = remove_by(path, start_unlink);
+	return rc == -EISDIR ? remove_by(path, start_rmdir) : rc;
 }
 
-static int rename_file(void *arg)
+static int start_rename(uv_loop_t *loop, struct sc_op *op)
 {
-	struct change *change = arg;
+	const struct request *request = request_of(op);
 
-	return sc_os_file_rename(change->path, change->to);
+	return uv_fs_rename(loop, &op->uv.fs, request->path, request->to, on_end);
 }
 
 int scope_file_rename(const char *from, const char *to)
 {
-	struct change change = {.path = from, .to = to};
+	struct request request = {.op = {.what = (const void *)scope_file_rename},
+				  .path = from, .to = to};
 
 	if (sc_self()->cur == 0)
 		return sc_not_connected("scope_file_rename");
-	return from && to ? scope_offload(rename_file, &change, NULL) : -EINVAL;
+	return from && to ? (int)wait_for(&request, start_rename) : -EINVAL;
 }
 
 /* ---- asking -------------------------------------------------------------------------------- */
 
-static int stat_file(void *arg)
+static int start_stat(uv_loop_t *loop, struct sc_op *op)
 {
-	struct request *request = arg;
+	return uv_fs_stat(loop, &op->uv.fs, request_of(op)->path, on_end);
+}
 
-	return sc_os_file_stat(request->bytes, &request->stat);
+static enum scope_file_kind kind_of(uint64_t mode)
+{
+	return S_ISREG(mode)   ? SCOPE_FILE_REGULAR
+	       : S_ISDIR(mode) ? SCOPE_FILE_DIRECTORY
+			       : SCOPE_FILE_OTHER;
 }
 
 int scope_file_stat(const char *path, struct scope_file_stat *out_stat)
 {
 	struct request *request;
-	int rc, mine;
+	const uv_stat_t *stat;
+	int rc;
 
 	if (sc_self()->cur == 0)
 		return sc_not_connected("scope_file_stat");
 	if (!path || !out_stat)
 		return -EINVAL;
-	request = ask_about(path);
+	request = new_request((const void *)scope_file_stat, 0);
 	if (!request)
 		return -ENOMEM;
-	rc = offload(stat_file, request, free_request, &mine);
+	request->path = path;
+	rc = sc_op_run(&request->op, start_stat);
+	if (rc < 0)
+		return rc;
+	rc = (int)request->op.uv.fs.result;
+	stat = &request->op.uv.fs.statbuf;
 	if (rc == 0)
-		*out_stat = (struct scope_file_stat){.size = request->stat.size,
-						     .modified_ns = request->stat.modified_ns,
-						     .inode = request->stat.inode,
-						     .device = request->stat.device,
-						     .mode = request->stat.mode,
-						     .kind = (uint32_t)request->stat.kind,
-						     .owner = request->stat.owner,
-						     .group = request->stat.group,
-						     .links = request->stat.links};
-	if (mine)
-		free_request(request, rc);
+		*out_stat = (struct scope_file_stat){
+			.size = stat->st_size,
+			.modified_ns = (int64_t)stat->st_mtim.tv_sec * SCOPE_SEC +
+				       stat->st_mtim.tv_nsec,
+			.inode = stat->st_ino,
+			.device = stat->st_dev,
+			.mode = (uint32_t)stat->st_mode & PERMISSIONS,
+			.kind = (uint32_t)kind_of(stat->st_mode),
+			.owner = (uint32_t)stat->st_uid,
+			.group = (uint32_t)stat->st_gid,
+			.links = stat->st_nlink};
+	drop(&request->op);
 	return rc;
 }

@@ -225,6 +225,8 @@ static void pool_stop(void);
 static void send_signals(void);
 static size_t list_orphans(const void **fns, size_t most);
 
+static const struct sc_service service = {pool_stop, send_signals, list_orphans};
+
 /* No thread is there and none can be had: nobody will run what waits.  True if `own`, whose
  * strand is not parked yet, is among that; the others' tasks are woken. */
 static int refuse_all(struct sc_call *own)
@@ -263,9 +265,7 @@ int sc_pool_submit(struct sc_call *call)
 {
 	int start = 0, rc = 0;
 
-	at_store_rlx(&sc_run.at_end, pool_stop);
-	at_store_rlx(&sc_run.look, send_signals);
-	at_store_rlx(&sc_run.orphans, list_orphans);
+	at_store_rlx(&sc_run.service[SC_POOL], &service);
 	sc_lock_take(&pool.lock);
 	if (call->by_signal && !pool.eintr) {
 		rc = sc_os_eintr_install();

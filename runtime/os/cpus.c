@@ -1,28 +1,10 @@
 /* runtime/os/cpus.c: how many processors this process may use. */
-#define _GNU_SOURCE
 #include "os/os.h"
 
 #include <limits.h>
-#include <sched.h>
 #include <stdio.h>
 #include <string.h>
-
-/* libuv's count where the program links libuv; it knows more systems than this file. */
-extern unsigned uv_available_parallelism(void) __attribute__((weak, visibility("default")));
-
-static unsigned affinity(void)
-{
-	cpu_set_t set;
-	int count;
-
-	if (uv_available_parallelism)
-		return uv_available_parallelism();
-	/* EINVAL: more processors than a cpu_set_t has bits. */
-	if (sched_getaffinity(0, sizeof(set), &set))
-		return CPU_SETSIZE;
-	count = CPU_COUNT(&set);
-	return count > 0 ? (unsigned)count : 1;
-}
+#include <uv.h>
 
 /* The quota of one cgroup in whole processors; UINT_MAX: none. */
 static unsigned cgroup_quota(const char *directory)
@@ -108,7 +90,7 @@ unsigned sc_os_processors(void)
 {
 	char mount[PATH_MAX], root[PATH_MAX], path[PATH_MAX];
 	const char *below = path;
-	unsigned count = affinity(), quota;
+	unsigned count = uv_available_parallelism(), quota; /* the affinity */
 
 	if (own_cgroup(path, sizeof(path)) == 0 && cgroup_mount(mount, root) == 0) {
 		size_t length = strlen(root);

@@ -71,6 +71,21 @@ static void worker_mask(sigset_t *mask)
 	sigdelset(mask, sc_os_expose_signal());
 }
 
+_Static_assert(sizeof(sigset_t) <= sizeof(struct sc_mask), "a mask fits");
+
+void sc_os_mask_threads(struct sc_mask *old)
+{
+	sigset_t mask;
+
+	worker_mask(&mask);
+	pthread_sigmask(SIG_SETMASK, &mask, (sigset_t *)old->bits);
+}
+
+void sc_os_unmask_threads(const struct sc_mask *old)
+{
+	pthread_sigmask(SIG_SETMASK, (const sigset_t *)old->bits, NULL);
+}
+
 static int thread_start(struct sc_thread *thread, void (*entry)(void *), void *arg)
 {
 	struct start *start = sc_os.alloc(sizeof(*start));
@@ -175,8 +190,8 @@ static void relax(unsigned turn)
 		.wake = wake_word, .relax = relax, .random = random_seed,                          \
 		.recv = sc_linux_recv, .send = sc_linux_send, .send_file = sc_linux_send_file,     \
 		.accept = sc_linux_accept, .ready = sc_linux_ready, .close = sc_linux_close,       \
-		.connect = sc_linux_connect, .resolve = sc_linux_resolve,                          \
-		.read_at = sc_linux_read_at,                                                       \
+		.connect = sc_linux_connect,                          \
+		.read_now = sc_linux_read_now,                                                      \
 		.poll_open = sc_linux_poll_open, .poll_close = sc_linux_poll_close,                \
 		.poll_watch = sc_linux_poll_watch, .poll_forget = sc_linux_poll_forget,            \
 		.poll_wait = sc_linux_poll_wait, .poll_wake = sc_linux_poll_wake,                  \

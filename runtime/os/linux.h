@@ -21,7 +21,7 @@ unsigned sc_linux_poll_wait(struct sc_event *out, unsigned most, int64_t deadlin
 void sc_linux_poll_wake(void);
 
 /* os/file.c */
-int64_t sc_linux_read_at(int fd, void *buffer, size_t size, uint64_t offset, int at_once);
+int64_t sc_linux_read_now(int fd, void *buffer, size_t size, uint64_t offset);
 
 /* os/socket.c */
 int64_t sc_linux_recv(int fd, void *buffer, size_t size);
@@ -31,6 +31,5 @@ int sc_linux_accept(int fd);
 int sc_linux_ready(int fd, unsigned events);
 void sc_linux_close(int fd);
 int sc_linux_connect(const struct sc_address *address, int *out_fd);
-int sc_linux_resolve(const char *host, uint16_t port, struct sc_address *out, unsigned most);
 
 #endif

@@ -94,12 +94,9 @@ struct sc_os {
 	int (*ready)(int fd, unsigned events);
 	/* A new one: 0, -errno; -EINPROGRESS: *out_fd is there too, its connection on its way. */
 	int (*connect)(const struct sc_address *address, int *out_fd);
-	/* Which addresses a name has, at most `most`: may block for long.  How many; -ENOENT: none,
-	 * -EAGAIN: no server answered, -ENOMEM, -EIO: no answer of use. */
-	int (*resolve)(const char *host, uint16_t port, struct sc_address *out, unsigned most);
 	void (*close)(int fd);
-	/* Of a file.  at_once: -EAGAIN instead of waiting for the disk. */
-	int64_t (*read_at)(int fd, void *buffer, size_t size, uint64_t offset, int at_once);
+	/* Of a file, from an offset on: -EAGAIN instead of waiting for the disk. */
+	int64_t (*read_now)(int fd, void *buffer, size_t size, uint64_t offset);
 	/* The set of watched descriptors, one for the process.
 	 * open: 0, -EMFILE, -ENFILE, -ENOMEM. */
 	int (*poll_open)(void);
@@ -159,6 +156,13 @@ void sc_os_tell_where(const void *context);
 /* The stack pointer of what a handler interrupted. */
 const char *sc_os_interrupted_sp(const void *context);
 
+/* Between the two, threads that a library starts block the signals that those of the table do. */
+struct sc_mask {
+	uint64_t bits[16];
+};
+void sc_os_mask_threads(struct sc_mask *old);
+void sc_os_unmask_threads(const struct sc_mask *old);
+
 /* The real-time signal that thread_signal sends. */
 int sc_os_expose_signal(void);
 
@@ -209,6 +213,8 @@ void sc_os_eintr_send(struct sc_thread thread);
 
 /* From digits: an IPv4 or IPv6 address; NULL: any.  -EINVAL: it is neither. */
 int sc_os_address_parse(const char *host, uint16_t port, struct sc_address *out);
+/* What the system takes for one: `size` bytes.  -EAFNOSUPPORT: it does not fit. */
+int sc_os_address_copy(const void *system, size_t size, struct sc_address *out);
 /* Of a socket in the file system.  -ENAMETOOLONG. */
 int sc_os_address_path(const char *path, struct sc_address *out);
 /* "127.0.0.1" or "::1" into text, "" of anything else; the port, 0 of anything else. */

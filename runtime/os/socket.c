@@ -5,13 +5,11 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
@@ -155,6 +153,16 @@ int sc_os_address_parse(const char *host, uint16_t port, struct sc_address *out)
 	return !host || inet_pton(AF_INET6, host, &v6->sin6_addr) == 1 ? 0 : -EINVAL;
 }
 
+int sc_os_address_copy(const void *system, size_t size, struct sc_address *out)
+{
+	if (size > sizeof out->bytes)
+		return -EAFNOSUPPORT;
+	memset(out, 0, sizeof *out);
+	out->size = (uint32_t)size;
+	memcpy(out->bytes, system, size);
+	return 0;
+}
+
 int sc_os_address_path(const char *path, struct sc_address *out)
 {
 	struct sockaddr_un *un = (struct sockaddr_un *)out->bytes;
@@ -195,34 +203,6 @@ int sc_os_socket_name(int fd, int of_peer, struct sc_address *out)
 		     : getsockname(fd, (struct sockaddr *)out->bytes, &size);
 	out->size = size;
 	return result_of(rc);
-}
-
-int sc_linux_resolve(const char *host, uint16_t port, struct sc_address *out, unsigned most)
-{
-	struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *list, *one;
-	unsigned count = 0;
-	char service[8];
-	int rc;
-
-	snprintf(service, sizeof service, "%u", port);
-	rc = getaddrinfo(host, service, &hints, &list);
-	if (rc == EAI_MEMORY)
-		return -ENOMEM;
-	if (rc == EAI_AGAIN)
-		return -EAGAIN;
-	if (rc == EAI_NONAME || rc == EAI_NODATA || rc == EAI_ADDRFAMILY)
-		return -ENOENT;
-	if (rc)
-		return -EIO;
-	for (one = list; one && count < most; one = one->ai_next) {
-		if (one->ai_addrlen > sizeof out->bytes)
-			continue;
-		memset(&out[count], 0, sizeof *out);
-		out[count].size = one->ai_addrlen;
-		memcpy(out[count++].bytes, one->ai_addr, one->ai_addrlen);
-	}
-	freeaddrinfo(list);
-	return count ? (int)count : -ENOENT;
 }
 
 /* ---- sockets ------------------------------------------------------------------------------- */

@@ -8,6 +8,10 @@ enum { CHUNK = SC_BOUND(256, 1), CHUNKS = SC_BOUND(4096, 2), EVERY = SC_EVENT_IN
 /* A busy worker looks at most once in about 50 us. */
 #define GLANCE_TICKS 125000u
 
+/* A tag that no slot has. */
+#define EMBEDDED (UINT64_MAX - 1)
+static SC_WORD(sc_embedded_fn *) embedded;
+
 static SC_WORD(void *) chunks[CHUNKS]; /* their memory, which is aligned by who uses it */
 static struct sc_lock opening;
 
@@ -397,6 +401,19 @@ void sc_fd_shut(int fd)
 	sc_ready_batch(&woken);
 }
 
+/* ---- the event loop of another library -------------------------------------------------------- */
+
+int sc_poll_embed(int fd, sc_embedded_fn *ready)
+{
+	int rc = sc_polling() ? 0 : start_polling();
+
+	if (rc < 0)
+		return rc;
+	at_store_rlx(&embedded, ready);
+	rc = sc_os.poll_watch(fd, SC_WATCH_ONCE, SC_EVENT_IN, EMBEDDED);
+	return rc < 0 ? rc : 0;
+}
+
 /* ---- events ---------------------------------------------------------------------------------- */
 
 /* lock */
@@ -415,11 +432,15 @@ static void side_event(struct sc_fd *f, enum sc_side side, unsigned events, stru
 
 static void deliver(const struct sc_event *event, struct sc_batch *woken)
 {
-	unsigned fd = (uint32_t)event->tag;
 	/* The kernel tells of nothing before it was told of it, in order. */
-	void *memory = at_load_rlx(&chunks[fd / CHUNK]);
-	struct sc_fd *f = &slots_in(memory)[fd % CHUNK];
+	unsigned fd = (uint32_t)event->tag;
+	struct sc_fd *f;
 
+	if (event->tag == EMBEDDED) {
+		at_load_rlx(&embedded)(woken);
+		return;
+	}
+	f = &slots_in(at_load_rlx(&chunks[fd / CHUNK]))[fd % CHUNK];
 	sc_lock_take(&f->lock);
 	if (f->life == event->tag >> 32) {
 		if (event->events & (SC_EVENT_RDHUP | SC_EVENT_HUP | SC_EVENT_ERR))

@@ -122,6 +122,14 @@ int sc_fd_disarm(struct sc_arm *arm, struct sc_strand *strand);
 /* Closes it; waits for it end with -EBADF. */
 void sc_fd_shut(int fd);
 
+/* ---- the event loop of another library ---- */
+
+/* Watches its descriptor until it is ready once: then `ready` is called, by any thread, and adds
+ * who is to be continued.  One loop, whose `ready` is always the same.  0, -EMFILE, -ENFILE,
+ * -ENOMEM, -ENOSPC. */
+typedef void sc_embedded_fn(struct sc_batch *woken);
+int sc_poll_embed(int fd, sc_embedded_fn *ready);
+
 /* ---- the poller ---- */
 
 SC_INLINE int sc_polling(void)

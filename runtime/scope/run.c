@@ -148,18 +148,21 @@ static void on_deadlock(void)
 
 struct sc_run sc_run;
 
-static void call_if(sc_run_fn *fn)
+/* What tells of itself, or NULL. */
+static const struct sc_service *service(unsigned index)
 {
-	if (fn)
-		fn();
+	return at_load_rlx(&sc_run.service[index]);
 }
 
 static struct sc_strand *run_and_stop(struct sc_strand *strand)
 {
 	struct sc_strand *to = sc_run_task(strand);
+	unsigned i;
 
 	if (strand->own_stack) {
-		call_if(at_load_rlx(&sc_run.at_end));
+		for (i = 0; i < SC_SERVICES; i++)
+			if (service(i))
+				service(i)->at_end();
 		sc_signals_end();
 		sc_sched_stop();
 	}
@@ -168,17 +171,25 @@ static struct sc_strand *run_and_stop(struct sc_strand *strand)
 
 size_t sc_orphans(const void **fns, size_t most)
 {
-	sc_orphans_fn *fn = at_load_rlx(&sc_run.orphans);
+	size_t count = 0;
+	unsigned i;
 
-	return fn ? fn(fns, most) : 0;
+	for (i = 0; i < SC_SERVICES; i++)
+		if (service(i))
+			count += service(i)->orphans(fns + count, count < most ? most - count : 0);
+	return count;
 }
 
 /* On the monitor's thread. */
 static void look(void)
 {
+	unsigned i;
+
 	if (sc_run.watchdog)
 		sc_watchdog_look();
-	call_if(at_load_rlx(&sc_run.look));
+	for (i = 0; i < SC_SERVICES; i++)
+		if (service(i))
+			service(i)->look();
 }
 
 static void on_fault(const void *address, const void *sp)

@@ -554,16 +554,22 @@ const char *sc_name(struct sc_scope *s);
 
 /* ---- run.c: what layers above need of a run ---- */
 
+/* What has calls under way that no worker runs. */
+struct sc_service {
+	sc_run_fn *at_end; /* by the root task's worker when all tasks have ended */
+	sc_run_fn *look;   /* by the monitor, see sc_sched_watch */
+	/* The functions that abandoned calls run, at most `most`; how many there are. */
+	sc_orphans_fn *orphans;
+};
+enum { SC_POOL, SC_ENGINE, SC_SERVICES };
+
 struct sc_run {
 	/* const in a run */
 	unsigned offload_threads;
 	int64_t orphan_grace;
 	int64_t watchdog; /* 0: off */
 	/* Set by tasks at the first use of what needs them in a run. */
-	SC_WORD(sc_run_fn *) at_end; /* by the root task's worker when all tasks have ended */
-	SC_WORD(sc_run_fn *) look;   /* by the monitor, see sc_sched_watch */
-	/* The functions that abandoned calls run, at most `most`; how many there are. */
-	SC_WORD(sc_orphans_fn *) orphans;
+	SC_WORD(const struct sc_service *) service[SC_SERVICES];
 };
 extern struct sc_run sc_run;
 size_t sc_orphans(const void **fns, size_t most);

@@ -5,6 +5,7 @@
 
 #include <fcntl.h>
 #include <scope_file.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -157,6 +158,7 @@ static int lists(void *arg)
 	const struct scope_dir_entry *entry;
 	struct scope_dir *dir;
 	struct scope_file *f;
+	char before[8] = "";
 	int seen = 0;
 
 	(void)arg;
@@ -174,7 +176,8 @@ static int lists(void *arg)
 	CHECK_EQ(scope_dir_read(at("d"), &dir), 0);
 	while ((entry = scope_dir_next(dir))) {
 		seen++;
-		CHECK(entry->inode != 0);
+		CHECK(strcmp(before, entry->name) < 0); /* in their order */
+		strcpy(before, entry->name);
 		CHECK_EQ(entry->kind, strcmp(entry->name, "sub") == 0    ? SCOPE_FILE_DIRECTORY
 				      : strcmp(entry->name, "link") == 0 ? SCOPE_FILE_LINK
 				      : strcmp(entry->name, "new") == 0  ? SCOPE_FILE_REGULAR
@@ -392,6 +395,50 @@ Test(file, S2_outside_a_run_enotconn)
 	checks_end();
 }
 
+/* ---- threads ------------------------------------------------------------------------------- */
+
+/* How many threads of this process there are, and how many of them block a signal. */
+static void threads_that_block(int signal, int *all, int *that_block)
+{
+	DIR *dir = opendir("/proc/self/task");
+	struct dirent *entry;
+
+	*all = *that_block = 0;
+	while ((entry = readdir(dir))) {
+		char name[300], line[200];
+		FILE *status;
+
+		snprintf(name, sizeof name, "/proc/self/task/%s/status", entry->d_name);
+		status = entry->d_name[0] == '.' ? NULL : fopen(name, "r");
+		if (!status)
+			continue;
+		++*all;
+		while (fgets(line, sizeof line, status))
+			if (strncmp(line, "SigBlk:", 7) == 0)
+				*that_block += strtoull(line + 7, NULL, 16) >> (signal - 1) & 1;
+		fclose(status);
+	}
+	closedir(dir);
+}
+
+static int stats(void *arg)
+{
+	struct scope_file_stat about;
+	int all, that_block;
+
+	(void)arg;
+	CHECK_EQ(scope_file_stat("/", &about), 0);
+	threads_that_block(SIGUSR1, &all, &that_block);
+	CHECK(all >= 4); /* of which libuv has some */
+	CHECK_EQ(that_block, all - 1);
+	return 0;
+}
+
+Test(file, signals_of_the_program_do_not_come_to_threads_of_libuv)
+{
+	cr_assert_eq(run_flags(stats, NULL, 1, 0), 0);
+}
+
 /* ---- abandoning ---------------------------------------------------------------------------- */
 
 /* Opening a pipe waits until somebody opens its other side. */
@@ -418,6 +465,7 @@ Test(file, N2_B2_a_cancelled_open_is_left_to_itself)
 	int before;
 
 	open_place();
+	must_run(cancelled, NULL); /* libuv opens what stays open */
 	cr_assert_eq(mkfifo(at("p"), 0600), 0);
 	before = open_files();
 	cr_assert_eq(run_flags(opens_in_vain, NULL, 0, 0), 0);

@@ -31,7 +31,6 @@
 	X(GETSTACK, "pthread_attr_getstack")                                                       \
 	X(GETRLIMIT, "getrlimit")                                                                  \
 	X(GETRANDOM, "getrandom")                                                                  \
-	X(AFFINITY, "sched_getaffinity")                                                           \
 	X(FOPEN, "fopen")                                                                          \
 	X(FGETS, "fgets")                                                                          \
 	X(OPEN, "open")                                                                            \
@@ -54,7 +53,6 @@
 	X(SENDFILE, "sendfile")                                                                    \
 	X(SENDTO, "sendto")                                                                        \
 	X(RECVFROM, "recvfrom")                                                                    \
-	X(GETADDRINFO, "getaddrinfo")                                                              \
 	X(PIPE, "pipe2")                                                                           \
 	X(FCNTL, "fcntl")                                                                          \
 	X(SPAWN_DUP, "posix_spawn_file_actions_adddup2")                                           \
@@ -64,14 +62,18 @@
 	X(PIDFD_OPEN, "pidfd_open")                                                                \
 	X(LSEEK, "lseek")                                                                          \
 	X(PREADV, "preadv2")                                                                       \
-	X(PWRITE, "pwrite")                                                                        \
-	X(FSYNC, "fsync")                                                                          \
-	X(STAT, "stat")                                                                            \
-	X(MKDIR, "mkdir")                                                                          \
-	X(REMOVE, "remove")                                                                        \
-	X(RENAME, "rename")                                                                        \
-	X(OPENDIR, "opendir")                                                                      \
-	X(READDIR, "readdir")                                                                      \
+	X(UV_LOOP_INIT, "uv_loop_init")                                                            \
+	X(UV_GETADDRINFO, "uv_getaddrinfo")                                                        \
+	X(UV_OPEN, "uv_fs_open")                                                                   \
+	X(UV_READ, "uv_fs_read")                                                                   \
+	X(UV_WRITE, "uv_fs_write")                                                                 \
+	X(UV_FSYNC, "uv_fs_fsync")                                                                 \
+	X(UV_STAT, "uv_fs_stat")                                                                   \
+	X(UV_MKDIR, "uv_fs_mkdir")                                                                 \
+	X(UV_UNLINK, "uv_fs_unlink")                                                               \
+	X(UV_RMDIR, "uv_fs_rmdir")                                                                 \
+	X(UV_RENAME, "uv_fs_rename")                                                               \
+	X(UV_SCANDIR, "uv_fs_scandir")                                                             \
 	X(INOTIFY, "inotify_init1")                                                                \
 	X(INOTIFY_ADD, "inotify_add_watch")
 

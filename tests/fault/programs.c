@@ -957,7 +957,8 @@ static int has_files(void *arg)
 	may_fail(scope_file_stat(place, &about));
 	if (may_fail(scope_dir_read(place, &dir)) == 0)
 		scope_dir_free(dir);
-	may_fail(scope_dir_make(made, 0700));
+	if (may_fail(scope_dir_make(made, 0700)) == 0)
+		may_fail(scope_file_remove(made));
 	may_fail(scope_file_remove(other));
 	unlink(name);
 	unlink(other);

@@ -25,6 +25,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <uv.h>
 
 /* One place in the runtime from which a call of a kind was refused. */
 struct point {
@@ -315,11 +316,6 @@ WRAP(ssize_t, getrandom, (void *bytes, size_t size, unsigned flags))
 	return REFUSE(GETRANDOM) ? fail_with(EAGAIN) : __real_getrandom(bytes, size, flags);
 }
 
-WRAP(int, sched_getaffinity, (pid_t pid, size_t size, cpu_set_t *set))
-{
-	return REFUSE(AFFINITY) ? fail_with(EINVAL) : __real_sched_getaffinity(pid, size, set);
-}
-
 WRAP(FILE *, fopen, (const char *path, const char *mode))
 {
 	if (REFUSE(FOPEN)) {
@@ -443,12 +439,6 @@ WRAP(ssize_t, recvfrom, (int fd, void *buffer, size_t size, int flags, struct so
 				: __real_recvfrom(fd, buffer, size, flags, from, length);
 }
 
-WRAP(int, getaddrinfo, (const char *host, const char *service, const struct addrinfo *hints,
-			struct addrinfo **out))
-{
-	return REFUSE(GETADDRINFO) ? EAI_MEMORY : __real_getaddrinfo(host, service, hints, out);
-}
-
 WRAP(int, pipe2, (int ends[2], int flags))
 {
 	return REFUSE(PIPE) ? fail_with(EMFILE) : __real_pipe2(ends, flags);
@@ -502,52 +492,6 @@ WRAP(ssize_t, preadv2, (int fd, const struct iovec *to, int count, off_t offset,
 	return REFUSE(PREADV) ? fail_with(EIO) : __real_preadv2(fd, to, count, offset, flags);
 }
 
-WRAP(ssize_t, pwrite, (int fd, const void *data, size_t size, off_t offset))
-{
-	return REFUSE(PWRITE) ? fail_with(EIO) : __real_pwrite(fd, data, size, offset);
-}
-
-WRAP(int, fsync, (int fd))
-{
-	return REFUSE(FSYNC) ? fail_with(EIO) : __real_fsync(fd);
-}
-
-WRAP(int, stat, (const char *path, struct stat *out))
-{
-	return REFUSE(STAT) ? fail_with(EIO) : __real_stat(path, out);
-}
-
-WRAP(int, mkdir, (const char *path, mode_t mode))
-{
-	return REFUSE(MKDIR) ? fail_with(EIO) : __real_mkdir(path, mode);
-}
-
-WRAP(int, remove, (const char *path))
-{
-	return REFUSE(REMOVE) ? fail_with(EIO) : __real_remove(path);
-}
-
-WRAP(int, rename, (const char *from, const char *to))
-{
-	return REFUSE(RENAME) ? fail_with(EIO) : __real_rename(from, to);
-}
-
-WRAP(DIR *, opendir, (const char *path))
-{
-	if (!REFUSE(OPENDIR))
-		return __real_opendir(path);
-	errno = EMFILE;
-	return NULL;
-}
-
-WRAP(struct dirent *, readdir, (DIR * dir))
-{
-	if (!REFUSE(READDIR))
-		return __real_readdir(dir);
-	errno = EIO;
-	return NULL;
-}
-
 WRAP(int, inotify_init1, (int flags))
 {
 	return REFUSE(INOTIFY) ? fail_with(EMFILE) : __real_inotify_init1(flags);
@@ -556,6 +500,80 @@ WRAP(int, inotify_init1, (int flags))
 WRAP(int, inotify_add_watch, (int fd, const char *path, uint32_t mask))
 {
 	return REFUSE(INOTIFY_ADD) ? fail_with(ENOSPC) : __real_inotify_add_watch(fd, path, mask);
+}
+
+/* ---- libuv ---------------------------------------------------------------------------------- */
+
+WRAP(int, uv_loop_init, (uv_loop_t * loop))
+{
+	return REFUSE(UV_LOOP_INIT) ? UV_EMFILE : __real_uv_loop_init(loop);
+}
+
+WRAP(int, uv_getaddrinfo,
+     (uv_loop_t * loop, uv_getaddrinfo_t *req, uv_getaddrinfo_cb cb, const char *node,
+      const char *service, const struct addrinfo *hints))
+{
+	return REFUSE(UV_GETADDRINFO) ? UV_ENOMEM
+				       : __real_uv_getaddrinfo(loop, req, cb, node, service, hints);
+}
+
+WRAP(int, uv_fs_open,
+     (uv_loop_t * loop, uv_fs_t *req, const char *path, int flags, int mode, uv_fs_cb cb))
+{
+	return REFUSE(UV_OPEN) ? UV_ENOMEM : __real_uv_fs_open(loop, req, path, flags, mode, cb);
+}
+
+WRAP(int, uv_fs_read,
+     (uv_loop_t * loop, uv_fs_t *req, uv_file file, const uv_buf_t *bufs, unsigned count,
+      int64_t offset, uv_fs_cb cb))
+{
+	return REFUSE(UV_READ) ? UV_ENOMEM
+				       : __real_uv_fs_read(loop, req, file, bufs, count, offset, cb);
+}
+
+WRAP(int, uv_fs_write,
+     (uv_loop_t * loop, uv_fs_t *req, uv_file file, const uv_buf_t *bufs, unsigned count,
+      int64_t offset, uv_fs_cb cb))
+{
+	return REFUSE(UV_WRITE) ? UV_ENOMEM
+				       : __real_uv_fs_write(loop, req, file, bufs, count, offset, cb);
+}
+
+WRAP(int, uv_fs_fsync, (uv_loop_t * loop, uv_fs_t *req, uv_file file, uv_fs_cb cb))
+{
+	return REFUSE(UV_FSYNC) ? UV_ENOMEM : __real_uv_fs_fsync(loop, req, file, cb);
+}
+
+WRAP(int, uv_fs_stat, (uv_loop_t * loop, uv_fs_t *req, const char *path, uv_fs_cb cb))
+{
+	return REFUSE(UV_STAT) ? UV_ENOMEM : __real_uv_fs_stat(loop, req, path, cb);
+}
+
+WRAP(int, uv_fs_mkdir, (uv_loop_t * loop, uv_fs_t *req, const char *path, int mode, uv_fs_cb cb))
+{
+	return REFUSE(UV_MKDIR) ? UV_ENOMEM : __real_uv_fs_mkdir(loop, req, path, mode, cb);
+}
+
+WRAP(int, uv_fs_unlink, (uv_loop_t * loop, uv_fs_t *req, const char *path, uv_fs_cb cb))
+{
+	return REFUSE(UV_UNLINK) ? UV_ENOMEM : __real_uv_fs_unlink(loop, req, path, cb);
+}
+
+WRAP(int, uv_fs_rmdir, (uv_loop_t * loop, uv_fs_t *req, const char *path, uv_fs_cb cb))
+{
+	return REFUSE(UV_RMDIR) ? UV_ENOMEM : __real_uv_fs_rmdir(loop, req, path, cb);
+}
+
+WRAP(int, uv_fs_rename,
+     (uv_loop_t * loop, uv_fs_t *req, const char *path, const char *to, uv_fs_cb cb))
+{
+	return REFUSE(UV_RENAME) ? UV_ENOMEM : __real_uv_fs_rename(loop, req, path, to, cb);
+}
+
+WRAP(int, uv_fs_scandir,
+     (uv_loop_t * loop, uv_fs_t *req, const char *path, int flags, uv_fs_cb cb))
+{
+	return REFUSE(UV_SCANDIR) ? UV_ENOMEM : __real_uv_fs_scandir(loop, req, path, flags, cb);
 }
 
 /* ---- the points --------------------------------------------------------------------------- */

@@ -30,7 +30,6 @@ static struct silence {
 	{"getrlimit", "sc_os_address_limit", "none", 0},
 	{"shutdown", "sc_os_refuse", "who connects waits until the listener is closed", 0},
 	{"getrandom", "random_seed", "time and layout instead", 0},
-	{"sched_getaffinity", "affinity", "the cgroup's quota alone", 0},
 	{"fopen", "own_cgroup", "no quota", 0},
 	{"fopen", "cgroup_mount", "no quota", 0},
 	{"fopen", "cgroup_quota", "no quota", 0},

@@ -218,6 +218,15 @@ static int os_connect(const struct sc_address *address, int *out_fd)
 	return sc_os_system.connect(address, out_fd);
 }
 
+/* Now and then what is asked for is not in memory. */
+static int64_t os_read_now(int fd, void *buffer, size_t size, uint64_t offset)
+{
+	step();
+	if (sim.strategy != SIM_EXHAUSTIVE && sim_next_random() % 2)
+		return -EAGAIN;
+	return sc_os_system.read_now(fd, buffer, size, offset);
+}
+
 void sim_poll_install(struct sc_os *table)
 {
 	table->poll_open = os_poll_open;
@@ -233,6 +242,5 @@ void sim_poll_install(struct sc_os *table)
 	table->ready = os_ready;
 	table->close = os_close;
 	table->connect = os_connect;
-	table->resolve = sc_os_system.resolve;
-	table->read_at = sc_os_system.read_at;
+	table->read_now = os_read_now;
 }

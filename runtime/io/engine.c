@@ -1,0 +1,280 @@
+/* runtime/io/engine.c: the loop of libuv, embedded in the poller: rules N2 and B2. */
+#include "io/engine.h"
+#include "sched/poll.h"
+
+#include <errno.h>
+
+/* What a turn may take: libuv has room for a thousand events on its stack. */
+enum { TURN_STACK = 24 << 10 };
+/* So often the end of a run looks whether abandoned operations have ended. */
+#define LOOK_NS INT64_C(1000000)
+
+static struct {
+	struct sc_lock lock;
+	uv_loop_t loop;          /* lock */
+	struct sc_op *first;     /* lock: under way */
+	struct sc_batch *woken;  /* lock: during a turn, who is to be continued */
+	int is_open;             /* lock */
+	int listens;             /* lock: libuv watches for ends of operations */
+	int watched;             /* lock: by the poller of this run */
+	int due;                 /* lock: the monitor is to give a turn */
+} engine;
+
+/* ---- turns --------------------------------------------------------------------------------- */
+
+/* lock.  The stack of a task may be too small for a turn, a thread's never is. */
+static void leave_to_monitor(void)
+{
+	if (!engine.due)
+		sc_sched_watch(1);
+	engine.due = 1;
+}
+
+static int has_room(void)
+{
+	const struct sc_strand *strand = sc_self()->strand;
+	uintptr_t here = (uintptr_t)__builtin_frame_address(0);
+
+	return !strand || here - (uintptr_t)strand->fiber.stack_low >= TURN_STACK;
+}
+
+static void on_event(struct sc_batch *woken);
+
+/* lock */
+static int watch(void)
+{
+	return sc_poll_embed(uv_backend_fd(&engine.loop), on_event);
+}
+
+/* lock.  The poller tells of the loop once. */
+static void turn(struct sc_batch *woken)
+{
+	engine.woken = woken;
+	uv_run(&engine.loop, UV_RUN_NOWAIT);
+	engine.woken = NULL;
+	if (engine.watched && watch() < 0)
+		leave_to_monitor();
+}
+
+/* lock */
+static void turn_or_leave(struct sc_batch *woken)
+{
+	if (has_room())
+		turn(woken);
+	else
+		leave_to_monitor();
+}
+
+static void on_event(struct sc_batch *woken)
+{
+	sc_lock_take(&engine.lock);
+	if (engine.is_open) /* not closed meanwhile */
+		turn_or_leave(woken);
+	sc_lock_drop(&engine.lock);
+}
+
+/* On the monitor's thread. */
+static void look(void)
+{
+	struct sc_batch woken = {NULL, NULL, 0};
+
+	sc_lock_take(&engine.lock);
+	if (engine.due) {
+		engine.due = 0;
+		sc_sched_watch(-1);
+		turn(&woken);
+	}
+	sc_lock_drop(&engine.lock);
+	sc_ready_batch(&woken);
+}
+
+/* ---- a run --------------------------------------------------------------------------------- */
+
+static size_t list_orphans(const void **fns, size_t most)
+{
+	struct sc_op *op;
+	size_t count = 0;
+
+	sc_lock_take(&engine.lock);
+	for (op = engine.first; op; op = op->next) {
+		if (op->state != SC_OP_ABANDONED)
+			continue;
+		if (count < most)
+			fns[count] = op->what;
+		count++;
+	}
+	sc_lock_drop(&engine.lock);
+	return count;
+}
+
+/* No task is left: what is under way is abandoned.  What does not end in time stays for the next
+ * run, or for the end of the process. */
+static void stop(void)
+{
+	int64_t until = sc_os.now();
+	SC_WORD(uint32_t) never = 0;
+
+	if (__builtin_add_overflow(until, sc_run.orphan_grace, &until))
+		until = SC_NEVER;
+	for (;;) {
+		struct sc_batch none = {NULL, NULL, 0};
+		int64_t now = sc_os.now();
+
+		sc_lock_take(&engine.lock);
+		engine.watched = 0;
+		turn(&none);
+		if (!engine.first || now >= until)
+			break;
+		sc_lock_drop(&engine.lock);
+		sc_os.wait(&never, 0, now + LOOK_NS);
+	}
+	if (engine.due)
+		sc_sched_watch(-1);
+	engine.due = 0;
+	engine.is_open = engine.first != NULL;
+	if (!engine.is_open)
+		uv_loop_close(&engine.loop);
+	sc_lock_drop(&engine.lock);
+}
+
+static const struct sc_service service = {stop, look, list_orphans};
+
+/* lock */
+static int open_engine(void)
+{
+	int rc = 0;
+
+	if (!engine.is_open)
+		rc = uv_loop_init(&engine.loop);
+	if (rc < 0)
+		return rc;
+	engine.listens = engine.is_open && engine.listens;
+	engine.is_open = 1;
+	at_store_rlx(&sc_run.service[SC_ENGINE], &service);
+	if (engine.watched)
+		return 0;
+	rc = watch();
+	engine.watched = rc == 0;
+	return rc;
+}
+
+/* ---- operations ------------------------------------------------------------------------------ */
+
+/* lock */
+static void list(struct sc_op *op)
+{
+	op->next = engine.first;
+	op->link = &engine.first;
+	if (op->next)
+		op->next->link = &op->next;
+	engine.first = op;
+}
+
+/* lock, by a turn */
+void sc_op_ended(struct sc_op *op)
+{
+	*op->link = op->next;
+	if (op->next)
+		op->next->link = op->link;
+	if (op->state == SC_OP_ABANDONED) {
+		op->drop(op);
+		return;
+	}
+	op->state = SC_OP_DONE;
+	if (sc_wait_claim(op->strand, SC_WAIT_EVENT))
+		sc_batch_add(engine.woken, &op->strand->item);
+}
+
+static int begin(struct sc_op *op, sc_op_start *start)
+{
+	struct sc_batch woken = {NULL, NULL, 0};
+	struct sc_mask mask;
+	int rc;
+
+	sc_lock_take(&engine.lock);
+	rc = open_engine();
+	if (rc == 0) {
+		if (!engine.listens)
+			sc_os_mask_threads(&mask); /* its pool may begin */
+		rc = start(&engine.loop, op);
+		if (!engine.listens)
+			sc_os_unmask_threads(&mask);
+	}
+	if (rc == 0)
+		list(op);
+	/* What libuv is to watch it begins to watch in a turn, and it takes one only while
+	 * something is under way: the first is given here. */
+	if (rc == 0 && !engine.listens) {
+		engine.listens = 1;
+		turn_or_leave(&woken);
+	}
+	sc_lock_drop(&engine.lock);
+	sc_ready_batch(&woken);
+	return rc;
+}
+
+/* The place was cancelled while the task waited.  An operation that has not begun will be told to
+ * have ended as cancelled, soon. */
+static int cancelled(struct sc_op *op)
+{
+	struct sc_worker *worker = sc_self();
+	int taken_back, rc = 0, again = 0;
+
+	sc_look_again(worker);
+	sc_lock_take(&engine.lock);
+	if (op->state == SC_OP_DONE) { /* completion wins ties (C6) */
+		sc_lock_drop(&engine.lock);
+		return 0;
+	}
+	taken_back = uv_cancel(&op->uv.any) == 0;
+	if (op->drop) {
+		op->state = SC_OP_ABANDONED;
+		rc = -ECANCELED;
+	} else {
+		sc_wait_prepare(op->strand);
+		again = 1;
+	}
+	sc_lock_drop(&engine.lock);
+	if (again)
+		sc_park(worker, SC_IN_OFFLOAD, sc_wait_park);
+	if (rc < 0 || taken_back)
+		sc_hit(sc_untag(sc_self()->cur));
+	return rc;
+}
+
+static int wait_for(struct sc_op *op, sc_op_start *start)
+{
+	struct sc_worker *worker = sc_self();
+	struct sc_strand *strand = worker->strand;
+	int rc;
+
+	op->strand = strand;
+	op->state = SC_OP_WAITED;
+	sc_wait_forget(worker);
+	sc_wait_prepare(strand);
+	rc = begin(op, start);
+	if (rc < 0) {
+		if (op->drop)
+			op->drop(op);
+		return rc;
+	}
+	strand->object = op->what;
+	sc_park(worker, SC_IN_OFFLOAD, sc_wait_post);
+	sc_wait_withdraw(sc_untag(sc_self()->cur));
+	return sc_wait_outcome(strand) == SC_WAIT_CANCEL ? cancelled(op) : 0;
+}
+
+int sc_op_run(struct sc_op *op, sc_op_start *start)
+{
+	int rc = sc_check(sc_self());
+
+	if (rc < 0) {
+		if (op->drop)
+			op->drop(op);
+		return rc;
+	}
+	sc_outside(SC_CALL, 1); /* time does not jump meanwhile (Z1) */
+	rc = wait_for(op, start);
+	sc_outside(SC_CALL, -1);
+	return rc;
+}
