@@ -122,6 +122,7 @@ static void stop(void)
 
 		sc_lock_take(&engine.lock);
 		engine.watched = 0;
+		sc_terminals_end();
 		turn(&none);
 		if (!engine.first || now >= until)
 			break;
@@ -262,6 +263,22 @@ static int wait_for(struct sc_op *op, sc_op_start *start)
 	sc_park(worker, SC_IN_OFFLOAD, sc_wait_post);
 	sc_wait_withdraw(sc_untag(sc_self()->cur));
 	return sc_wait_outcome(strand) == SC_WAIT_CANCEL ? cancelled(op) : 0;
+}
+
+int sc_engine_use(int (*fn)(uv_loop_t *loop, void *arg), void *arg)
+{
+	struct sc_batch woken = {NULL, NULL, 0};
+	int rc;
+
+	sc_lock_take(&engine.lock);
+	rc = open_engine();
+	if (rc == 0)
+		rc = fn(&engine.loop, arg);
+	if (rc == 0)
+		turn_or_leave(&woken);
+	sc_lock_drop(&engine.lock);
+	sc_ready_batch(&woken);
+	return rc;
 }
 
 int sc_op_run(struct sc_op *op, sc_op_start *start)

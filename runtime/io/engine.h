@@ -43,6 +43,13 @@ typedef int sc_op_start(uv_loop_t *loop, struct sc_op *op);
  * not begun or is not waited for any more: one with a drop is not the caller's any more. */
 int sc_op_run(struct sc_op *op, sc_op_start *start);
 
+/* Does something with the loop, under the lock, and gives it a turn if that went well.  Its result,
+ * or why there is no loop. */
+int sc_engine_use(int (*fn)(uv_loop_t *loop, void *arg), void *arg);
+
+/* terminal.c: at the end of a run, under the lock. */
+void sc_terminals_end(void);
+
 /* By the callbacks. */
 void sc_op_ended(struct sc_op *op);
 

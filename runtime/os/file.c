@@ -4,12 +4,38 @@
 #include "os/linux.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <sys/ioctl.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
 int sc_os_file_has_places(int fd)
 {
 	return lseek(fd, 0, SEEK_CUR) >= 0;
+}
+
+int sc_os_duplicate(int fd)
+{
+	int other = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+
+	return other < 0 ? -errno : other;
+}
+
+int sc_os_terminal(int fd)
+{
+	int number, error, anew;
+	char path[PATH_MAX];
+
+	if (!isatty(fd))
+		return -errno;
+	if (ioctl(fd, TIOCGPTN, &number) == 0) /* who shows one to a user */
+		return -ENOTTY;
+	error = ttyname_r(fd, path, sizeof path);
+	if (error)
+		return -error;
+	anew = open(path, (fcntl(fd, F_GETFL) & O_ACCMODE) | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+	return anew < 0 ? -errno : anew;
 }
 
 int64_t sc_linux_read_now(int fd, void *buffer, size_t size, uint64_t offset)

@@ -190,8 +190,7 @@ static void relax(unsigned turn)
 		.wake = wake_word, .relax = relax, .random = random_seed,                          \
 		.recv = sc_linux_recv, .send = sc_linux_send, .send_file = sc_linux_send_file,     \
 		.accept = sc_linux_accept, .ready = sc_linux_ready, .close = sc_linux_close,       \
-		.connect = sc_linux_connect,                          \
-		.read_now = sc_linux_read_now,                                                      \
+		.connect = sc_linux_connect, .read_now = sc_linux_read_now,                        \
 		.poll_open = sc_linux_poll_open, .poll_close = sc_linux_poll_close,                \
 		.poll_watch = sc_linux_poll_watch, .poll_forget = sc_linux_poll_forget,            \
 		.poll_wait = sc_linux_poll_wait, .poll_wake = sc_linux_poll_wake,                  \

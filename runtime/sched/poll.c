@@ -401,7 +401,7 @@ void sc_fd_shut(int fd)
 	sc_ready_batch(&woken);
 }
 
-/* ---- the event loop of another library -------------------------------------------------------- */
+/* ---- the event loop of another library ----------------------------------------------------- */
 
 int sc_poll_embed(int fd, sc_embedded_fn *ready)
 {

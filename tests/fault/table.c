@@ -528,7 +528,8 @@ WRAP(int, uv_fs_read,
       int64_t offset, uv_fs_cb cb))
 {
 	return REFUSE(UV_READ) ? UV_ENOMEM
-				       : __real_uv_fs_read(loop, req, file, bufs, count, offset, cb);
+				       : __real_uv_fs_read(loop, req, file, bufs, count, offset,
+							   cb);
 }
 
 WRAP(int, uv_fs_write,
@@ -536,7 +537,8 @@ WRAP(int, uv_fs_write,
       int64_t offset, uv_fs_cb cb))
 {
 	return REFUSE(UV_WRITE) ? UV_ENOMEM
-				       : __real_uv_fs_write(loop, req, file, bufs, count, offset, cb);
+				       : __real_uv_fs_write(loop, req, file, bufs, count, offset,
+							    cb);
 }
 
 WRAP(int, uv_fs_fsync, (uv_loop_t * loop, uv_fs_t *req, uv_file file, uv_fs_cb cb))

@@ -21,6 +21,7 @@
 {"offload", "B3_a_signal_ends_a_system_call", SIGNALS},
 {"fork", "", SIGNALS},
 {"process", "", REAL},
+{"terminal", "", REAL},
 {"file", "signals_of_the_program_do_not_come_to_threads_of_libuv", THREADS},
 {"file", "N2_B2_a_cancelled_open_is_left_to_itself", BLOCKS},
 {"clock", "Z3_tasks_that_do_not_end_abort", SIGNALS},

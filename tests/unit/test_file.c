@@ -4,7 +4,9 @@
 
 #include "os/os.h"
 #include <fcntl.h>
+#include <pty.h>
 #include <scope_file.h>
+#include <scope_terminal.h>
 #include <scope_watch.h>
 #include <string.h>
 #include <unistd.h>
@@ -187,7 +189,8 @@ static int has_little_memory(void *arg)
 	struct scope_watch *w;
 	struct scope_dir *dir;
 	struct scope_file *f;
-	int least, rc;
+	struct scope_terminal *t;
+	int least, rc, screen, fd;
 	size_t done;
 	char byte;
 
@@ -217,6 +220,10 @@ static int has_little_memory(void *arg)
 	CHECK_EQ(scope_file_read_at(f, &byte, 1, 0, &done), -ENOMEM);
 	CHECK_EQ(scope_file_read(f, &byte, 1, &done), -ENOMEM);
 	CHECK_EQ(scope_watch_open("/", &w), -ENOMEM);
+	CHECK_EQ(openpty(&screen, &fd, NULL, NULL, NULL), 0);
+	CHECK_EQ(scope_terminal_open(fd, &t), -ENOMEM);
+	close(screen);
+	close(fd);
 	allocs_left = INT32_MAX;
 	scope_file_close(f);
 	return 0;
