@@ -24,7 +24,7 @@ struct process {
 	struct sc_lock lock;       /* held to send signals and to reap */
 	int alive;                 /* lock: it was not reaped, so its number is its own */
 	int pid;                   /* const once started */
-	struct sc_fd *watch;       /* the minder: its pidfd */
+	struct sc_fd *watch;       /* the minder: its pidfd, NULL: others saw its end before */
 	int signal;                /* const, as the next two: what a cancel sends first */
 	int group;                 /* it leads one, which gets all signals */
 	int64_t grace_ns;
@@ -98,11 +98,16 @@ static int open_streams(struct process *p, int *theirs)
 	return rc;
 }
 
-/* From its pidfd on the process can be minded. */
+/* From its pidfd on the process can be minded.  Where somebody else has taken its status already,
+ * its number is nobody's, or another's. */
 static int watch(struct process *p)
 {
 	int rc = sc_os_pidfd(p->pid);
 
+	if (rc == -ESRCH) {
+		p->result = -ECHILD;
+		return 0;
+	}
 	if (rc >= 0)
 		rc = sc_io_own(rc, 0, &p->watch);
 	if (rc < 0)
@@ -128,7 +133,7 @@ static int start(struct process *p)
 		rc = watch(p);
 	if (rc < 0)
 		close_pipes(p);
-	p->alive = rc >= 0;
+	p->alive = rc >= 0 && p->watch;
 	return rc;
 }
 
@@ -163,8 +168,11 @@ static int send_signal(struct process *p, int signal)
 static int wait_for_end(struct process *p)
 {
 	struct sc_use use;
-	int rc = sc_io_begin(p->watch, SC_IN, &use);
+	int rc;
 
+	if (!p->watch)
+		return 0;
+	rc = sc_io_begin(p->watch, SC_IN, &use);
 	if (rc < 0)
 		return rc;
 	while (!reap(p)) {
@@ -218,7 +226,8 @@ static int process(void *arg)
 		rc = wait_for_end(p);
 	if (rc < 0)
 		terminate(p);
-	sc_fd_close(p->watch);
+	if (p->watch)
+		sc_fd_close(p->watch);
 	scope_event_set(&p->ended);
 	return rc;
 }

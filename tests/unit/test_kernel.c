@@ -1,8 +1,8 @@
 /* tests/unit/test_kernel.c: other kernels than this one: without guard regions, in containers,
  * with files that are absent or broken.
  *
- * madvise, fopen and open are these here, for the whole program; they do what the C library's
- * do until a test asks for something else, always in a child.
+ * madvise, fopen, open and pidfd_open are these here, for the whole program; they do what the C
+ * library's do until a test asks for something else, always in a child.
  */
 #define _GNU_SOURCE
 #include "harness.h"
@@ -18,6 +18,8 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <link.h>
+#include <scope_net.h>
+#include <scope_process.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -61,6 +63,15 @@ int open(const char *path, int flags, ...)
 	if (other_path && strcmp(path, other_path) == 0)
 		path = other_file;
 	return (int)syscall(SYS_openat, AT_FDCWD, path, flags, mode);
+}
+
+static int opens_late; /* a process is waited for before it is opened */
+
+int pidfd_open(pid_t pid, unsigned flags)
+{
+	if (opens_late)
+		waitpid(pid, NULL, 0);
+	return (int)syscall(SYS_pidfd_open, pid, flags);
 }
 
 FILE *fopen(const char *path, const char *mode)
@@ -529,3 +540,44 @@ Test(kernel, damaged_files_do_not_crash_a_report)
 		cr_expect_eq(in_child(reads_random_damage), 0, "seed %d", damage);
 }
 #endif
+
+/* ---- processes ---------------------------------------------------------------------------- */
+
+/* The line of the first check that fails, or 0. */
+static int runs_what_ends_at_once(void *arg)
+{
+	const char *const argv[] = {"/bin/sh", "-c", "echo said", NULL};
+	struct scope_conn *out;
+	struct scope_process_options options = {.streams = {{0}, {SCOPE_STREAM_PIPE, 0, &out}}};
+	struct scope_process p;
+	char text[8] = "";
+	struct scope s;
+	size_t done;
+	int status;
+
+	(void)arg;
+	scope_open(&s);
+	if (scope_process_spawn(&s, argv, &options, &p))
+		return __LINE__;
+	if (scope_process_wait(&p, &status) != -ECHILD || scope_process_kill(&p, 0) != -ESRCH)
+		return __LINE__;
+	if (scope_conn_read(out, text, sizeof text, &done) || strcmp(text, "said\n") != 0)
+		return __LINE__;
+	scope_conn_close(out);
+	if (scope_close(&s))
+		return __LINE__;
+	options.streams[1].kind = SCOPE_STREAM_NULL;
+	return scope_process_run(argv, &options, &status) == -ECHILD ? 0 : __LINE__;
+}
+
+static int ends_at_once(void)
+{
+	opens_late = 1;
+	return scope_run(runs_what_ends_at_once, NULL, NULL) != 0;
+}
+
+/* Its status was taken by somebody who waits for any child, and its number may be another's. */
+Test(kernel, N6_a_process_that_ended_before_it_could_be_minded_is_left_alone)
+{
+	cr_assert_eq(in_child(ends_at_once), 0);
+}
