@@ -88,6 +88,8 @@ static int waits(void *arg)
 
 static int waited_for_by_several(void *arg)
 {
+	struct scope_conn *in;
+	struct scope_process_options options = {.streams = {{SCOPE_STREAM_PIPE, 0, &in}}};
 	struct scope_process p;
 	int status = 1000, before, i;
 	struct scope s, waiters;
@@ -98,13 +100,14 @@ static int waited_for_by_several(void *arg)
 	CHECK_EQ(status_of((const char *const[]){"true", NULL}), 0); /* opens what stays open */
 	before = open_files();
 	scope_open(&s);
-	CHECK_EQ(scope_process_spawn(&s, SHELL("sleep 0.02; exit 3"), NULL, &p), 0);
+	CHECK_EQ(scope_process_spawn(&s, SHELL("read end; exit 3"), &options, &p), 0);
 	CHECK(scope_process_pid(&p) > 1);
 	CHECK_EQ(scope_process_wait_until(&p, 0, &status), -ETIMEDOUT);
 	CHECK_EQ(scope_process_kill(&p, 0), 0);
 	scope_open(&waiters);
 	for (i = 0; i < 3; i++)
 		CHECK_EQ(scope_spawn_with(&waiters, waits, &p, &concurrent), 0);
+	scope_conn_close(in);
 	CHECK_EQ(scope_process_wait(&p, &status), 0);
 	CHECK_EQ(status, 3);
 	CHECK_EQ(scope_close(&waiters), 0);

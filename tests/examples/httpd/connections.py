@@ -19,12 +19,13 @@ from kit import (BIG, FILES, GET, PROGRAM, bodies, burst, connect, descriptors, 
 def keeps_connections():
     with server() as (_, port):
         c = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        c.connect()
+        first = c.sock
         for _ in range(3):
             for path in ("/hello.txt", "/none", "/big.bin", "/sub"):
                 c.request("GET", path)
                 c.getresponse().read()
-                first = c.sock
-        assert first is c.sock and c.sock
+                assert c.sock is first
         c.request("GET", "/hello.txt", headers={"Connection": "close"})
         equal(c.getresponse().getheader("Connection"), "close")
         answers = raw(port, b"GET /hello.txt HTTP/1.0\r\n\r\n")
