@@ -17,7 +17,7 @@ emulated() {
 	local name=aarch64-$1 program=$build/aarch64/$2
 
 	built "$name" "$program" &&
-		program "$name" 600 tests/aarch64.sh "$program" --fork -j"$jobs" --timeout 200
+		program "$name" 1200 tests/aarch64.sh "$program" --fork -j"$jobs" --timeout 200
 }
 
 without_aarch64() {
