@@ -40,6 +40,10 @@ SUITE_M = (("mpsc_per_s", 1, 55), ("mpsc_per_s", 2, 20), ("mutex_per_s", 1, 60),
 ECHO_OF_EPOLL = 1.05
 ECHO_OF_EPOLL_BOUND = 1.10
 SILENT_BYTES = 4600
+HTTP = (("http 64", 1), ("http 1000", 1), ("http 64", 2)) # connections, workers
+MIXED_P99_MS = 5
+MIXED_LONGEST_MS = 100
+BAD_CLIENTS = 2
 
 
 def workers_text(workers):
@@ -103,7 +107,7 @@ def judge(facts, peaks, instructions, task_rounds):
                    max(run[0] - run[1] for run in runs) if runs else None, 100, "ms")
 
 
-def judge_suite(figures, pairs, silent):
+def judge_suite(figures, pairs, served):
     """As judge, of what perf/servers.py measured."""
     for figure, workers, limit in SUITE:
         name, unit = figure.rsplit("_", 1)
@@ -114,12 +118,26 @@ def judge_suite(figures, pairs, silent):
         yield least("%s, %s, millions a second" % (figure[:-len("_per_s")].replace("_", " "),
                     workers_text(workers)), value and value / 1e6, limit)
     for row in ("echo 64", "echo 1000"):
-        ratio, bound = pairs.get((row, "cpu_us"), (None, None))
+        ratio, bound = pairs.get((row, "cpu_us", 1), (None, None))
         yield most("%s, CPU over that of plain epoll" % row, ratio, ECHO_OF_EPOLL)
         yield most("%s, upper end of 90 %%" % row, bound, ECHO_OF_EPOLL_BOUND)
-    for row in ("http 64", "http 1000"):
-        yield most("%s, CPU over that of nginx" % row,
-                   pairs.get((row, "cpu_us"), (None, None))[0], 1)
-        yield least("%s, requests over those of nginx" % row,
-                    pairs.get((row, "per_s"), (None, None))[0], 1)
-    yield most("idle connection", silent, SILENT_BYTES, "bytes")
+    for row, workers in HTTP:
+        name = "%s, %s" % (row, workers_text(workers))
+        yield most("%s, CPU over that of nginx" % name,
+                   pairs.get((row, "cpu_us", workers), (None, None))[0], 1)
+        yield least("%s, requests over those of nginx" % name,
+                    pairs.get((row, "per_s", workers), (None, None))[0], 1)
+    yield most("idle connection", served.get(("idle 10000", "bytes", 1)), SILENT_BYTES, "bytes")
+    for workers in (1, 2):
+        p99 = served.get(("mixed checked 100", "p99_us", workers))
+        longest = served.get(("mixed plain 100", "longest_us", workers))
+        yield most("echo beside jobs with checkpoints, p99, %s" % workers_text(workers),
+                   p99 and p99 / 1e3, MIXED_P99_MS, "ms")
+        yield most("echo beside jobs without, longest, %s" % workers_text(workers),
+                   longest and longest / 1e3, MIXED_LONGEST_MS, "ms")
+    alone, beside = (served.get((row, "p99_us", 1)) for row in ("http 16",
+                                                                "http 16 beside bad ones"))
+    yield most("http 16, p99 beside bad clients over that without", alone and beside / alone,
+               BAD_CLIENTS)
+    yield most("http 16, descriptors lost",
+               served.get(("http 16 beside bad ones", "lost_descriptors", 1)), 0)

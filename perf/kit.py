@@ -8,6 +8,7 @@ import sys
 import time
 
 TIMEOUT_S = 100
+SAY_S = 30
 
 
 class Machine:
@@ -36,17 +37,22 @@ class Machine:
 
 
 class Progress:
-    """One line that is overwritten, on a terminal only."""
+    """One line that is overwritten; where that can't be, a line now and then."""
 
     def __init__(self):
         self.on, self.start = sys.stderr.isatty(), time.monotonic()
+        self.said = self.start
 
     def show(self, text):
+        now = time.monotonic()
+        line = "%4d s  %s" % (now - self.start, text)
         if self.on:
             width = shutil.get_terminal_size().columns - 1
-            line = "%4d s  %s" % (time.monotonic() - self.start, text)
             sys.stderr.write("\r" + line[:width].ljust(width))
-            sys.stderr.flush()
+        elif now > self.said + SAY_S:
+            self.said = now
+            sys.stderr.write(line + "\n")
+        sys.stderr.flush()
 
     def clear(self):
         if self.on:
