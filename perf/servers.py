@@ -211,7 +211,7 @@ def main():
     served, refused = serving.measure(options.build, peers, cpus, options.seconds, asked,
                                       progress, machine)
     if asked("servers", "idle"):
-        serving.measure_silent(options.build, peers, cpus, progress, served)
+        serving.measure_silent(options.build, peers, cpus, progress, served, refused)
     if asked("servers", "bad") and shutil.which("wrk"):
         serving.measure_bad(options.build, options.rounds, progress, served)
     progress.clear()

@@ -1,6 +1,7 @@
 """perf/serving.py: servers and their clients: who serves, who asks, what it took."""
 import contextlib
 import os
+import select
 import shutil
 import socket
 import subprocess
@@ -179,7 +180,7 @@ def measure(build, peers, cpus, rounds, chosen, progress, machine):
     return found, errors
 
 
-def measure_silent(build, peers, cpus, progress, found):
+def measure_silent(build, peers, cpus, progress, found, errors):
     """Bytes that a silent connection takes, after its one worker has seen ten thousand."""
     row = "idle %d" % SILENT
     for peer in peers:
@@ -191,9 +192,12 @@ def measure_silent(build, peers, cpus, progress, found):
             clients = subprocess.Popen([f"{build}/perf/servers/loadgen", str(port), str(SILENT),
                                         "0"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                        text=True)
-            clients.stdout.readline()
-            time.sleep(1)
-            found[row, "bytes", peer.name, 1] = [(resident_bytes(pid) - before) / SILENT]
+            if select.select([clients.stdout], [], [], 60)[0]:
+                time.sleep(1)
+                found[row, "bytes", peer.name, 1] = [(resident_bytes(pid) - before) / SILENT]
+            else:
+                errors[peer.name, row] = "it accepts too slowly"
+                clients.kill()
             clients.communicate()
 
 
