@@ -1,4 +1,5 @@
-/* tests/sim/scn_fdmix.c: reads, writes and waits at random beside cancels and a close. */
+/* tests/sim/scn_fdmix.c: reads, writes and waits at random beside cancels and a close; streams
+ * that are closed by halves and broken off. */
 #define _GNU_SOURCE
 #include "scn.h"
 
@@ -95,23 +96,30 @@ static int use_all(struct job *job)
 	return 0;
 }
 
-static int storm(void *arg)
+static void open_pair(struct scope_conn *pair[2])
 {
-	__typeof__(*d) all = {.written = 0};
-	struct job job[TASKS];
 	struct sc_fd *side;
-	struct group g;
 	int fd[2], i;
 
-	(void)arg;
-	d = &all;
-	signal(SIGPIPE, SIG_IGN);
 	sim_check(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fd) == 0, "no sockets");
 	for (i = 0; i < 2; i++) {
 		sim_check(sc_fd_open(fd[i], sim_random(2) ? SC_FD_STREAM : 0, &side) == 0,
 			  "can't be watched");
-		d->pair[i] = (struct scope_conn *)side;
+		pair[i] = (struct scope_conn *)side;
 	}
+}
+
+static int storm(void *arg)
+{
+	__typeof__(*d) all = {.written = 0};
+	struct job job[TASKS];
+	struct group g;
+	int i;
+
+	(void)arg;
+	d = &all;
+	signal(SIGPIPE, SIG_IGN);
+	open_pair(d->pair);
 	sim_check(pipe2(d->fd, O_NONBLOCK) == 0, "no pipe");
 	group_open(&g);
 	for (i = 0; i < TASKS; i++)
@@ -140,4 +148,126 @@ static int storm(void *arg)
 Test(sim, N1_N3_hold_in_a_storm_of_descriptors)
 {
 	explore("N1_N3_hold_in_a_storm_of_descriptors", storm, WITH_TIMERS);
+}
+
+/* ---- halves and resets ----------------------------------------------------------------------- */
+
+enum { STREAMS = 3, STREAM_MOST = 200, PIECE_MOST = 64 };
+
+/* A client that says all it has, closes its half and hears the echo of all of it; or one that
+ * breaks off with the echo unread. */
+struct stream {
+	struct scope_conn *client, *server;
+	size_t size;
+	bool breaks;
+};
+
+static unsigned char byte_at(size_t place)
+{
+	return (unsigned char)(place * 7 + place / 64);
+}
+
+static int echo_stream(struct job *job)
+{
+	struct stream *stream = job->pointer;
+	char bytes[PIECE_MOST];
+	size_t n, done;
+	int rc;
+
+	do {
+		rc = scope_conn_read(stream->server, bytes, 1 + sim_random(PIECE_MOST), &n);
+		if (rc == 0 && n > 0)
+			rc = scope_conn_write(stream->server, bytes, n, &done);
+	} while (rc == 0 && n > 0);
+	if (rc == 0)
+		rc = scope_conn_shutdown(stream->server);
+	sim_check(rc == 0 || (stream->breaks && (rc == -ECONNRESET || rc == -EPIPE)),
+		  "the server got %d", rc);
+	return 0;
+}
+
+/* So much of it. */
+static void say(struct stream *stream, size_t size)
+{
+	unsigned char bytes[PIECE_MOST];
+	size_t at = 0, n, i, done;
+
+	while (at < size) {
+		n = 1 + sim_random(size - at < PIECE_MOST ? size - at : PIECE_MOST);
+		for (i = 0; i < n; i++)
+			bytes[i] = byte_at(at + i);
+		sim_check(scope_conn_write(stream->client, bytes, n, &done) == 0, "not said");
+		at += done;
+	}
+}
+
+static int say_all(struct job *job)
+{
+	struct stream *stream = job->pointer;
+
+	say(stream, stream->size);
+	sim_check(scope_conn_shutdown(stream->client) == 0, "the half is not closed");
+	return 0;
+}
+
+static int hear_all(struct job *job)
+{
+	struct stream *stream = job->pointer;
+	unsigned char bytes[PIECE_MOST];
+	size_t at = 0, n, i;
+
+	do {
+		sim_check(scope_conn_read(stream->client, bytes, 1 + sim_random(PIECE_MOST), &n) ==
+				  0, "the echo is broken off at %zu", at);
+		for (i = 0; i < n; i++, at++)
+			sim_check(bytes[i] == byte_at(at), "byte %zu is %u", at, bytes[i]);
+	} while (n > 0);
+	sim_check(at == stream->size, "%zu of %zu came", at, stream->size);
+	return 0;
+}
+
+static int break_off(struct job *job)
+{
+	struct stream *stream = job->pointer;
+
+	say(stream, sim_random(stream->size));
+	if (sim_random(2))
+		scope_sleep_for((int64_t)sim_random(3000));
+	scope_conn_close(stream->client);
+	return 0;
+}
+
+static int streams(void *arg)
+{
+	struct stream stream[STREAMS];
+	struct job job[3 * STREAMS];
+	struct scope_conn *pair[2];
+	struct group g;
+	int i, j;
+
+	(void)arg;
+	group_open(&g);
+	for (i = 0; i < STREAMS; i++) {
+		open_pair(pair);
+		stream[i] = (struct stream){pair[0], pair[1], 1 + sim_random(STREAM_MOST),
+					    sim_random(2)};
+		for (j = 0; j < 3; j++)
+			job[3 * i + j].pointer = &stream[i];
+		group_spawn(&g, &job[3 * i], echo_stream);
+		group_spawn(&g, &job[3 * i + 1], stream[i].breaks ? break_off : say_all);
+		if (!stream[i].breaks)
+			group_spawn(&g, &job[3 * i + 2], hear_all);
+	}
+	sim_check(group_close(&g) == 0, "an error from nowhere");
+	for (i = 0; i < STREAMS; i++) {
+		if (!stream[i].breaks)
+			scope_conn_close(stream[i].client);
+		scope_conn_close(stream[i].server);
+	}
+	return 0;
+}
+
+Test(sim, streams_end_by_halves_and_by_resets)
+{
+	explore("streams_end_by_halves_and_by_resets", streams, WITH_TIMERS);
 }
