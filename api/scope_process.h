@@ -33,7 +33,9 @@ struct scope_stream {
 };
 
 enum scope_process_flags {
-	SCOPE_PROCESS_GROUP = 1 /* it leads a process group, all of which gets the signals */
+	/* It leads a process group, all of which gets the signals; after a cancel what is left of
+	 * the group when it has ended has the rest of the grace, at most 5 s, then SIGKILL too. */
+	SCOPE_PROCESS_GROUP = 1
 };
 
 struct scope_process_options {

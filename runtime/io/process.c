@@ -15,6 +15,8 @@
 #include <signal.h>
 
 #define GRACE_NS (5 * SCOPE_SEC)
+/* So often it is asked whether of a group that has lost its leader anyone is left. */
+#define LOOK_NS  (10 * SCOPE_MS)
 
 /* The inside of struct scope_process. */
 struct process {
@@ -197,6 +199,31 @@ static int wait_shielded(struct process *p, int64_t deadline_ns)
 	return rc == 0;
 }
 
+static int signal_group(struct process *p, int signal)
+{
+	return sc_os_process_signal(p->pid, -1, signal, 1);
+}
+
+/* The rest of the group has what is left of the grace; not for ever, for it can't be told from
+ * ended processes that nobody reaps, as in a container without an init.  Its number is that of the
+ * leader, which was reaped; while members are left the system gives it to nobody, and once the last
+ * has gone not before all other numbers, which takes longer than a look. */
+static void end_group(struct process *p, int64_t until)
+{
+	static const struct scope_options shield = {.shield = true};
+	int64_t now = scope_now();
+	struct scope s;
+
+	if (until - now > GRACE_NS)
+		until = now + GRACE_NS;
+	scope_open_with(&s, &shield);
+	while (signal_group(p, 0) == 0 && (now = scope_now()) < until)
+		scope_sleep_until(until - now < LOOK_NS ? until : now + LOOK_NS);
+	scope_close(&s);
+	if (signal_group(p, 0) == 0)
+		signal_group(p, SIGKILL);
+}
+
 static void terminate(struct process *p)
 {
 	int64_t until = scope_now();
@@ -204,10 +231,12 @@ static void terminate(struct process *p)
 	if (__builtin_add_overflow(until, p->grace_ns, &until))
 		until = SCOPE_NEVER;
 	send_signal(p, p->signal);
-	if (wait_shielded(p, until))
-		return;
-	send_signal(p, SIGKILL);
-	wait_shielded(p, SCOPE_NEVER);
+	if (!wait_shielded(p, until)) {
+		send_signal(p, SIGKILL);
+		wait_shielded(p, SCOPE_NEVER);
+	} else if (p->group) {
+		end_group(p, until);
+	}
 }
 
 static int process(void *arg)

@@ -469,6 +469,45 @@ Test(process, N6_signals_go_to_the_group_that_it_leads_einval)
 	must_run(group_ends, NULL);
 }
 
+/* Its leader ends at the signal, the other is deaf or takes its time; the pipe is open until it has
+ * ended. */
+static int leader_goes_first(void *arg)
+{
+	const char *other = arg;
+	struct scope_conn *out;
+	struct scope_process_options options = {
+		.streams = {{0}, {SCOPE_STREAM_PIPE, 0, &out}, {SCOPE_STREAM_NULL, 0, NULL}},
+		.flags = SCOPE_PROCESS_GROUP,
+		.grace_ns = *other == '+' ? 1000 * SCOPE_SEC : 20 * SCOPE_MS};
+	struct scope_process p;
+	char text[100];
+	struct scope s;
+	size_t n;
+	int status;
+
+	scope_open(&s);
+	CHECK_EQ(scope_process_spawn(&s, SHELL(other + 1), &options, &p), 0);
+	CHECK_EQ(scope_conn_read(out, text, sizeof text, &n), 0);
+	scope_cancel(&s);
+	CHECK_EQ(scope_close(&s), 0);
+	CHECK_EQ(scope_process_wait(&p, &status), 0);
+	CHECK_EQ(status, -SIGTERM);
+	read_all(out, text, sizeof text);
+	CHECK_EQ(strcmp(text, *other == '+' ? "bye\n" : ""), 0);
+	return 0;
+}
+
+Test(process, N6_of_a_group_that_loses_its_leader_all_get_the_grace_and_sigkill)
+{
+	static const char deaf[] = "-(trap '' TERM; echo ready; exec sleep 1000) & "
+				   "exec sleep 1000",
+		slow[] = "+(trap 'sleep 0.05; echo bye; exit' TERM; echo ready; "
+			 "while :; do sleep 0.01; done) & exec sleep 1000";
+
+	cr_assert_eq(run_flags(leader_goes_first, (void *)(uintptr_t)deaf, 0, 0), 0);
+	cr_assert_eq(run_flags(leader_goes_first, (void *)(uintptr_t)slow, 0, 0), 0);
+}
+
 /* ---- what may go wrong --------------------------------------------------------------------- */
 
 static int fails(void *arg)
