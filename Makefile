@@ -126,7 +126,8 @@ $(foreach v,asan tsan sim valgrind fault aarch64 aarch64-sim,$(eval $(call \
 $(BUILD)/libscope.so.0: $(OBJECTS_shared) api/libscope.map
 	$(call SAY,LD $@)
 	$(Q)$(CC) -shared -Wl,-soname,libscope.so.0 -Wl,--version-script=api/libscope.map \
-		-Wl,-z,defs -Wl,-z,now $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) $(LIBS)
+		-Wl,-z,defs -Wl,-z,now -Wl,-z,nodelete $(CFLAGS) $(LDFLAGS) \
+		-o $@ $(filter %.o,$^) $(LIBS)
 
 $(BUILD)/libscope.so: $(BUILD)/libscope.so.0
 	$(Q)ln -sf libscope.so.0 $@

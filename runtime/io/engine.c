@@ -3,6 +3,9 @@
 #include "sched/poll.h"
 
 #include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
 
 /* What a turn may take: libuv has room for a thousand events on its stack. */
 enum { TURN_STACK = 24 << 10 };
@@ -139,6 +142,25 @@ static void stop(void)
 }
 
 static const struct sc_service service = {stop, look, list_orphans};
+
+/* At its own end libuv waits for its threads, so an abandoned operation that hangs, such as the
+ * opening of a pipe that nobody writes to, would keep the process.  Then this is the end, after all
+ * that the program has registered for it. */
+static void leave(int status, void *arg)
+{
+	(void)arg;
+	/* In a forked child a lock that a thread held stays taken. */
+	if (!sc_lock_is_free(&engine.lock) || list_orphans(NULL, 0) == 0)
+		return;
+	fflush(NULL);
+	_exit(status);
+}
+
+/* What is registered first is called last. */
+__attribute__((constructor(101))) static void expect_the_end(void)
+{
+	on_exit(leave, NULL);
+}
 
 /* lock */
 static int open_engine(void)

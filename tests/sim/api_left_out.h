@@ -112,3 +112,7 @@
 {"park", "any_thread_unparks", THREADS},
 {"object", "S11_objects_below_a_leaked_scope_are_joined", FRAMES},
 {"start", "S11_one_that_leaves_a_scope_open_eproto", FRAMES},
+{"hang", "s12_a_watch_is_closed_while_a_change_is_on_its_way", TOO_LONG},
+{"hang", "s13_calls_that_hang_stop_neither_sockets_nor_timers_nor_the_end", BLOCKS},
+{"hang", "s13_a_call_that_hangs_does_not_keep_the_process", BLOCKS},
+{"hang", "s17_clients_that_break_off_before_accept_harm_nobody", ARRIVALS},

@@ -34,54 +34,112 @@ static struct {
 
 /* ---- the look-up: in the place of libuv's own, with its pool --------------------------------- */
 
-static struct {
+struct look_up {
+	struct addrinfo found[MOST];
+	struct sc_address address[MOST];
 	uv_work_t work;
 	uv_getaddrinfo_t *req;
 	uv_getaddrinfo_cb cb;
-	struct addrinfo found[MOST];
-	struct sc_address address[MOST];
-} look_up;
+};
+
+/* Those of stuck.example: they take until a byte comes. */
+static struct {
+	int go[2];
+	atomic_int begun, freed;
+} stuck;
 
 static void takes_its_time(uv_work_t *work)
 {
-	(void)work;
+	char byte;
+
+	if (!work->data)
+		return;
+	atomic_fetch_add(&stuck.begun, 1);
+	CHECK_EQ(read(stuck.go[0], &byte, 1), 1);
 }
 
 static void is_found(uv_work_t *work, int status)
 {
+	struct look_up *look_up = (struct look_up *)((char *)work - offsetof(struct look_up, work));
 	unsigned i;
 
-	(void)work;
 	CHECK_EQ(status, 0);
 	for (i = 0; i < net.count; i++) {
 		char digits[16];
 
 		snprintf(digits, sizeof digits, i < net.v6 ? "fd00::1%u" : "10.0.0.%u", i);
-		CHECK_EQ(sc_os_address_parse(digits, 80, &look_up.address[i]), 0);
-		look_up.found[i] = (struct addrinfo){
-			.ai_addr = (struct sockaddr *)look_up.address[i].bytes,
-			.ai_addrlen = look_up.address[i].size,
-			.ai_next = i + 1 < net.count ? &look_up.found[i + 1] : NULL};
+		CHECK_EQ(sc_os_address_parse(digits, 80, &look_up->address[i]), 0);
+		look_up->found[i] = (struct addrinfo){
+			.ai_addr = (struct sockaddr *)look_up->address[i].bytes,
+			.ai_addrlen = look_up->address[i].size,
+			.ai_next = i + 1 < net.count ? &look_up->found[i + 1] : NULL};
 	}
-	look_up.req->retcode = 0;
-	look_up.req->addrinfo = look_up.found;
-	look_up.cb(look_up.req, 0, look_up.found);
+	look_up->req->retcode = 0;
+	look_up->req->addrinfo = look_up->found;
+	look_up->cb(look_up->req, 0, look_up->found);
 }
 
 int uv_getaddrinfo(uv_loop_t *loop, uv_getaddrinfo_t *req, uv_getaddrinfo_cb cb, const char *node,
 		   const char *service, const struct addrinfo *hints)
 {
-	CHECK_EQ(strcmp(node, "many.example"), 0);
+	struct look_up *look_up = calloc(1, sizeof *look_up);
+	bool is_stuck = strcmp(node, "stuck.example") == 0;
+
+	CHECK(is_stuck || strcmp(node, "many.example") == 0);
 	CHECK_EQ(strcmp(service, "80"), 0);
 	CHECK_EQ(hints->ai_socktype, SOCK_STREAM);
-	look_up.req = req;
-	look_up.cb = cb;
-	return uv_queue_work(loop, &look_up.work, takes_its_time, is_found);
+	look_up->req = req;
+	look_up->cb = cb;
+	look_up->work.data = is_stuck ? look_up : NULL;
+	return uv_queue_work(loop, &look_up->work, takes_its_time, is_found);
 }
 
+/* What was found stands first in its look-up. */
 void uv_freeaddrinfo(struct addrinfo *list)
 {
-	CHECK_EQ(list, look_up.found);
+	free(list);
+	atomic_fetch_add(&stuck.freed, 1);
+}
+
+static int looks_up(void *arg)
+{
+	struct scope_address *address = arg;
+
+	CHECK_EQ(scope_resolve("stuck.example", 80, address, MOST), -ECANCELED);
+	return 0;
+}
+
+/* The task goes on at once; nothing is written where it wanted the addresses. */
+static int leaves_a_look_up(void *arg)
+{
+	struct scope_address address[MOST], before[MOST];
+	struct scope s;
+
+	(void)arg;
+	memset(before, 0xa5, sizeof before);
+	memcpy(address, before, sizeof before);
+	scope_open(&s);
+	CHECK_EQ(scope_spawn_with(&s, looks_up, address, &concurrent), 0);
+	while (!atomic_load(&stuck.begun))
+		CHECK_EQ(scope_sleep_for(SCOPE_MS), 0);
+	scope_cancel(&s);
+	CHECK_EQ(scope_close(&s), 0);
+	CHECK_EQ(atomic_load(&stuck.freed), 0);
+	CHECK_EQ(write(stuck.go[1], "x", 1), 1);
+	while (!atomic_load(&stuck.freed))
+		CHECK_EQ(scope_sleep_for(SCOPE_MS), 0);
+	CHECK_EQ(memcmp(address, before, sizeof before), 0);
+	/* The next one is answered. */
+	CHECK_EQ(scope_resolve("many.example", 80, address, MOST), 2);
+	return 0;
+}
+
+Test(connect, N2_C6_a_cancelled_look_up_is_left_to_itself)
+{
+	cr_assert_eq(pipe(stuck.go), 0);
+	net.count = 2;
+	cr_assert_eq(run_flags(leaves_a_look_up, NULL, 0, 0), 0);
+	cr_assert_eq(stuck.freed, 2);
 }
 
 /* ---- the sockets --------------------------------------------------------------------------- */
