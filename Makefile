@@ -376,6 +376,9 @@ $(BUILD)/man/done: docs/man.sh docs/man1.sh docs/libscope.7 $(HEADERS) $(EXAMPLE
 	$(Q)docs/man1.sh $(VERSION) $(@D) $(EXAMPLE_MAINS)
 	$(Q)touch $@
 
+# What a whole static program links.
+UV_PC = $(shell pkg-config --exists libuv-static 2>/dev/null && echo libuv-static || echo libuv)
+
 install: ## Install headers, libraries, scope.pc, man pages, examples (PREFIX, DESTDIR).
 install: lib debug man $(addprefix $(BUILD)/bin/,$(EXAMPLES))
 	$(Q)$(INSTALL) -d $(addprefix $(DESTDIR)$(PREFIX)/,include lib/pkgconfig bin \
@@ -385,7 +388,7 @@ install: lib debug man $(addprefix $(BUILD)/bin/,$(EXAMPLES))
 		$(BUILD)/libscope-debug.a $(DESTDIR)$(PREFIX)/lib
 	$(Q)$(INSTALL) -m 755 $(BUILD)/libscope.so.0 $(DESTDIR)$(PREFIX)/lib
 	$(Q)ln -sf libscope.so.0 $(DESTDIR)$(PREFIX)/lib/libscope.so
-	$(Q)sed 's|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(VERSION)|' docs/scope.pc.in \
+	$(Q)sed 's|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(VERSION)|; s|@UV@|$(UV_PC)|' docs/scope.pc.in \
 		>$(DESTDIR)$(PREFIX)/lib/pkgconfig/scope.pc
 	$(Q)$(INSTALL) -m 644 $(BUILD)/man/*.3 $(DESTDIR)$(PREFIX)/share/man/man3
 	$(Q)$(INSTALL) -m 644 $(BUILD)/man/libscope.7 $(DESTDIR)$(PREFIX)/share/man/man7

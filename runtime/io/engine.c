@@ -156,11 +156,38 @@ static void leave(int status, void *arg)
 	_exit(status);
 }
 
-/* What is registered first is called last. */
+#ifdef SC_PROGRAM
+/* What is registered first is called last, and before the destructors. */
 __attribute__((constructor(101))) static void expect_the_end(void)
 {
 	on_exit(leave, NULL);
 }
+#define EXPECT_THE_END() ((void)0)
+#else
+/* Of a library that is called after them; but its own destructor comes before libuv's. */
+static int exit_status; /* by who calls exit */
+
+static void note_status(int status, void *arg)
+{
+	(void)arg;
+	exit_status = status;
+}
+
+/* lock */
+static void expect_the_end(void)
+{
+	static int expected;
+
+	if (!expected)
+		expected = on_exit(note_status, NULL) == 0;
+}
+
+__attribute__((destructor)) static void leave_as_noted(void)
+{
+	leave(exit_status, NULL);
+}
+#define EXPECT_THE_END() expect_the_end()
+#endif
 
 /* lock */
 static int open_engine(void)
@@ -173,6 +200,7 @@ static int open_engine(void)
 		return rc;
 	engine.listens = engine.is_open && engine.listens;
 	engine.is_open = 1;
+	EXPECT_THE_END();
 	at_store_rlx(&sc_run.service[SC_ENGINE], &service);
 	if (engine.watched)
 		return 0;

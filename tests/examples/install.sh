@@ -64,10 +64,45 @@ debug_library_speaks() {
 	# shellcheck disable=SC2046
 	${CC:-cc} -o "$room/outside" "$room/outside.c" $(pkg-config --cflags scope) \
 		"$room$(pkg-config --variable=debug_libs scope | sed "s|^$room||; s| .*||")" \
-		-lpthread && "$room/outside" 2>&1 | grep 'scope_open was called outside scope_run'
+		-luv -lpthread && "$room/outside" 2>&1 | grep 'scope_open was called outside scope_run'
 }
 only_libc_is_needed() {
 	! ldd "$room$prefix/lib/libscope.so.0" | grep -E 'jemalloc|not found'
+}
+# An abandoned call that hangs in libuv does not keep the process, and its status stays.
+ends_although_a_call_hangs() {
+	cat >"$room/hang.c" <<-'END'
+		#include <fcntl.h>
+		#include <scope_file.h>
+		#include <stdlib.h>
+
+		static int give_up(void *path)
+		{
+			struct scope_options options = {.deadline_ns = scope_now() + SCOPE_MS};
+			struct scope_file *file;
+			struct scope s;
+
+			scope_open_with(&s, &options);
+			if (scope_file_open(path, O_RDONLY, 0, &file) != -ECANCELED)
+				exit(1);
+			return scope_close(&s) == -ETIMEDOUT ? 0 : 2;
+		}
+
+		int main(int argc, char **argv)
+		{
+			struct scope_config config = {.orphan_grace_ns = SCOPE_MS};
+
+			(void)argc;
+			return scope_run(give_up, argv[1], &config) == 0 ? 3 : 4;
+		}
+	END
+	# shellcheck disable=SC2046
+	${CC:-cc} -include errno.h -o "$room/hang" "$room/hang.c" $(pkg-config --cflags scope) "$@" &&
+		mkfifo "$room/fifo" || return
+	LD_LIBRARY_PATH="$room$prefix/lib" timeout 30 "$room/hang" "$room/fifo"
+	local status=$?
+	rm "$room/fifo"
+	[ $status -eq 3 ]
 }
 nothing_is_left() {
 	test -z "$(find "$room$prefix" ! -type d)"
@@ -77,13 +112,18 @@ check installs make_quietly install
 check builds_against_the_shared_library compile shared $(pkg-config --libs scope)
 check runs_with_the_shared_library prints_what_it_should \
 	env LD_LIBRARY_PATH="$room$prefix/lib" "$room/shared"
-check builds_against_the_archive compile static "$room$prefix/lib/libscope.a" -lpthread
+check builds_against_the_archive compile static "$room$prefix/lib/libscope.a" -luv -lpthread
 check runs_with_the_archive prints_what_it_should "$room/static"
 check builds_as_a_whole_static_program compile whole -static $(pkg-config --static --libs scope)
 check runs_as_a_whole_static_program prints_what_it_should "$room/whole"
 check builds_with_link_time_optimisation compile lto -O2 -flto \
-	"$room$prefix/lib/libscope-lto.a" -lpthread
+	"$room$prefix/lib/libscope-lto.a" -luv -lpthread
 check runs_with_link_time_optimisation prints_what_it_should "$room/lto"
+# shellcheck disable=SC2046
+check ends_although_a_call_hangs ends_although_a_call_hangs $(pkg-config --libs scope)
+# shellcheck disable=SC2046
+check ends_as_a_whole_static_program_although_a_call_hangs ends_although_a_call_hangs -static \
+	$(pkg-config --static --libs scope)
 check manual_pages_are_installed pages_are_readable
 check debug_library_is_installed debug_library_speaks
 check library_brings_no_allocator only_libc_is_needed
