@@ -2,7 +2,7 @@
  *
  * To build one, with `make lib` done; the others have libcurl, libpq, sqlite3, libcares:
  *   cc -O2 -g -Iapi -o recipe examples/recipes/{openssl,main}.c build/libscope.a \
- *       $(pkg-config --cflags --libs openssl) -lpthread
+ *       $(pkg-config --cflags --libs openssl) -luv -lpthread
  * Usage of all: recipe SECONDS ARGUMENT...   with a deadline after so many seconds
  */
 #ifndef RECIPE_H

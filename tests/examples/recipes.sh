@@ -15,7 +15,7 @@ for recipe in openssl:openssl curl:libcurl postgres:libpq sqlite:sqlite3 cares:l
 	# shellcheck disable=SC2046
 	${CC:-cc} -std=gnu11 -Wall -Wextra -Werror -O2 -g -Iapi -o "$build/recipes/$name" \
 		"examples/recipes/$name.c" examples/recipes/main.c "$build/libscope.a" \
-		$(pkg-config --cflags --libs "$library") -lpthread ||
+		$(pkg-config --cflags --libs "$library") -luv -lpthread ||
 		printf '#!/bin/sh\necho it does not build\nexit 99\n' >"$build/recipes/$name"
 	chmod +x "$build/recipes/$name"
 done

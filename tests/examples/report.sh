@@ -36,7 +36,7 @@ check() {
 
 compile() {
 	${CC:-cc} -std=c11 -Wall -Wextra -Werror "$@" -O2 -I"$api" crawl.c "$build/libscope.a" \
-		-lpthread
+		-luv -lpthread
 }
 says_what_readme_says() {
 	compile -g -o crawl && ./crawl 2>said && diff expected said
