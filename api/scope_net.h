@@ -156,7 +156,7 @@ SCOPE_API int scope_unix_connect(const char *path, struct scope_conn **out_conn)
  * out_done  bytes in buffer; 0: the other side sends no more; 0 after an error too
  * Cancellation point: -ECANCELED leaves the data in the kernel.
  * Thread safety: any task of the run, one at a time.
- * Cost: a system call; a park if nothing is there.
+ * Cost: a system call, two at a pipe; a park if nothing is there.
  * Returns 0, else nothing was read:
  *   -ENOTCONN    not called from a task
  *   -EINVAL      c, buffer or out_done is NULL, or size is 0
@@ -175,7 +175,7 @@ SCOPE_API int scope_conn_read(struct scope_conn *c, void *buffer, size_t size, s
  * out_done  bytes that went out, after an error too; may be NULL
  * Cancellation point: -ECANCELED after some bytes went out, too.
  * Thread safety: any task of the run, one at a time.
- * Cost: a system call; a park where there is no room.
+ * Cost: a system call, four at a pipe; a park where there is no room.
  * Returns 0, else *out_done bytes went out:
  *   -ENOTCONN    not called from a task
  *   -EINVAL      c or data is NULL
