@@ -1,4 +1,5 @@
 /* tests/sim/scn_file.c: operations of libuv that end while they are cancelled: N2, B2. */
+#include "files.h"
 #include "scn.h"
 
 #include <fcntl.h>
@@ -9,7 +10,7 @@
 
 enum { SIZE = 24 };
 
-static char path[32];
+static char path[TEMPORARY_SIZE];
 static int numbers; /* the lowest descriptor that was free */
 
 static int lowest_free(void)
@@ -24,7 +25,7 @@ static void make_file(void)
 {
 	int fd;
 
-	strcpy(path, "/tmp/scope-sim-XXXXXX");
+	temporary(path, "sim");
 	fd = mkstemp(path);
 	sim_check(fd >= 0 && write(fd, "012345678901234567890123", SIZE) == SIZE, "no file");
 	close(fd);
