@@ -388,8 +388,8 @@ install: lib debug man $(addprefix $(BUILD)/bin/,$(EXAMPLES))
 		$(BUILD)/libscope-debug.a $(DESTDIR)$(PREFIX)/lib
 	$(Q)$(INSTALL) -m 755 $(BUILD)/libscope.so.0 $(DESTDIR)$(PREFIX)/lib
 	$(Q)ln -sf libscope.so.0 $(DESTDIR)$(PREFIX)/lib/libscope.so
-	$(Q)sed 's|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(VERSION)|; s|@UV@|$(UV_PC)|' docs/scope.pc.in \
-		>$(DESTDIR)$(PREFIX)/lib/pkgconfig/scope.pc
+	$(Q)sed 's|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(VERSION)|; s|@UV@|$(UV_PC)|' \
+		docs/scope.pc.in >$(DESTDIR)$(PREFIX)/lib/pkgconfig/scope.pc
 	$(Q)$(INSTALL) -m 644 $(BUILD)/man/*.3 $(DESTDIR)$(PREFIX)/share/man/man3
 	$(Q)$(INSTALL) -m 644 $(BUILD)/man/libscope.7 $(DESTDIR)$(PREFIX)/share/man/man7
 	$(Q)$(INSTALL) -m 644 $(MAN1) $(BUILD)/man/*.1 $(DESTDIR)$(PREFIX)/share/man/man1

@@ -11,7 +11,7 @@ extern "C" {
 struct scope_terminal;
 
 enum scope_terminal_mode {
-	SCOPE_TERMINAL_LINES = 0, /* as it was opened: lines that can be edited, Ctrl-C interrupts */
+	SCOPE_TERMINAL_LINES = 0, /* as it was opened: lines to be edited, Ctrl-C interrupts */
 	SCOPE_TERMINAL_KEYS = 1   /* each key as it comes, not shown; Ctrl-C is the byte 3 */
 };
 

@@ -1,4 +1,4 @@
-/* runtime/io/terminal.c: terminals: their modes and size by libuv, their bytes as of any descriptor.
+/* runtime/io/terminal.c: terminals: modes and size by libuv, their bytes as of any descriptor.
  *
  * libuv makes a terminal's descriptor one that does not block, for all who have it.  So that a
  * program's standard output stays what it is, libuv is given a descriptor of the terminal opened

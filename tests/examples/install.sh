@@ -64,7 +64,8 @@ debug_library_speaks() {
 	# shellcheck disable=SC2046
 	${CC:-cc} -o "$room/outside" "$room/outside.c" $(pkg-config --cflags scope) \
 		"$room$(pkg-config --variable=debug_libs scope | sed "s|^$room||; s| .*||")" \
-		-luv -lpthread && "$room/outside" 2>&1 | grep 'scope_open was called outside scope_run'
+		-luv -lpthread &&
+		"$room/outside" 2>&1 | grep 'scope_open was called outside scope_run'
 }
 only_libc_is_needed() {
 	! ldd "$room$prefix/lib/libscope.so.0" | grep -E 'jemalloc|not found'
@@ -97,8 +98,8 @@ ends_although_a_call_hangs() {
 		}
 	END
 	# shellcheck disable=SC2046
-	${CC:-cc} -include errno.h -o "$room/hang" "$room/hang.c" $(pkg-config --cflags scope) "$@" &&
-		mkfifo "$room/fifo" || return
+	${CC:-cc} -include errno.h -o "$room/hang" "$room/hang.c" $(pkg-config --cflags scope) \
+		"$@" && mkfifo "$room/fifo" || return
 	LD_LIBRARY_PATH="$room$prefix/lib" timeout 30 "$room/hang" "$room/fifo"
 	local status=$?
 	rm "$room/fifo"
