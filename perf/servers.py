@@ -210,10 +210,12 @@ def main():
     tasks, errors = measure_tasks(options, peers, progress, machine)
     served, refused = serving.measure(options.build, peers, cpus, options.seconds, asked,
                                       progress, machine)
+    before = machine.sample()
     if asked("servers", "idle"):
         serving.measure_silent(options.build, peers, cpus, progress, served, refused)
     if asked("servers", "bad") and shutil.which("wrk"):
         serving.measure_bad(options.build, options.rounds, progress, served)
+    machine.add(before)
     progress.clear()
     print("%d rounds in %d s; other processes kept %.2f processors busy meanwhile%s" % (
         options.rounds, time.monotonic() - progress.start, machine.others(),
