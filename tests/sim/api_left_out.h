@@ -30,6 +30,7 @@
 {"clock", "Z1_sleepers_of_all_workers_wake_at_their_instant", TOO_LONG},
 {"fast", "P7_depth_does_not_overflow", TOO_LONG},
 {"net", "a_writer_waits_for_room", ARRIVALS},
+{"net", "O1_a_dump_tells_at_which_descriptor_a_task_waits", ARRIVALS},
 {"sendfile", "waits_for_room", ARRIVALS},
 {"sendfile", "N3_closing_it_under_the_sender_ebadf", ARRIVALS},
 {"sendfile", "N3_two_tasks_at_once_ebusy", ARRIVALS},
