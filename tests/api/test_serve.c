@@ -358,6 +358,9 @@ Test(serve, N4_a_shortage_of_descriptors_is_reported_once_and_waited_out_emfile)
 {
 	struct scope_config config = {.flags = SCOPE_VIRTUAL_CLOCK, .report = count_reports};
 
+#ifdef SC_VALGRIND
+	cr_skip("memcheck accepts a connection beyond the limit, and closes it");
+#endif
 	ran = reports = 0;
 	cr_assert_eq(run_config(short_of_descriptors, NULL, config), 0);
 }

@@ -596,12 +596,14 @@ static int has_orphans(void *arg)
 	static const struct sc_service pretended = {does_nothing, does_nothing, pretend_orphans};
 
 	(void)arg;
-	at_store_rlx(&sc_run.service[SC_ENGINE], &pretended);
+	at_store_rlx(&sc_run.service[SC_POOL], &pretended);
+	at_store_rlx(&sc_run.service[SC_ENGINE], &pretended); /* for which no place is left */
 	read_dump(SCOPE_DUMP_TEXT);
 	CHECK_EQ(times("abandoned: a call of count\n"), 64);
 	read_dump(SCOPE_DUMP_JSON);
 	CHECK_EQ(times("\"count\""), 64);
 	expect("\"abandoned\":[\"count\",\"count\"");
+	at_store_rlx(&sc_run.service[SC_POOL], NULL);
 	at_store_rlx(&sc_run.service[SC_ENGINE], NULL);
 	return 0;
 }
