@@ -32,6 +32,8 @@
 {"net", "a_writer_waits_for_room", ARRIVALS},
 {"net", "O1_a_dump_tells_at_which_descriptor_a_task_waits", ARRIVALS},
 {"sendfile", "waits_for_room", ARRIVALS},
+{"sendfile", "C2_C6_a_cancel_tells_how_much_went_out_ecanceled", ARRIVALS},
+{"sendfile", "G2_a_soft_region_ends_it_eshutdown", ARRIVALS},
 {"sendfile", "N3_closing_it_under_the_sender_ebadf", ARRIVALS},
 {"sendfile", "N3_two_tasks_at_once_ebusy", ARRIVALS},
 {"net", "N3_two_tasks_at_once_ebusy", ARRIVALS},
