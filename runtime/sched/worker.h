@@ -52,7 +52,6 @@ enum { SC_PACK = 15 };
 struct sc_strand {
 	struct sc_fiber fiber;
 	struct sc_item item;
-	uint32_t own_stack;  /* const: not from the pool (the root task) */
 	uintptr_t place;     /* the worker's `cur` while the strand is suspended */
 	uint64_t epoch;      /* cancel epoch that its scopes are up to date with */
 	uint8_t cancelled;   /* one of its scopes is cancelled: spawns and checkpoints look */
@@ -64,20 +63,26 @@ struct sc_strand {
 	void (*on_resume)(struct sc_worker *worker, struct sc_strand *strand);
 	/* Up to here two cache lines, which are all of it that a switch touches. */
 	struct sc_slot slot; /* the task at its root */
-	void *subject;       /* what it waits for, set before it parks; for its post function */
 	int result;          /* of a task whose leaked scopes are being joined */
 	uint32_t batch; /* it starts with so many tasks of one scope, above top if not just 1 */
 	struct sc_task *task; /* its record if it came by a queue, else NULL */
 	struct sc_aside aside;
-	/* Where its slots ended when it was put aside: on whose deque, and in which round. */
-	struct sc_worker *left_worker;
+	uint32_t own_stack;   /* const: not from the pool (the root task) */
+	uint32_t left_resets; /* see left_worker */
 	struct sc_slot *left_top;
-	uint32_t left_resets;
-	int64_t since;      /* sc_sched.recent when it parked; 0: its task has not */
-	int64_t ticked;     /* the same when it gave way to a tick last: see requeue_last */
-	const void *object; /* what it waits for, if the reason says so; for reports */
+	int64_t ticked; /* `since` when it gave way to a tick last: see requeue_last */
 	struct sc_item *pack[SC_PACK]; /* item.packed of them: strands woken together */
+	/* From here on one line, with what the layer above has behind it, for who parks. */
+	int64_t since;      /* sc_sched.recent when it parked; 0: its task has not */
+	const void *object; /* what it waits for, if the reason says so; for reports */
+	void *subject;      /* what it waits for, set before it parks; for its post function */
+	/* Where its slots ended when it was put aside: on whose deque, at left_top, and in which
+	 * round. */
+	struct sc_worker *left_worker;
 };
+_Static_assert(offsetof(struct sc_strand, slot) == 2 * SC_CACHE_LINE &&
+		       offsetof(struct sc_strand, since) % SC_CACHE_LINE == 0,
+	       "what a switch and a park touch lies in three lines");
 
 SC_INLINE struct sc_card *sc_card(struct sc_strand *strand)
 {

@@ -168,9 +168,9 @@ _Static_assert(sizeof(struct sc_scope) <= sizeof(struct scope), "a scope fits it
 /* What every pooled stack has at its top. */
 struct sc_host {
 	struct sc_strand strand;
-	struct sc_last *errors;    /* last error records of the tasks on this strand */
-	struct sc_holding *held;   /* what these tasks hold: held.h */
+	struct sc_holding *held;   /* what the tasks on this strand hold: held.h */
 	struct sc_scope *lingers;  /* where its waiter is registered between two waits, or NULL */
+	struct sc_last *errors;    /* last error records of these tasks */
 };
 
 /* The card of every strand; the node of its task is the first fields of a struct sc_scope. */
