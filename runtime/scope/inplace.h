@@ -24,6 +24,16 @@ SC_INLINE void sc_resume_lightly(struct sc_worker *worker, struct sc_scope *s)
 		s->base = worker->floor;
 }
 
+/* After sc_park_lightly. */
+SC_INLINE void sc_continue_lightly(struct sc_strand *strand, struct sc_scope *s)
+{
+	struct sc_worker *worker = sc_self();
+
+	sc_resume_lightly(worker, s);
+	if (SC_UNLIKELY(strand->cancelled || at_load_rlx(&sc_epoch) != strand->epoch))
+		sc_poke(worker);
+}
+
 /* sc_park, in fewer steps where there is nothing to put aside. */
 SC_INLINE void sc_park_in_place(struct sc_worker *worker, enum sc_reason reason,
 				void (*post)(struct sc_worker *worker, struct sc_strand *strand))
@@ -36,10 +46,7 @@ SC_INLINE void sc_park_in_place(struct sc_worker *worker, enum sc_reason reason,
 		sc_park(worker, reason, post);
 		return;
 	}
-	worker = sc_self();
-	sc_resume_lightly(worker, s);
-	if (SC_UNLIKELY(strand->cancelled || at_load_rlx(&sc_epoch) != strand->epoch))
-		sc_poke(worker);
+	sc_continue_lightly(strand, s);
 }
 
 #endif

@@ -182,34 +182,48 @@ SC_INLINE int try_recv(struct scope_chan *c, void *item, int *out_result)
 SC_INLINE int send_until(struct scope_chan *c, const void *item, int64_t deadline_ns)
 {
 	struct sc_worker *worker = sc_self();
+	struct sc_strand *woken = NULL;
 	int rc;
 
 	if (SC_UNLIKELY(worker->cur == 0))
 		return sc_not_connected("scope_chan_send");
 	if (SC_UNLIKELY(sc_is_due(worker)) && (rc = sc_check(worker)) < 0)
 		return rc;
-	if (SC_LIKELY(try_send(c, item, &rc)))
+	sc_enter(&c->lock);
+	if (SC_LIKELY(send_step(c, item, &rc, &woken))) {
+		sc_leave(&c->lock);
+		if (woken)
+			sc_ready(woken);
 		return rc;
-	worker = sc_self();
-	if (deadline_ns == SC_NEVER && sc_may_await_alone(worker))
-		return sc_await_alone(c, &c->senders, (uintptr_t)item, SC_IN_SEND);
+	}
+	if (deadline_ns == SC_NEVER && sc_may_await_lightly(sc_self()))
+		return sc_await_lightly(c, &c->lock, &c->senders, (uintptr_t)item, SC_IN_SEND,
+					take_send);
+	sc_leave(&c->lock);
 	return wait_to_send(c, item, deadline_ns);
 }
 
 SC_INLINE int recv_until(struct scope_chan *c, void *out_item, int64_t deadline_ns)
 {
 	struct sc_worker *worker = sc_self();
+	struct sc_strand *woken = NULL;
 	int rc;
 
 	if (SC_UNLIKELY(worker->cur == 0))
 		return sc_not_connected("scope_chan_recv");
 	if (SC_UNLIKELY(sc_is_due(worker)) && (rc = sc_check(worker)) < 0)
 		return rc;
-	if (SC_LIKELY(try_recv(c, out_item, &rc)))
+	sc_enter(&c->lock);
+	if (SC_LIKELY(recv_step(c, out_item, &rc, &woken))) {
+		sc_leave(&c->lock);
+		if (woken)
+			sc_ready(woken);
 		return rc;
-	worker = sc_self();
-	if (deadline_ns == SC_NEVER && sc_may_await_alone(worker))
-		return sc_await_alone(c, &c->receivers, (uintptr_t)out_item, SC_IN_RECV);
+	}
+	if (deadline_ns == SC_NEVER && sc_may_await_lightly(sc_self()))
+		return sc_await_lightly(c, &c->lock, &c->receivers, (uintptr_t)out_item,
+					SC_IN_RECV, take_recv);
+	sc_leave(&c->lock);
 	return wait_to_recv(c, out_item, deadline_ns);
 }
 

@@ -32,13 +32,33 @@ void sc_queue_remove(struct sc_waiter *waiter)
 	waiter->queue = NULL;
 }
 
+/* The strand will run soon, and of many none is in the cache: what of it the claim does not touch.
+ * Its last frames are those of the switch, of the wait, and above the waiter its caller's. */
+SC_INLINE void prefetch(struct sc_waiter *waiter)
+{
+	struct sc_strand *strand = waiter->strand;
+
+	__builtin_prefetch(&strand->item, 1);
+	__builtin_prefetch(&strand->since, 1);
+	__builtin_prefetch((char *)waiter + SC_CACHE_LINE, 1);
+	__builtin_prefetch((char *)waiter + 2 * SC_CACHE_LINE, 1);
+	if (SC_LIKELY(!waiter->select)) /* else it may be about to save its context */
+		__builtin_prefetch(strand->fiber.context.sp, 1);
+}
+
 struct sc_waiter *sc_queue_take_first(struct sc_queue *queue, struct sc_strand **woken)
 {
 	struct sc_waiter *waiter = queue->first;
 	struct sc_strand *strand = waiter->strand;
 	enum sc_claim claim;
 
-	sc_queue_remove(waiter);
+	prefetch(waiter);
+	queue->first = waiter->next;
+	if (waiter->next)
+		waiter->next->prev = NULL;
+	else
+		queue->last = NULL;
+	waiter->queue = NULL;
 	claim = sc_card_try(sc_card(strand), SC_WAIT_EVENT);
 	if (claim == SC_CLAIM_LOST)
 		return NULL;
@@ -112,8 +132,9 @@ static void give_up(struct sc_await *await)
 	sc_wake(&await->woken);
 }
 
-/* As sc_may_await_alone says.  Who cancels from outside may claim the wait at once; the strand then
- * goes through the inbox, which this worker looks at later. */
+/* With one worker nobody else runs before the strand has left its stack.  Who cancels from outside
+ * may claim the wait at once; the strand then goes through the inbox, which this worker looks at
+ * later. */
 SC_INLINE void park_alone(struct sc_waiter *waiter, struct sc_queue *queue,
 			  struct sc_worker *worker, struct sc_scope *place, enum sc_reason reason)
 {
@@ -136,6 +157,83 @@ static SC_NOINLINE int end(struct sc_waiter *waiter, struct sc_scope *place)
 	return rc == 0 ? waiter->result : rc;
 }
 
+struct keeper {
+	struct sc_waiter waiter;
+	struct sc_lock *lock;
+};
+
+/* On the next stack, with the lock that its strand has taken. */
+static void publish_kept(struct sc_worker *worker, struct sc_strand *strand)
+{
+	struct keeper *keeper = strand->subject;
+	struct sc_lock *lock = keeper->lock;
+	int parked = sc_commit_again(worker, strand, sc_untag(strand->place));
+
+	if (!parked)
+		sc_queue_remove(&keeper->waiter);
+	sc_lock_drop(lock);
+	if (!parked)
+		sc_ready(strand);
+}
+
+/* Parks with the lock, if there is another to continue at once. */
+SC_INLINE int park_keeping(struct keeper *keeper, struct sc_queue *queue, struct sc_worker *worker,
+			   struct sc_scope *place, enum sc_reason reason)
+{
+	if (!sc_suspend_lightly(worker, place))
+		return 0;
+	sc_queue_add(queue, &keeper->waiter);
+	worker->strand->subject = keeper;
+	if (SC_LIKELY(sc_park_lightly(worker, reason, publish_kept))) {
+		sc_continue_lightly(keeper->waiter.strand, place);
+		return 1;
+	}
+	sc_queue_remove(&keeper->waiter);
+	return 0;
+}
+
+static SC_NOINLINE int await_after_all(void *thing, struct sc_lock *lock, struct sc_queue *queue,
+				       uintptr_t key, enum sc_reason reason,
+				       int (*take)(struct sc_await *await))
+{
+	struct sc_await await;
+
+	sc_lock_drop(lock);
+	sc_await_init(&await, thing, lock, queue, take, key);
+	return sc_await(&await, reason);
+}
+
+SC_INLINE void begin(struct sc_waiter *waiter, struct sc_worker *worker, void *thing, uintptr_t key)
+{
+	waiter->strand = worker->strand;
+	waiter->select = NULL;
+	waiter->key = key;
+	waiter->result = 0;
+	waiter->served = 0;
+	worker->strand->object = thing;
+}
+
+int sc_await_keeping(void *thing, struct sc_lock *lock, struct sc_queue *queue, uintptr_t key,
+		     enum sc_reason reason, int (*take)(struct sc_await *await))
+{
+	struct sc_worker *worker = sc_self();
+	struct sc_scope *place = sc_untag(worker->cur);
+	struct sc_strand *strand = worker->strand;
+	struct keeper keeper;
+
+	begin(&keeper.waiter, worker, thing, key);
+	keeper.lock = lock;
+	if (!park_keeping(&keeper, queue, worker, place, reason))
+		return await_after_all(thing, lock, queue, key, reason, take);
+	if (SC_LIKELY(sc_wait_outcome(strand) == SC_WAIT_EVENT))
+		return keeper.waiter.result;
+	sc_lock_take(lock);
+	if (keeper.waiter.queue)
+		sc_queue_remove(&keeper.waiter);
+	sc_lock_drop(lock);
+	return end(&keeper.waiter, place);
+}
+
 int sc_await_alone(void *thing, struct sc_queue *queue, uintptr_t key, enum sc_reason reason)
 {
 	struct sc_worker *worker = sc_self();
@@ -143,12 +241,7 @@ int sc_await_alone(void *thing, struct sc_queue *queue, uintptr_t key, enum sc_r
 	struct sc_strand *strand = worker->strand;
 	struct sc_waiter waiter;
 
-	waiter.strand = strand;
-	waiter.select = NULL;
-	waiter.key = key;
-	waiter.result = 0;
-	waiter.served = 0;
-	strand->object = thing;
+	begin(&waiter, worker, thing, key);
 	park_alone(&waiter, queue, worker, place, reason);
 	if (SC_LIKELY(sc_wait_outcome(strand) == SC_WAIT_EVENT))
 		return waiter.result;
@@ -175,7 +268,7 @@ int sc_await(struct sc_await *await, enum sc_reason reason)
 		if (!await->again)
 			sc_wait_begin(worker, await->deadline_ns);
 	}
-	if (await->again && await->tried && sc_may_await_alone(worker))
+	if (await->again && await->tried && sc_solo() && !sc_host(strand)->held)
 		park_alone(&await->waiter, await->queue, worker, place, reason);
 	else
 		sc_park_in_place(worker, reason, publish);

@@ -5,6 +5,8 @@
  *
  *   sc_await   on the next stack, under the lock: tries once more, else enters the queue and
  *              commits the wait
+ *   sc_await_keeping, of one that has just tried: keeps the lock from there on; on the next stack
+ *              the wait is committed and the lock dropped
  *   who gives  takes the lock, claims the first waiter whose wait nothing else has ended, which
  *              takes it out of the queue, gives, drops the lock and has it continued
  *
@@ -162,19 +164,30 @@ int sc_await(struct sc_await *await, enum sc_reason reason);
 /* Tries once, without parking: whether the waiter has what it wants. */
 int sc_await_not(struct sc_await *await);
 
-/* Whether the running task, which has just tried and can't have what it wants, may wait for it by
- * sc_await_alone: its waiter is registered from an earlier wait at its place, and this is the only
- * worker.  So nobody else runs before the strand has left its stack, nor has anybody been here
- * since it tried: it need not try again on the next stack, nor is there a lock to take.  It holds
- * nothing: else parking might take back what it waits for. */
-SC_INLINE int sc_may_await_alone(struct sc_worker *worker)
+/* Whether the running task, which has the lock, has just tried and can't have what it wants, may
+ * wait for it by one of the two that follow: its waiter is registered from an earlier wait at its
+ * place.  It holds nothing: else parking might take back what it waits for. */
+SC_INLINE int sc_may_await_lightly(struct sc_worker *worker)
 {
 	struct sc_strand *strand = worker->strand;
 
-	return sc_solo() && sc_wait_again(worker, sc_untag(worker->cur)) && !sc_host(strand)->held;
+	return sc_wait_again(worker, sc_untag(worker->cur)) && !sc_host(strand)->held;
 }
 
-/* sc_await, without a deadline, of a waiter with that key. */
+/* sc_await, without a deadline, of a waiter with that key: keeps the lock until the strand has left
+ * its stack, so that it need not try again there. */
+int sc_await_keeping(void *thing, struct sc_lock *lock, struct sc_queue *queue, uintptr_t key,
+		     enum sc_reason reason, int (*take)(struct sc_await *await));
+/* The same with one worker: nobody else runs before. */
 int sc_await_alone(void *thing, struct sc_queue *queue, uintptr_t key, enum sc_reason reason);
+
+/* One of them. */
+SC_INLINE int sc_await_lightly(void *thing, struct sc_lock *lock, struct sc_queue *queue,
+			       uintptr_t key, enum sc_reason reason,
+			       int (*take)(struct sc_await *await))
+{
+	return sc_solo() ? sc_await_alone(thing, queue, key, reason)
+			 : sc_await_keeping(thing, lock, queue, key, reason, take);
+}
 
 #endif

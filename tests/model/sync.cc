@@ -33,14 +33,19 @@ void sc_park(struct sc_worker *worker, enum sc_reason,
 	unsigned me = worker->strand->batch;
 
 	at_store_rlx(&continued[me], 0);
+	worker->strand->place = worker->cur;
 	post(worker, worker->strand);
 	while (!at_load_acq(&continued[me]))
 		model::yield();
 }
-int sc_park_lightly(struct sc_worker *, enum sc_reason,
-		    void (*)(struct sc_worker *, struct sc_strand *))
+static int lightly; /* const in a model: there is another strand to go on with */
+
+int sc_park_lightly(struct sc_worker *worker, enum sc_reason reason,
+		    void (*post)(struct sc_worker *, struct sc_strand *))
 {
-	return 0;
+	if (lightly)
+		sc_park(worker, reason, post);
+	return lightly;
 }
 void sc_poke(struct sc_worker *) {}
 /* The tree is not in this model: what a cancel does, a thread does by itself. */
@@ -115,6 +120,7 @@ template <class T, int threads> struct sync_test : model::test<T, threads> {
 			continued[i] = 0;
 		}
 		data = 0;
+		lightly = 0;
 	}
 };
 
@@ -392,3 +398,70 @@ struct gift_against_cancel : sync_test<gift_against_cancel, 3> {
 };
 static model::bound<gift_against_cancel> gift_against_cancel(
 	"sync/a_gift_is_taken_or_left_beside_a_cancel", 3);
+
+/* The same of a wait where the last one was, which keeps the lock until it is committed. */
+struct kept_gift_against_cancel : sync_test<kept_gift_against_cancel, 3> {
+	struct sc_lock lock;
+	struct sc_queue queue;
+	SC_PLAIN(int) frame;
+	int rc;
+
+	void set_up()
+	{
+		sync_test<kept_gift_against_cancel, 3>::set_up();
+		memset((void *)&lock, 0, sizeof lock);
+		memset((void *)&queue, 0, sizeof queue);
+		gifts = 0;
+		frame = 0;
+		rc = 1;
+		lightly = 1;
+		node[0].state = SC_TASK | SC_FLUSHED | SC_WAITER;
+		node[0].base = workers[0].bottom.top;
+		sc_wait_prepare(&host[0].strand);
+		sc_wait_claim(&host[0].strand, SC_WAIT_EVENT);
+	}
+	void give()
+	{
+		struct sc_strand *woken = NULL;
+		struct sc_waiter *waiter;
+
+		sc_enter(&lock);
+		waiter = sc_queue_take(&queue, &woken);
+		if (waiter)
+			*(SC_PLAIN(int) *)waiter->key = 7;
+		else
+			gifts++;
+		sc_leave(&lock);
+		if (woken)
+			sc_ready(woken);
+	}
+	void thread(unsigned index)
+	{
+		if (index == 1) {
+			give();
+		} else if (index == 2) {
+			if (sc_wait_claim(&host[0].strand, SC_WAIT_CANCEL))
+				sc_ready(&host[0].strand);
+		} else {
+			sc_enter(&lock);
+			if (take_gift(NULL)) {
+				sc_leave(&lock);
+				rc = 0;
+			} else {
+				rc = sc_await_keeping(&queue, &lock, &queue, (uintptr_t)&frame,
+						      SC_IN_EVENT, take_gift);
+				data = frame;
+			}
+			frame = 0; /* the frame is gone */
+		}
+	}
+	void check()
+	{
+		MODEL_CHECK(!queue.first);
+		MODEL_CHECK(rc == 0 || rc == -ECANCELED);
+		MODEL_CHECK(gifts == (uint32_t)(rc != 0));
+		MODEL_CHECK(rc != 0 || data == 7 || data == 0);
+	}
+};
+static model::bound<kept_gift_against_cancel> kept_gift_against_cancel(
+	"sync/a_gift_is_taken_or_left_beside_a_cancel_of_who_kept_the_lock", 3);
