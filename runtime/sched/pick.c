@@ -102,7 +102,7 @@ SC_INLINE struct sc_item *from_shared(struct sc_worker *worker)
  * and the last frames, which lie below it, of one that comes soon. */
 static void prefetch_ahead(struct sc_ring *ring)
 {
-	enum { AHEAD = 8, FRAMES = 6, BLOCK = 5 };
+	enum { AHEAD = 8, FRAMES = 12, BLOCK = 2 };
 	uint32_t head = at_load_rlx(&ring->head);
 	const char *item;
 	int line;
@@ -112,6 +112,7 @@ static void prefetch_ahead(struct sc_ring *ring)
 	item = (const char *)at_load_rlx(&ring->items[(head + AHEAD) % SC_RING_SIZE]);
 	for (line = -FRAMES; line < BLOCK; line++)
 		__builtin_prefetch(item + line * SC_CACHE_LINE, 1);
+	__builtin_prefetch(&SC_CONTAINER(item, struct sc_strand, item)->since, 1);
 }
 
 struct sc_item *sc_pop_in_turn(struct sc_worker *worker)

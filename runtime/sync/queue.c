@@ -32,27 +32,12 @@ void sc_queue_remove(struct sc_waiter *waiter)
 	waiter->queue = NULL;
 }
 
-/* The strand will run soon, and of many none is in the cache: what of it the claim does not touch.
- * Its last frames are those of the switch, of the wait, and above the waiter its caller's. */
-SC_INLINE void prefetch(struct sc_waiter *waiter)
-{
-	struct sc_strand *strand = waiter->strand;
-
-	__builtin_prefetch(&strand->item, 1);
-	__builtin_prefetch(&strand->since, 1);
-	__builtin_prefetch((char *)waiter + SC_CACHE_LINE, 1);
-	__builtin_prefetch((char *)waiter + 2 * SC_CACHE_LINE, 1);
-	if (SC_LIKELY(!waiter->select)) /* else it may be about to save its context */
-		__builtin_prefetch(strand->fiber.context.sp, 1);
-}
-
 struct sc_waiter *sc_queue_take_first(struct sc_queue *queue, struct sc_strand **woken)
 {
 	struct sc_waiter *waiter = queue->first;
 	struct sc_strand *strand = waiter->strand;
 	enum sc_claim claim;
 
-	prefetch(waiter);
 	queue->first = waiter->next;
 	if (waiter->next)
 		waiter->next->prev = NULL;
