@@ -12,6 +12,7 @@ import os
 import random
 import resource
 import shutil
+import signal
 import statistics
 import sys
 import time
@@ -197,6 +198,7 @@ def arguments():
 
 def main():
     options = arguments()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # servers end with it
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     cpus = sorted(os.sched_getaffinity(0))
