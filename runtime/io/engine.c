@@ -3,9 +3,6 @@
 #include "sched/poll.h"
 
 #include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <unistd.h>
 
 /* What a turn may take: libuv has room for a thousand events on its stack. */
 enum { TURN_STACK = 24 << 10 };
@@ -143,51 +140,11 @@ static void stop(void)
 
 static const struct sc_service service = {stop, look, list_orphans};
 
-/* At its own end libuv waits for its threads, so an abandoned operation that hangs, such as the
- * opening of a pipe that nobody writes to, would keep the process.  Then this is the end, after all
- * that the program has registered for it. */
-static void leave(int status, void *arg)
+int sc_engine_hangs(void)
 {
-	(void)arg;
 	/* In a forked child a lock that a thread held stays taken. */
-	if (!sc_lock_is_free(&engine.lock) || list_orphans(NULL, 0) == 0)
-		return;
-	fflush(NULL);
-	_exit(status);
+	return sc_lock_is_free(&engine.lock) && list_orphans(NULL, 0) > 0;
 }
-
-#ifdef SC_PROGRAM
-/* What is registered first is called last, and before the destructors. */
-__attribute__((constructor(101))) static void expect_the_end(void)
-{
-	on_exit(leave, NULL);
-}
-#define EXPECT_THE_END() ((void)0)
-#else
-/* Of a library that is called after them; but its own destructor comes before libuv's. */
-static int exit_status; /* by who calls exit */
-
-static void note_status(int status, void *arg)
-{
-	(void)arg;
-	exit_status = status;
-}
-
-/* lock */
-static void expect_the_end(void)
-{
-	static int expected;
-
-	if (!expected)
-		expected = on_exit(note_status, NULL) == 0;
-}
-
-__attribute__((destructor)) static void leave_as_noted(void)
-{
-	leave(exit_status, NULL);
-}
-#define EXPECT_THE_END() expect_the_end()
-#endif
 
 /* lock */
 static int open_engine(void)
@@ -200,7 +157,7 @@ static int open_engine(void)
 		return rc;
 	engine.listens = engine.is_open && engine.listens;
 	engine.is_open = 1;
-	EXPECT_THE_END();
+	sc_expect_the_end();
 	at_store_rlx(&sc_run.service[SC_ENGINE], &service);
 	if (engine.watched)
 		return 0;

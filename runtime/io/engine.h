@@ -50,6 +50,11 @@ int sc_engine_use(int (*fn)(uv_loop_t *loop, void *arg), void *arg);
 /* terminal.c: at the end of a run, under the lock. */
 void sc_terminals_end(void);
 
+/* leave.c: before libuv is used. */
+void sc_expect_the_end(void);
+/* At the end of the process: whether libuv would wait for an abandoned operation. */
+int sc_engine_hangs(void);
+
 /* By the callbacks. */
 void sc_op_ended(struct sc_op *op);
 

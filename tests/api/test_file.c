@@ -364,9 +364,11 @@ static int wrong(void *arg)
 	CHECK_EQ(scope_file_read_at(NULL, &byte, 1, 0, &done), -EINVAL);
 	CHECK_EQ(scope_file_read_at(f, NULL, 1, 0, &done), -EINVAL);
 	CHECK_EQ(scope_file_read_at(f, &byte, 1, 0, NULL), -EINVAL);
+	CHECK_EQ(scope_file_read_at(f, &byte, 1, UINT64_MAX, &done), -EINVAL);
 	CHECK_EQ(scope_file_read(NULL, &byte, 1, &done), -EINVAL);
 	CHECK_EQ(scope_file_write_at(NULL, "x", 1, 0, &done), -EINVAL);
 	CHECK_EQ(scope_file_write_at(f, NULL, 1, 0, &done), -EINVAL);
+	CHECK_EQ(scope_file_write_at(f, "x", 1, INT64_MAX, &done), -EINVAL);
 	CHECK_EQ(scope_file_write(NULL, "x", 1, &done), -EINVAL);
 	CHECK_EQ(scope_file_sync(NULL), -EINVAL);
 	CHECK_EQ(scope_file_fd(NULL), -EINVAL);
