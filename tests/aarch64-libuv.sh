@@ -19,8 +19,14 @@ get() {
 		-o APT::Sandbox::User= "$@"
 }
 
-get update
-(cd "$place" && get download libuv1-dev)
+give_up() {
+	echo "aarch64-libuv: apt-get found no libuv1-dev for arm64; make AARCH64_CC=... with a" \
+		"compiler that has libuv goes without" >&2
+	exit 1
+}
+
+get update || give_up
+(cd "$place" && get download libuv1-dev) || give_up
 dpkg-deb -x "$place"/libuv1-dev_*.deb "$place/files"
 cp "$place/files/usr/lib/aarch64-linux-gnu/libuv_a.a" "$out"
 rm -rf "$place"
