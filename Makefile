@@ -206,7 +206,8 @@ FAULT_WRAPS := mmap mprotect madvise pthread_create pthread_attr_init sigaction 
 	listen connect accept4 getsockname getpeername getsockopt shutdown recv send sendfile \
 	sendto recvfrom pipe2 fcntl posix_spawnp pidfd_open \
 	$(addprefix posix_spawn_file_actions_,adddup2 addopen addchdir_np) \
-	lseek preadv2 inotify_init1 inotify_add_watch \
+	lseek preadv2 isatty ioctl ttyname_r inotify_init1 inotify_add_watch \
+	uv_tty_init uv_tty_set_mode uv_tty_get_winsize \
 	$(addprefix uv_,$(filter-out loop_close run cancel,$(UV_WRAPS)))
 $(eval $(call test_program,$(BUILD)/fault/fault,fault,fault,$(BUILD)/fault/libscope.a,\
 	tests/shim.c,$(addprefix -Xlinker --wrap=,$(FAULT_WRAPS))))

@@ -74,6 +74,12 @@
 	X(UV_RMDIR, "uv_fs_rmdir")                                                                 \
 	X(UV_RENAME, "uv_fs_rename")                                                               \
 	X(UV_SCANDIR, "uv_fs_scandir")                                                             \
+	X(ISATTY, "isatty")                                                                        \
+	X(IOCTL, "ioctl")                                                                          \
+	X(TTYNAME, "ttyname_r")                                                                    \
+	X(TTY_INIT, "uv_tty_init")                                                                 \
+	X(TTY_MODE, "uv_tty_set_mode")                                                             \
+	X(TTY_SIZE, "uv_tty_get_winsize")                                                          \
 	X(INOTIFY, "inotify_init1")                                                                \
 	X(INOTIFY_ADD, "inotify_add_watch")
 

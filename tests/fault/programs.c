@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include <fcntl.h>
+#include <pty.h>
 #include <scope_chan.h>
 #include <scope_file.h>
 #include <scope_local.h>
@@ -21,9 +22,11 @@
 #include <scope_ref.h>
 #include <scope_signal.h>
 #include <scope_supervise.h>
+#include <scope_terminal.h>
 #include <scope_watch.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -711,7 +714,7 @@ static int may_fail(int rc)
 		at_store_rlx(&fault_notes.refused, 1);
 	CHECK(rc >= 0 || rc == -ENOMEM || rc == -EMFILE || rc == -ECANCELED || rc == -ETIMEDOUT ||
 	      rc == -ECONNRESET || rc == -EPIPE || rc == -ENOTCONN || rc == -EAGAIN || rc == -EIO ||
-	      rc == -ENOENT || rc == -ESPIPE);
+	      rc == -ENOENT || rc == -ESPIPE || rc == -ENOTTY);
 	return rc;
 }
 
@@ -967,6 +970,26 @@ static int has_files(void *arg)
 	return 0;
 }
 
+static int has_a_terminal(void *arg)
+{
+	struct winsize size = {.ws_col = 80, .ws_row = 25};
+	unsigned columns, rows;
+	struct scope_terminal *t;
+	int screen, fd;
+
+	does_nothing(arg);
+	CHECK(openpty(&screen, &fd, NULL, NULL, &size) == 0);
+	if (may_fail(scope_terminal_open(fd, &t)) == 0) {
+		may_fail(scope_terminal_mode(t, SCOPE_TERMINAL_KEYS));
+		may_fail(scope_terminal_size(t, &columns, &rows));
+		may_fail(scope_terminal_write(t, "x", 1, NULL));
+		scope_terminal_close(t);
+	}
+	close(screen);
+	close(fd);
+	return 0;
+}
+
 const struct fault_program fault_programs[] = {
 	{.name = "nothing", .main = does_nothing},
 	{.name = "defaults", .main = does_nothing, .by_default = 1},
@@ -992,5 +1015,6 @@ const struct fault_program fault_programs[] = {
 	{.name = "networks", .main = networks},
 	{.name = "processes", .main = has_processes},
 	{.name = "files", .main = has_files},
+	{.name = "terminals", .main = has_a_terminal},
 };
 const unsigned fault_program_count = sizeof fault_programs / sizeof *fault_programs;

@@ -18,6 +18,7 @@
 #include <sys/eventfd.h>
 #include <sys/inotify.h>
 #include <sys/uio.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/resource.h>
@@ -502,6 +503,25 @@ WRAP(int, inotify_add_watch, (int fd, const char *path, uint32_t mask))
 	return REFUSE(INOTIFY_ADD) ? fail_with(ENOSPC) : __real_inotify_add_watch(fd, path, mask);
 }
 
+WRAP(int, isatty, (int fd))
+{
+	if (!REFUSE(ISATTY))
+		return __real_isatty(fd);
+	errno = ENOTTY;
+	return 0;
+}
+
+/* Of one number only, and what it tells is not what is asked for. */
+WRAP(int, ioctl, (int fd, unsigned long request, void *arg))
+{
+	return REFUSE(IOCTL) ? fail_with(EIO) : __real_ioctl(fd, request, arg);
+}
+
+WRAP(int, ttyname_r, (int fd, char *name, size_t size))
+{
+	return REFUSE(TTYNAME) ? ENOTTY : __real_ttyname_r(fd, name, size);
+}
+
 /* ---- libuv ---------------------------------------------------------------------------------- */
 
 WRAP(int, uv_loop_init, (uv_loop_t * loop))
@@ -576,6 +596,23 @@ WRAP(int, uv_fs_scandir,
      (uv_loop_t * loop, uv_fs_t *req, const char *path, int flags, uv_fs_cb cb))
 {
 	return REFUSE(UV_SCANDIR) ? UV_ENOMEM : __real_uv_fs_scandir(loop, req, path, flags, cb);
+}
+
+WRAP(int, uv_tty_init, (uv_loop_t * loop, uv_tty_t *tty, uv_file fd, int unused))
+{
+	return REFUSE(TTY_INIT) ? UV_EMFILE : __real_uv_tty_init(loop, tty, fd, unused);
+}
+
+WRAP(int, uv_tty_set_mode, (uv_tty_t * tty, uv_tty_mode_t mode))
+{
+	/* To put it back can't fail. */
+	return mode != UV_TTY_MODE_NORMAL && REFUSE(TTY_MODE) ? UV_EIO
+							      : __real_uv_tty_set_mode(tty, mode);
+}
+
+WRAP(int, uv_tty_get_winsize, (uv_tty_t * tty, int *width, int *height))
+{
+	return REFUSE(TTY_SIZE) ? UV_EIO : __real_uv_tty_get_winsize(tty, width, height);
 }
 
 /* ---- the points --------------------------------------------------------------------------- */

@@ -525,6 +525,36 @@ Test(fault, every_uv_fs_scandir_fails)
 	fail_in("files", FAULT_UV_SCANDIR);
 }
 
+Test(fault, every_isatty_fails)
+{
+	fail_in("terminals", FAULT_ISATTY);
+}
+
+Test(fault, every_ioctl_fails)
+{
+	fail_in("terminals", FAULT_IOCTL);
+}
+
+Test(fault, every_ttyname_r_fails)
+{
+	fail_in("terminals", FAULT_TTYNAME);
+}
+
+Test(fault, every_uv_tty_init_fails)
+{
+	fail_in("terminals", FAULT_TTY_INIT);
+}
+
+Test(fault, every_uv_tty_set_mode_fails)
+{
+	fail_in("terminals", FAULT_TTY_MODE);
+}
+
+Test(fault, every_uv_tty_get_winsize_fails)
+{
+	fail_in("terminals", FAULT_TTY_SIZE);
+}
+
 Test(fault, every_inotify_init_fails)
 {
 	fail_in("files", FAULT_INOTIFY);

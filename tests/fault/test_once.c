@@ -1,10 +1,15 @@
 /* tests/fault/test_once.c: what is asked of the system once in a process; odd starts of a run. */
 #define _GNU_SOURCE
 #include "fault.h"
+#include "files.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <scope_file.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -103,6 +108,41 @@ static int seed_without_random(void)
 	return fault_disarm() ? seed[0] == seed[1] : 2;
 }
 
+/* Nobody opens the other side of the pipe. */
+static int gives_up_opening(void *path)
+{
+	struct scope_options options = {.deadline_ns = scope_now() + 20 * SCOPE_MS};
+	struct scope_file *file;
+	struct scope s;
+
+	if (scope_open_with(&s, &options) < 0 ||
+	    scope_file_open(path, O_RDONLY, 0, &file) != -ECANCELED)
+		return -EPROTO;
+	fault_arm(FAULT_WAIT, 0, 1);
+	return scope_close(&s) == -ETIMEDOUT ? 0 : -EPROTO;
+}
+
+/* The end of a run waits for a call that hangs, as long as it is to. */
+static int end_without_waiting(void)
+{
+	struct scope_config config = {.report = no_report, .orphan_grace_ns = 50 * SCOPE_MS};
+	char place[TEMPORARY_SIZE], path[TEMPORARY_SIZE + 2];
+	int rc;
+
+	fault_install();
+	temporary(place, "once");
+	if (!mkdtemp(place))
+		return 3;
+	snprintf(path, sizeof path, "%s/p", place);
+	if (mkfifo(path, 0600) < 0)
+		return 4;
+	rc = scope_run(gives_up_opening, path, &config);
+	unlink(path);
+	rmdir(place);
+	fault_outcome(rc != 0);
+	return fault_disarm() ? rc != 0 : 2;
+}
+
 static int run_on_two(const struct fault_program *program)
 {
 	struct scope_config config = {
@@ -129,6 +169,7 @@ Test(fault, what_is_only_nice_to_have_may_be_missing)
 {
 	cr_assert_eq(in_child(run_without_atfork), 0);
 	cr_assert_eq(in_child(seed_without_random), 0);
+	cr_assert_eq(in_child(end_without_waiting), 0);
 }
 
 Test(fault, without_guard_regions_everything_runs)

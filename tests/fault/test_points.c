@@ -21,6 +21,7 @@ static struct silence {
 	{"sc_os.wait", "next_call", "may return early", 0},
 	{"sc_os.wait", "sc_os_where", "may return early", 0},
 	{"sc_os.wait", "pool_stop", "may return early", 0},
+	{"sc_os.wait", "stop", "may return early", 0},
 	{"sc_os.wait", "scope_call", "may return early", 0},
 	{"madvise", "sc_linux_reserve", "pages may be huge", 0},
 	{"pthread_atfork", "sc_os_fork_install", "a forked child is not told apart", 0},
@@ -29,6 +30,7 @@ static struct silence {
 	{"getrlimit", "sc_os_main_stack_size", "the most that it may be", 0},
 	{"getrlimit", "sc_os_address_limit", "none", 0},
 	{"shutdown", "sc_os_refuse", "who connects waits until the listener is closed", 0},
+	{"ioctl", "sc_os_terminal", "the other side is opened as a terminal of its own", 0},
 	{"getrandom", "random_seed", "time and layout instead", 0},
 	{"fopen", "own_cgroup", "no quota", 0},
 	{"fopen", "cgroup_mount", "no quota", 0},
@@ -36,7 +38,7 @@ static struct silence {
 	{"fgets", "own_cgroup", "no quota", 0},
 	{"fgets", "cgroup_mount", "no quota", 0},
 };
-enum { SILENCES = sizeof silences / sizeof *silences, MOST_LINES = 128 };
+enum { SILENCES = sizeof silences / sizeof *silences, MOST_LINES = 192 };
 
 /* The points, those of one function and kind together. */
 static struct line {

@@ -18,14 +18,15 @@ int sc_in_region(struct sc_worker *)
 /* Worker 0 runs a strand in a scope of its own; worker 1 and others call. */
 template <class T> struct attend_test : model::test<T, 2> {
 	struct sc_worker workers[2];
-	struct sc_strand strand;
+	struct sc_host host;
 	struct sc_scope node, s;
 	struct sc_slot slots[64];
 
 	void set_up()
 	{
 		model::set_up_workers(workers, 2);
-		model::set_up_strand(&strand);
+		memset((void *)&host, 0, sizeof host);
+		model::set_up_strand(&host.strand);
 		memset((void *)&node, 0, sizeof node);
 		memset((void *)&s, 0, sizeof s);
 		memset((void *)&sc_root, 0, sizeof sc_root);
@@ -36,7 +37,7 @@ template <class T> struct attend_test : model::test<T, 2> {
 		s.parent = (uintptr_t)&node;
 		sc_deque_init(&workers[0].deque, &workers[0].bottom, slots, 64);
 		s.base = workers[0].bottom.top;
-		workers[0].strand = &strand;
+		workers[0].strand = &host.strand;
 		workers[0].cur = (uintptr_t)&s;
 	}
 
@@ -74,7 +75,7 @@ struct cancelled : attend_test<cancelled> {
 	}
 	void check()
 	{
-		MODEL_CHECK(called() || strand.cancelled);
+		MODEL_CHECK(called() || host.strand.cancelled);
 	}
 };
 static model::bound<cancelled> cancelled("attend/who_attends_hears_of_a_cancel", 3);

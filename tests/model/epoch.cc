@@ -124,7 +124,7 @@ static int64_t ten(void)
  * and that in top, which belongs to another strand. */
 template <class T, int threads> struct attend_test : model::test<T, threads> {
 	struct sc_worker workers[3];
-	struct sc_strand strand;
+	struct sc_host host;
 	struct sc_leaf leaf;
 	struct sc_scope top, own, *node;
 	struct sc_slot slots[SLOTS];
@@ -144,8 +144,9 @@ template <class T, int threads> struct attend_test : model::test<T, threads> {
 		sc_os.now = ten;
 		sc_epoch = 0;
 		memset((void *)&leaf, 0, sizeof leaf);
-		model::set_up_strand(&strand, &leaf.card);
-		node = sc_node(&strand);
+		memset((void *)&host, 0, sizeof host);
+		model::set_up_strand(&host.strand, &leaf.card);
+		node = sc_node(&host.strand);
 		node->parent = (uintptr_t)&top;
 		node->state = SC_TASK;
 		memset((void *)slots, 0, sizeof slots);
@@ -153,7 +154,7 @@ template <class T, int threads> struct attend_test : model::test<T, threads> {
 		open(&top, (uintptr_t)&sc_root, 0);
 		open(&own, (uintptr_t)node, 0);
 		sc_deque_init(&worker->deque, &worker->bottom, slots, SLOTS);
-		worker->strand = &strand;
+		worker->strand = &host.strand;
 		worker->cur = (uintptr_t)&own;
 		worker->bottom.lim = slots + SLOTS;
 		own.base = slots;
@@ -169,7 +170,7 @@ template <class T, int threads> struct attend_test : model::test<T, threads> {
 	 * the monitor would tell it again. */
 	void check_cancelled()
 	{
-		MODEL_CHECK(strand.cancelled || strand.epoch != sc_epoch);
+		MODEL_CHECK(host.strand.cancelled || host.strand.epoch != sc_epoch);
 		MODEL_CHECK(is_called());
 		MODEL_CHECK(sc_check(&workers[0]) == -ECANCELED);
 		MODEL_CHECK(own.state & SC_OUTER);
@@ -212,7 +213,7 @@ struct two_cancels : attend_test<two_cancels, 3> {
 	}
 	void check()
 	{
-		MODEL_CHECK(strand.cancelled || strand.epoch != sc_epoch);
+		MODEL_CHECK(host.strand.cancelled || host.strand.epoch != sc_epoch);
 		MODEL_CHECK(is_called());
 		MODEL_CHECK(sc_check(&workers[0]) == -ECANCELED);
 		MODEL_CHECK(node->state & SC_OUTER);
@@ -311,7 +312,7 @@ struct begins : attend_test<begins, 2> {
 	}
 	void check()
 	{
-		MODEL_CHECK(strand.cancelled || strand.epoch != sc_epoch);
+		MODEL_CHECK(host.strand.cancelled || host.strand.epoch != sc_epoch);
 		MODEL_CHECK(sc_check(&workers[0]) == -ECANCELED);
 	}
 };

@@ -76,7 +76,7 @@ void sc_alarm_disarm(struct sc_alarm *) {}
 /* The owner is worker 0; `tasks` of its slots are out of its hands and end on other threads. */
 template <class T, int threads> struct join_test : model::test<T, threads> {
 	struct sc_worker workers[3];
-	struct sc_strand strand;
+	struct sc_host host;
 	struct sc_card card;
 	struct sc_scope top, s;
 	SC_PLAIN(uint32_t) left[3]; /* what each task wrote, for the parent */
@@ -93,7 +93,8 @@ template <class T, int threads> struct join_test : model::test<T, threads> {
 		unsigned i;
 
 		model::set_up_workers(workers, 3);
-		model::set_up_strand(&strand, &card);
+		memset((void *)&host, 0, sizeof host);
+		model::set_up_strand(&host.strand, &card);
 		open(&sc_root, NULL);
 		sc_root.state = SC_LINKED;
 		sc_epoch = 0;
@@ -101,7 +102,7 @@ template <class T, int threads> struct join_test : model::test<T, threads> {
 		open(&top, &sc_root);
 		top.state = SC_TASK;
 		open(&s, &top);
-		workers[0].strand = &strand;
+		workers[0].strand = &host.strand;
 		workers[0].cur = (uintptr_t)&s;
 		for (i = 0; i < 3; i++)
 			left[i] = 0;
@@ -127,9 +128,9 @@ template <class T, int threads> struct join_test : model::test<T, threads> {
 	{
 		if (!to)
 			return;
-		MODEL_CHECK(to == &strand);
-		if (strand.on_resume)
-			strand.on_resume(&workers[index], to);
+		MODEL_CHECK(to == &host.strand);
+		if (host.strand.on_resume)
+			host.strand.on_resume(&workers[index], to);
 		else
 			at_add_acqrel(&ready, 1);
 	}
@@ -350,7 +351,7 @@ template <class T, int threads> struct leak_test : join_test<T, threads> {
 	{
 		join_test<T, threads>::set_up();
 		this->open(&outer, &this->top);
-		this->strand.place = (uintptr_t)&this->s;
+		this->host.strand.place = (uintptr_t)&this->s;
 	}
 
 	/* The task goes on, on whichever worker; its scopes are its own again. */
@@ -358,7 +359,7 @@ template <class T, int threads> struct leak_test : join_test<T, threads> {
 	{
 		unsigned i;
 
-		sc_leak_begin(&this->workers[0], &this->strand);
+		sc_leak_begin(&this->workers[0], &this->host.strand);
 		while (!at_load_acq(&ready))
 			model::yield();
 		for (i = 1; i <= tasks; i++)
@@ -367,8 +368,8 @@ template <class T, int threads> struct leak_test : join_test<T, threads> {
 	}
 	void check()
 	{
-		MODEL_CHECK(ready == 1 && this->strand.place == (uintptr_t)&this->top);
-		MODEL_CHECK(!this->strand.on_resume);
+		MODEL_CHECK(ready == 1 && this->host.strand.place == (uintptr_t)&this->top);
+		MODEL_CHECK(!this->host.strand.on_resume);
 		MODEL_CHECK(this->s.count == -99 && outer.count == -99);
 	}
 };
