@@ -116,6 +116,7 @@ static void stop(void)
 
 	if (__builtin_add_overflow(until, sc_run.orphan_grace, &until))
 		until = SC_NEVER;
+	sc_terminals_put_back();
 	for (;;) {
 		struct sc_batch none = {NULL, NULL, 0};
 		int64_t now = sc_os.now();

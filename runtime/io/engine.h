@@ -47,7 +47,9 @@ int sc_op_run(struct sc_op *op, sc_op_start *start);
  * or why there is no loop. */
 int sc_engine_use(int (*fn)(uv_loop_t *loop, void *arg), void *arg);
 
-/* terminal.c: at the end of a run, under the lock. */
+/* terminal.c: at the end of a run, and of the process; may wait until what was written is shown.
+ * Then, under the lock, libuv's handles are closed. */
+void sc_terminals_put_back(void);
 void sc_terminals_end(void);
 
 /* leave.c: before libuv is used. */

@@ -30,8 +30,7 @@ static struct {
 
 /* ---- all of them --------------------------------------------------------------------------- */
 
-/* At the end of the process. */
-static void put_back_modes(void)
+void sc_terminals_put_back(void)
 {
 	struct scope_terminal *t;
 
@@ -45,7 +44,7 @@ static void list(struct scope_terminal *t)
 {
 	sc_lock_take(&open_ones.lock);
 	if (!open_ones.at_exit)
-		open_ones.at_exit = atexit(put_back_modes) == 0;
+		open_ones.at_exit = atexit(sc_terminals_put_back) == 0;
 	t->next = open_ones.first;
 	t->link = &open_ones.first;
 	if (t->next)
@@ -75,7 +74,6 @@ static int end(uv_loop_t *loop, void *arg)
 	struct scope_terminal *t = arg;
 
 	(void)loop;
-	uv_tty_set_mode(&t->tty, UV_TTY_MODE_NORMAL);
 	uv_close((uv_handle_t *)&t->tty, on_closed);
 	return 0;
 }
@@ -144,6 +142,7 @@ void scope_terminal_close(struct scope_terminal *t)
 	if (sc_self()->cur == 0 || !t)
 		return;
 	unlist(t);
+	uv_tty_set_mode(&t->tty, UV_TTY_MODE_NORMAL);
 	sc_fd_close(t->fd);
 	sc_engine_use(end, t);
 }
