@@ -59,7 +59,8 @@ struct scope_file_stat {
  *   -ENOENT     there is no such file
  *   -EEXIST     there is, with O_CREAT and O_EXCL
  *   -EISDIR     it is a directory, to be written to
- *   -ESPIPE     it is a pipe, a terminal or the like, which has no places
+ *   -ESPIPE     it is a pipe, a terminal or the like, which has no places; a pipe in the file
+ *               system is waited for until its other side is opened first
  *   -ENOMEM     no memory
  * or what open(2) said.
  */

@@ -12,7 +12,9 @@ struct scope_terminal;
 
 enum scope_terminal_mode {
 	SCOPE_TERMINAL_LINES = 0, /* as it was opened: lines to be edited, Ctrl-C interrupts */
-	SCOPE_TERMINAL_KEYS = 1   /* each key as it comes, not shown; Ctrl-C is the byte 3 */
+	/* Keys as they come, several bytes for some, not shown; Ctrl-C is the byte 3, Ctrl-Z 26.
+	 * What is written is shown as before. */
+	SCOPE_TERMINAL_KEYS = 1
 };
 
 /**
@@ -38,8 +40,7 @@ SCOPE_API int scope_terminal_open(int fd, struct scope_terminal **out_terminal);
 
 /**
  * Puts the mode back and closes it; a task that waits there gets -EBADF.  NULL is allowed; does
- * nothing outside scope_run.  Not a cancellation point; waits until what was written is shown,
- * if the mode is another.
+ * nothing outside scope_run.  Not a cancellation point.
  *
  * Thread safety: any task of the run; no call on it begins any more.
  */
@@ -78,7 +79,8 @@ SCOPE_API int scope_terminal_size(const struct scope_terminal *t, unsigned *out_
  * Waits for what is typed: a line, or keys.
  *
  * size      at most, over 0
- * out_done  bytes in buffer; 0: the end (Ctrl-D in an empty line), and after an error
+ * out_done  bytes in buffer; 0: the end (Ctrl-D in an empty line, or the terminal is gone, which
+ *           keys tell by nothing else), and after an error
  * Cancellation point: -ECANCELED has taken nothing.
  * Thread safety: any task of the run, one at a time.
  * Cost: a system call, or a wait.
@@ -89,7 +91,7 @@ SCOPE_API int scope_terminal_size(const struct scope_terminal *t, unsigned *out_
  *   -ESHUTDOWN  it is a stopped place, in a soft region
  *   -EBUSY      another task reads
  *   -EBADF      it was closed meanwhile
- *   -EIO        it is gone, or the program is in the background
+ *   -EIO        the program is in the background, or it is gone
  */
 SCOPE_API int scope_terminal_read(struct scope_terminal *t, void *buffer, size_t size,
 				  size_t *out_done);

@@ -3,6 +3,7 @@
 #include "sched/poll.h"
 
 #include <errno.h>
+#include <unistd.h>
 
 /* What a turn may take: libuv has room for a thousand events on its stack. */
 enum { TURN_STACK = 24 << 10 };
@@ -13,12 +14,32 @@ static struct {
 	struct sc_lock lock;
 	uv_loop_t loop;          /* lock */
 	struct sc_op *first;     /* lock: under way */
+	struct sc_op *dropped;   /* lock: abandoned, and ended */
 	struct sc_batch *woken;  /* lock: during a turn, who is to be continued */
 	int is_open;             /* lock */
 	int listens;             /* lock: libuv watches for ends of operations */
 	int watched;             /* lock: by the poller of this run */
+	int armed;               /* lock: it will tell */
+	int owner;               /* lock: the process that opened it */
 	int due;                 /* lock: the monitor is to give a turn */
 } engine;
+
+/* lock, dropped.  The end of what was abandoned may take long, as that of a file on another machine
+ * may: it is for a worker. */
+static void let_go(void)
+{
+	struct sc_op *op = sc_self() == &sc_worker_none ? NULL : engine.dropped;
+
+	if (op)
+		engine.dropped = NULL;
+	sc_lock_drop(&engine.lock);
+	while (op) {
+		struct sc_op *next = op->next;
+
+		op->drop(op);
+		op = next;
+	}
+}
 
 /* ---- turns --------------------------------------------------------------------------------- */
 
@@ -43,17 +64,28 @@ static void on_event(struct sc_batch *woken);
 /* lock */
 static int watch(void)
 {
-	return sc_poll_embed(uv_backend_fd(&engine.loop), on_event);
+	int rc = sc_poll_embed(uv_backend_fd(&engine.loop), on_event);
+
+	engine.armed = rc == 0;
+	return rc;
 }
 
-/* lock.  The poller tells of the loop once. */
+/* lock */
+static void watch_anyway(void)
+{
+	if (watch() < 0)
+		leave_to_monitor();
+}
+
+/* lock.  The poller tells of the loop once.  With nothing under way a turn reads nothing, and the
+ * loop may stay ready for ever: then it is watched again with the next operation. */
 static void turn(struct sc_batch *woken)
 {
 	engine.woken = woken;
 	uv_run(&engine.loop, UV_RUN_NOWAIT);
 	engine.woken = NULL;
-	if (engine.watched && watch() < 0)
-		leave_to_monitor();
+	if (engine.watched && engine.first)
+		watch_anyway();
 }
 
 /* lock */
@@ -68,9 +100,10 @@ static void turn_or_leave(struct sc_batch *woken)
 static void on_event(struct sc_batch *woken)
 {
 	sc_lock_take(&engine.lock);
-	if (engine.is_open) /* not closed meanwhile */
+	engine.armed = 0;
+	if (engine.watched) /* the run is not at its end */
 		turn_or_leave(woken);
-	sc_lock_drop(&engine.lock);
+	let_go();
 }
 
 /* On the monitor's thread. */
@@ -84,7 +117,7 @@ static void look(void)
 		sc_sched_watch(-1);
 		turn(&woken);
 	}
-	sc_lock_drop(&engine.lock);
+	let_go();
 	sc_ready_batch(&woken);
 }
 
@@ -111,11 +144,8 @@ static size_t list_orphans(const void **fns, size_t most)
  * run, or for the end of the process. */
 static void stop(void)
 {
-	int64_t until = sc_os.now();
 	SC_WORD(uint32_t) never = 0;
 
-	if (__builtin_add_overflow(until, sc_run.orphan_grace, &until))
-		until = SC_NEVER;
 	sc_terminals_put_back();
 	for (;;) {
 		struct sc_batch none = {NULL, NULL, 0};
@@ -125,9 +155,9 @@ static void stop(void)
 		engine.watched = 0;
 		sc_terminals_end();
 		turn(&none);
-		if (!engine.first || now >= until)
+		if (!engine.first || now >= sc_run.orphans_until)
 			break;
-		sc_lock_drop(&engine.lock);
+		let_go();
 		sc_os.wait(&never, 0, now + LOOK_NS);
 	}
 	if (engine.due)
@@ -136,15 +166,28 @@ static void stop(void)
 	engine.is_open = engine.first != NULL;
 	if (!engine.is_open)
 		uv_loop_close(&engine.loop);
-	sc_lock_drop(&engine.lock);
+	let_go();
 }
 
 static const struct sc_service service = {stop, look, list_orphans};
 
 int sc_engine_hangs(void)
 {
-	/* In a forked child a lock that a thread held stays taken. */
-	return sc_lock_is_free(&engine.lock) && list_orphans(NULL, 0) > 0;
+	int hangs;
+
+	if (engine.owner != getpid()) /* a forked child has none of the threads that are joined */
+		return engine.owner != 0;
+	sc_lock_take(&engine.lock);
+	hangs = engine.first != NULL;
+	sc_lock_drop(&engine.lock);
+	return hangs;
+}
+
+/* lock.  Of the parent of this process: its threads and what they carry out are not here. */
+static void forget_parent(void)
+{
+	engine.first = engine.dropped = NULL;
+	engine.is_open = engine.listens = engine.armed = 0;
 }
 
 /* lock */
@@ -152,16 +195,20 @@ static int open_engine(void)
 {
 	int rc = 0;
 
+	if (engine.watched)
+		return 0;
+	engine.due = 0;
+	if (engine.owner != getpid())
+		forget_parent();
 	if (!engine.is_open)
 		rc = uv_loop_init(&engine.loop);
 	if (rc < 0)
 		return rc;
+	engine.owner = getpid();
 	engine.listens = engine.is_open && engine.listens;
 	engine.is_open = 1;
 	sc_expect_the_end();
 	at_store_rlx(&sc_run.service[SC_ENGINE], &service);
-	if (engine.watched)
-		return 0;
 	rc = watch();
 	engine.watched = rc == 0;
 	return rc;
@@ -186,7 +233,8 @@ void sc_op_ended(struct sc_op *op)
 	if (op->next)
 		op->next->link = op->link;
 	if (op->state == SC_OP_ABANDONED) {
-		op->drop(op);
+		op->next = engine.dropped;
+		engine.dropped = op;
 		return;
 	}
 	op->state = SC_OP_DONE;
@@ -211,13 +259,15 @@ static int begin(struct sc_op *op, sc_op_start *start)
 	}
 	if (rc == 0)
 		list(op);
+	if (rc == 0 && !engine.armed)
+		watch_anyway();
 	/* What libuv is to watch it begins to watch in a turn, and it takes one only while
 	 * something is under way: the first is given here. */
 	if (rc == 0 && !engine.listens) {
 		engine.listens = 1;
 		turn_or_leave(&woken);
 	}
-	sc_lock_drop(&engine.lock);
+	let_go();
 	sc_ready_batch(&woken);
 	return rc;
 }
@@ -284,7 +334,7 @@ int sc_engine_use(int (*fn)(uv_loop_t *loop, void *arg), void *arg)
 		rc = fn(&engine.loop, arg);
 	if (rc == 0)
 		turn_or_leave(&woken);
-	sc_lock_drop(&engine.lock);
+	let_go();
 	sc_ready_batch(&woken);
 	return rc;
 }

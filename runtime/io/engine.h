@@ -30,8 +30,8 @@ struct sc_op {
 	struct sc_op *next, **link; /* lock: among those under way */
 	struct sc_strand *strand;   /* const: who waits */
 	const void *what;           /* const: the function that a report names */
-	/* const.  NULL: it is waited for to its end.  Else it may be abandoned, and this frees it:
-	 * under the lock when it has ended, or where it was refused, as it was given. */
+	/* const.  NULL: it is waited for to its end.  Else it may be abandoned, and this frees it,
+	 * when it has ended, or where it was refused, as it was given. */
 	void (*drop)(struct sc_op *op);
 	enum sc_op_state state; /* lock */
 };
@@ -47,14 +47,15 @@ int sc_op_run(struct sc_op *op, sc_op_start *start);
  * or why there is no loop. */
 int sc_engine_use(int (*fn)(uv_loop_t *loop, void *arg), void *arg);
 
-/* terminal.c: at the end of a run, and of the process; may wait until what was written is shown.
- * Then, under the lock, libuv's handles are closed. */
+/* terminal.c: at the end of a run, and of the process.  Then, under the lock, libuv's
+ * handles are closed. */
 void sc_terminals_put_back(void);
 void sc_terminals_end(void);
 
 /* leave.c: before libuv is used. */
 void sc_expect_the_end(void);
-/* At the end of the process: whether libuv would wait for an abandoned operation. */
+/* At the end of the process: whether libuv would wait for an operation, or for threads
+ * that a fork has left behind. */
 int sc_engine_hangs(void);
 
 /* By the callbacks. */

@@ -362,11 +362,9 @@ static size_t list_orphans(const void **fns, size_t most)
 /* No task is left: all calls have ended or are abandoned. */
 static void pool_stop(void)
 {
-	int64_t until = sc_os.now();
+	const int64_t until = sc_run.orphans_until;
 	struct thread *thread;
 
-	if (__builtin_add_overflow(until, sc_run.orphan_grace, &until))
-		until = SC_NEVER;
 	sc_lock_take(&pool.lock);
 	pool.stopping = 1;
 	move(&pool.work);

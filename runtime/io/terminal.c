@@ -12,12 +12,14 @@
 #include <scope_offload.h>
 #include <scope_terminal.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 struct scope_terminal {
 	uv_tty_t tty;       /* its descriptor is libuv's */
 	struct sc_fd *fd;   /* const: another of the same, whose bytes are read and written */
 	int anew;           /* what libuv opens it by */
 	uv_tty_mode_t mode; /* the call that sets it */
+	struct sc_modes found;
 	/* lock: among those that are open */
 	struct scope_terminal *next, **link;
 };
@@ -25,26 +27,36 @@ struct scope_terminal {
 static struct {
 	struct sc_lock lock;
 	struct scope_terminal *first; /* lock */
-	int at_exit;                  /* lock: registered */
+	int owner;                    /* lock: the process that has registered for its end */
 } open_ones;
 
 /* ---- all of them --------------------------------------------------------------------------- */
+
+/* libuv would wait until what was written is shown, which a user can hold up. */
+static void put_back(struct scope_terminal *t)
+{
+	if (t->mode != UV_TTY_MODE_NORMAL)
+		sc_os_modes_put_back(t->fd->fd, &t->found);
+}
 
 void sc_terminals_put_back(void)
 {
 	struct scope_terminal *t;
 
+	if (open_ones.owner != getpid()) /* a forked child leaves them to its parent */
+		return;
 	sc_lock_take(&open_ones.lock);
 	for (t = open_ones.first; t; t = t->next)
-		uv_tty_set_mode(&t->tty, UV_TTY_MODE_NORMAL);
+		put_back(t);
 	sc_lock_drop(&open_ones.lock);
 }
 
 static void list(struct scope_terminal *t)
 {
 	sc_lock_take(&open_ones.lock);
-	if (!open_ones.at_exit)
-		open_ones.at_exit = atexit(sc_terminals_put_back) == 0;
+	if (open_ones.owner == 0)
+		atexit(sc_terminals_put_back);
+	open_ones.owner = getpid();
 	t->next = open_ones.first;
 	t->link = &open_ones.first;
 	if (t->next)
@@ -97,6 +109,8 @@ static int share(struct scope_terminal *t)
 		rc = sc_os_duplicate(fd);
 	if (rc >= 0)
 		rc = sc_io_own(rc, 0, &t->fd);
+	if (rc == 0)
+		sc_os_modes_keep(t->fd->fd, &t->found);
 	if (rc < 0)
 		sc_engine_use(end, t);
 	return rc;
@@ -142,7 +156,7 @@ void scope_terminal_close(struct scope_terminal *t)
 	if (sc_self()->cur == 0 || !t)
 		return;
 	unlist(t);
-	uv_tty_set_mode(&t->tty, UV_TTY_MODE_NORMAL);
+	put_back(t);
 	sc_fd_close(t->fd);
 	sc_engine_use(end, t);
 }

@@ -8,6 +8,7 @@
 #include <limits.h>
 #include <sys/ioctl.h>
 #include <sys/uio.h>
+#include <termios.h>
 #include <unistd.h>
 
 int sc_os_file_has_places(int fd)
@@ -36,6 +37,18 @@ int sc_os_terminal(int fd)
 		return -error;
 	anew = open(path, (fcntl(fd, F_GETFL) & O_ACCMODE) | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
 	return anew < 0 ? -errno : anew;
+}
+
+_Static_assert(sizeof(struct termios) <= sizeof(struct sc_modes), "modes fit");
+
+void sc_os_modes_keep(int fd, struct sc_modes *out)
+{
+	tcgetattr(fd, (struct termios *)out->bits);
+}
+
+void sc_os_modes_put_back(int fd, const struct sc_modes *modes)
+{
+	tcsetattr(fd, TCSANOW, (const struct termios *)modes->bits);
 }
 
 int64_t sc_linux_read_now(int fd, void *buffer, size_t size, uint64_t offset)

@@ -155,7 +155,8 @@ int sc_sched_run(unsigned workers, struct sc_strand *root)
 
 	if (!memory)
 		return -ENOMEM;
-	sc_relax = sc_os.relax;
+	if (sc_relax != sc_os.relax) /* a stray of a former run may be reading it */
+		sc_relax = sc_os.relax;
 	sc_os_fork_install(leave_run);
 	sc_sched.workers =
 		(void *)(((uintptr_t)memory + SC_CACHE_LINE - 1) & -(uintptr_t)SC_CACHE_LINE);

@@ -160,6 +160,8 @@ static struct sc_strand *run_and_stop(struct sc_strand *strand)
 	unsigned i;
 
 	if (strand->own_stack) {
+		if (__builtin_add_overflow(sc_os.now(), sc_run.orphan_grace, &sc_run.orphans_until))
+			sc_run.orphans_until = SC_NEVER;
 		for (i = 0; i < SC_SERVICES; i++)
 			if (service(i))
 				service(i)->at_end();

@@ -568,6 +568,7 @@ struct sc_run {
 	unsigned offload_threads;
 	int64_t orphan_grace;
 	int64_t watchdog; /* 0: off */
+	int64_t orphans_until; /* set once all tasks have ended */
 	/* Set by tasks at the first use of what needs them in a run. */
 	SC_WORD(const struct sc_service *) service[SC_SERVICES];
 };

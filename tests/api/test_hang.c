@@ -246,6 +246,75 @@ Test(hang, s13_a_call_that_hangs_does_not_keep_the_process)
 	rmdir(place);
 }
 
+static int waits_to_open(void *path)
+{
+	struct scope_file *f;
+
+	return scope_file_open(path, O_RDONLY | O_CREAT, 0600, &f);
+}
+
+static int exits_beside(void *path)
+{
+	struct scope s;
+
+	scope_open(&s);
+	CHECK_EQ(scope_spawn_with(&s, waits_to_open, path, &concurrent), 0);
+	CHECK_EQ(scope_sleep_for(20 * SCOPE_MS), 0);
+	exit(5);
+}
+
+/* Not abandoned: its task waits for it. */
+Test(hang, s13_a_call_that_is_waited_for_does_not_keep_a_process_that_exits)
+{
+	struct scope_config config = {.flags = SCOPE_NO_SIGNALS};
+	char place[TEMPORARY_SIZE], path[TEMPORARY_SIZE + 2];
+	int status;
+	pid_t pid;
+
+	temporary(place, "fifo");
+	cr_assert_neq(mkdtemp(place), NULL);
+	snprintf(path, sizeof path, "%s/p", place);
+	cr_assert_eq(mkfifo(path, 0600), 0);
+	pid = fork();
+	if (pid == 0) {
+		alarm(50);
+		_exit(scope_run(exits_beside, path, &config));
+	}
+	cr_assert_eq(waitpid(pid, &status, 0), pid);
+	cr_assert(WIFEXITED(status), "it ended by signal %d", WTERMSIG(status));
+	cr_assert_eq(WEXITSTATUS(status), 5);
+	unlink(path);
+	rmdir(place);
+}
+
+static int stats(void *arg)
+{
+	struct scope_file_stat about;
+
+	(void)arg;
+	return scope_file_stat("/", &about);
+}
+
+/* libuv's threads are not in the child, which would wait for them. */
+Test(hang, s13_a_forked_child_uses_files_and_exits)
+{
+	int status, runs;
+	pid_t pid;
+
+	must_run(stats, NULL);
+	for (runs = 0; runs < (CHECKED ? 1 : 2); runs++) { /* TSan: no threads after a fork */
+		pid = fork();
+		if (pid == 0) {
+			alarm(50);
+			exit(runs ? 10 + run_flags(stats, NULL, 1, 0) : 10);
+		}
+		cr_assert_eq(waitpid(pid, &status, 0), pid);
+		cr_assert(WIFEXITED(status), "it ended by signal %d", WTERMSIG(status));
+		cr_assert_eq(WEXITSTATUS(status), 10);
+	}
+	must_run(stats, NULL);
+}
+
 /* ---- 17: a reset before accept ---------------------------------------------------------- */
 
 enum { CLIENTS = 20 };

@@ -186,6 +186,34 @@ Test(terminal, an_exit_puts_the_mode_back)
 	close_screen();
 }
 
+static int is_forked(void *arg)
+{
+	struct scope_terminal *t;
+	struct termios now;
+	int status;
+	pid_t pid;
+
+	(void)arg;
+	CHECK_EQ(scope_terminal_open(fd, &t), 0);
+	CHECK_EQ(scope_terminal_mode(t, SCOPE_TERMINAL_KEYS), 0);
+	pid = fork();
+	if (pid == 0)
+		exit(6);
+	CHECK_EQ(waitpid(pid, &status, 0), pid);
+	CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 6);
+	CHECK_EQ(tcgetattr(fd, &now), 0);
+	CHECK_EQ(now.c_lflag & ICANON, 0);
+	scope_terminal_close(t);
+	return 0;
+}
+
+Test(terminal, the_exit_of_a_forked_child_leaves_the_mode)
+{
+	open_screen();
+	cr_assert_eq(run_flags(is_forked, NULL, 1, 0), 0);
+	close_screen();
+}
+
 /* ---- what may go wrong --------------------------------------------------------------------- */
 
 static int waits_in_vain(void *arg)

@@ -118,4 +118,6 @@
 {"hang", "s12_a_watch_is_closed_while_a_change_is_on_its_way", TOO_LONG},
 {"hang", "s13_calls_that_hang_stop_neither_sockets_nor_timers_nor_the_end", BLOCKS},
 {"hang", "s13_a_call_that_hangs_does_not_keep_the_process", BLOCKS},
+{"hang", "s13_a_call_that_is_waited_for_does_not_keep_a_process_that_exits", BLOCKS},
+{"hang", "s13_a_forked_child_uses_files_and_exits", SIGNALS},
 {"hang", "s17_clients_that_break_off_before_accept_harm_nobody", ARRIVALS},
