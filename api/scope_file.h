@@ -15,8 +15,9 @@ extern "C" {
  * checkpoint shows the cancel.
  *
  * The pool has four threads, or UV_THREADPOOL_SIZE of the environment.  They come with the first
- * call and stay; a call that never returns, of a file server that is gone for instance, keeps its
- * thread, but neither scope_run (orphan_grace_ns) nor exit(3), which then leaves out destructors.
+ * call and stay, as does a pipe of libuv's; a call that never returns, of a file server that is
+ * gone for instance, keeps its thread, but neither scope_run (orphan_grace_ns) nor exit(3), which
+ * then leaves out destructors.
  */
 
 /* An open file.  Those that are left open are closed when the process ends. */

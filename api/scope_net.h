@@ -99,12 +99,13 @@ SCOPE_API uint16_t scope_address_get(const struct scope_address *address, char *
  * host           a name, or digits, which need no look-up
  * out_addresses  at least `most` of them
  * Cancellation point: -ECANCELED leaves the look-up to itself (getaddrinfo(3) on a thread of
- * libuv's pool, see scope_file.h).
+ * libuv's pool, which files use too: see scope_file.h).
  * Thread safety: any task of the run.
  * Returns how many, else nothing is stored:
  *   -ENOTCONN   not called from a task
  *   -EINVAL     host or out_addresses is NULL, or most is 0
  *   -ECANCELED  the place is or was cancelled
+ *   -ESHUTDOWN  it is a stopped place, in a soft region; digits never give that
  *   -ENOENT     the name has no address
  * or -EAGAIN: no server answered; -EIO: their answer was of no use; -ENOMEM, -EMFILE.
  */

@@ -20,8 +20,9 @@ enum scope_terminal_mode {
 /**
  * Opens the terminal that a descriptor leads to, 0 for instance, anew: the descriptor and what the
  * program does with it stay as they are.  One that is left open is closed at the end of scope_run
- * or at exit(3); both put its mode back.  A program that is killed leaves it in the mode that it
- * has: then `stty sane` helps.
+ * or at exit(3); both put its mode back.  A program that a signal ends or stops, SIGHUP or SIGTSTP
+ * for instance, leaves it in the mode that it has, unless it waits for that signal itself
+ * (scope_signal_open): then `stty sane` helps.
  *
  * fd            of a terminal; it may be closed afterwards
  * out_terminal  until scope_terminal_close

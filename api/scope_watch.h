@@ -16,7 +16,7 @@ enum scope_watch_what {
 	SCOPE_WATCH_FACTS = 2,   /* its permissions, owner or times have changed */
 	SCOPE_WATCH_ADDED = 4,   /* a directory has got the name, by a new file or a rename */
 	SCOPE_WATCH_REMOVED = 8, /* a directory has lost it */
-	SCOPE_WATCH_GONE = 16,   /* what is watched was removed or renamed */
+	SCOPE_WATCH_GONE = 16,   /* what is watched was removed (the last change) or renamed */
 	SCOPE_WATCH_LOST = 32    /* too much happened before it was read: look at everything */
 };
 

@@ -362,6 +362,7 @@ struct soft {
 static int works_softly(void *arg)
 {
 	struct soft *soft = arg;
+	struct scope_address found;
 	static char big[MUCH];
 	struct scope_conn *none;
 	char buffer[8];
@@ -370,6 +371,7 @@ static int works_softly(void *arg)
 	CHECK_EQ(scope_accept(soft->listener, &none), -ESHUTDOWN); /* is soft by itself */
 	CHECK_EQ(scope_soft_begin(), 0);
 	CHECK_EQ(scope_accept(soft->listener, &none), -ESHUTDOWN);
+	CHECK_EQ(scope_resolve("localhost", 1, &found, 1), -ESHUTDOWN);
 	CHECK_EQ(scope_conn_read(soft->conn, buffer, sizeof buffer, &n), -ESHUTDOWN);
 	CHECK_EQ(scope_conn_write(soft->conn, big, sizeof big, &n), -ESHUTDOWN);
 	CHECK_EQ(scope_udp_recv(soft->udp, buffer, sizeof buffer, &n, NULL), -ESHUTDOWN);
