@@ -32,7 +32,8 @@ echo "ok - points::every_call_through_the_table"
 
 # What the archive asks of libc is refused by a test, goes through the table, or can't fail in a
 # way that the runtime could answer: arithmetic on memory, formatting, asking for facts, signals
-# to threads that exist, locks of its own, writing a report, the end of the process, turns of libuv.
+# to threads that exist, locks of its own, writing a report, the end of the process, modes of a
+# terminal that is one, turns of libuv.
 settled=' malloc free munmap memcpy memset memcmp memmove strlen strcmp strncmp strcspn strrchr
 	strnlen strcpy strncpy stpcpy program_invocation_short_name
 	strchr strstr strtoull strerrordesc_np strerrorname_np snprintf vsnprintf qsort
@@ -43,7 +44,7 @@ settled=' malloc free munmap memcpy memset memcmp memmove strlen strcmp strncmp 
 	pthread_attr_destroy pthread_attr_setstacksize pthread_join pthread_kill pthread_self
 	pthread_sigmask raise sigpending sigtimedwait sigaddset sigismember sigdelset sigemptyset
 	sigfillset signal alarm
-	_exit abort __assert_fail atexit on_exit
+	_exit abort __assert_fail atexit on_exit tcgetattr tcsetattr
 	posix_spawn_file_actions_init posix_spawn_file_actions_destroy posix_spawnattr_init
 	posix_spawnattr_destroy posix_spawnattr_setflags posix_spawnattr_setpgroup
 	posix_spawnattr_setsigdefault posix_spawnattr_setsigmask environ kill waitid
