@@ -402,8 +402,11 @@ uint32_t sc_detach(struct sc_scope *s, struct sc_strand *owner)
 		sc_alarm_disarm(&s->alarm);
 	if (sc_state(s) & SC_LINKED) {
 		sc_unlink(s);
-		if (sc_host(owner)->lingers == s)
+		/* Who cancels s by name may come still, and must not end a wait elsewhere. */
+		if (sc_host(owner)->lingers == s) {
 			sc_host(owner)->lingers = NULL;
+			sc_unregister(s);
+		}
 	}
 	return sc_state(s);
 }
