@@ -27,7 +27,7 @@ SC_INLINE void sc_wait_prepare(struct sc_strand *strand)
 
 	at_store_rlx(&card->waits_softly, 0);
 	at_store_rlx(&card->alarm.timer.when, SC_NEVER);
-	at_store_rlx(&card->wait, SC_WAIT_PREPARING);
+	at_store_rlx(&card->wait, SC_WAIT_PREPARING); /* [wait.again] */
 }
 
 /* On the next stack: true if the strand is parked, false if it was claimed already and the

@@ -251,20 +251,36 @@ void sc_unregister(struct sc_scope *place);
  * sc_wait_commit.  sc_commit_slowly: what is left of it where a walk was or may have been. */
 int sc_commit_slowly(struct sc_worker *worker, struct sc_strand *strand, struct sc_scope *place,
 		     uint32_t state);
+/* A waiter is registered, and no walk has asked for what may end its wait. */
+SC_INLINE int sc_asks_nothing(uint32_t state)
+{
+	const uint32_t asked = SC_WAITER | SC_OWN | SC_OUTER | SC_SOFT | SC_SOFT_OUTER;
+
+	return (state & asked) == SC_WAITER;
+}
+
 SC_INLINE int sc_commit_again(struct sc_worker *worker, struct sc_strand *strand,
 			      struct sc_scope *place)
 {
-	const uint32_t asked = SC_WAITER | SC_OWN | SC_OUTER | SC_SOFT | SC_SOFT_OUTER;
 	struct sc_card *card = sc_card(strand);
 	uint32_t state;
 
 	at_store_rel(&card->wait, SC_WAIT_WAITING); /* [wait.again] [wait.claim] */
 	at_fence_sc();                              /* [wait.again] */
 	state = at_load_rlx(&place->state);         /* [wait.again] */
-	if (SC_LIKELY((state & asked) == SC_WAITER))
+	if (SC_LIKELY(sc_asks_nothing(state)))
 		return 1;
 	return sc_commit_slowly(worker, strand, place, state);
 }
+
+/* The same for a wait that was prepared and will be committed, since its event or a timer may come
+ * before: in place of sc_register, which is due if it is false. */
+SC_INLINE int sc_register_again(struct sc_scope *place)
+{
+	at_fence_sc();                                      /* [wait.again] */
+	return sc_asks_nothing(at_load_rlx(&place->state)); /* [wait.again] */
+}
+
 /* A cancel was felt with s as the innermost scope: rule C12. */
 void sc_hit(struct sc_scope *s);
 void sc_arm_deadline(struct sc_worker *worker, struct sc_scope *s);
@@ -335,7 +351,7 @@ void sc_wait_post(struct sc_worker *worker, struct sc_strand *strand);
 int sc_wait_end(struct sc_scope *place);
 /* Part of that: no cancel and no timer will look at this wait any more. */
 void sc_wait_withdraw(struct sc_scope *place);
-/* The same of a wait without a deadline that its event has ended, but the waiter stays registered
+/* The same of a wait without a deadline that its event has ended; the waiter stays registered
  * at the place for the task's next wait there, which then costs no lock of the tree. */
 SC_INLINE void sc_wait_linger(struct sc_strand *strand, struct sc_scope *place)
 {
@@ -343,7 +359,7 @@ SC_INLINE void sc_wait_linger(struct sc_strand *strand, struct sc_scope *place)
 }
 
 /* Whether it is still, and in a soft region or not as it was then: a walk of a soft stop that found
- * the last wait may end this one.  Then sc_commit_again is due in place of sc_wait_publish and a
+ * the last wait may end this one.  Then sc_commit_again will do in place of sc_wait_publish and a
  * commit. */
 SC_INLINE int sc_wait_again(struct sc_worker *worker, struct sc_scope *place)
 {

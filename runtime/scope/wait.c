@@ -2,8 +2,8 @@
  *
  * The task begins it, tells whoever brings the event, and parks.  The post, on the next stack,
  * tells the walks of the tree and the timer, and commits.  Whoever ends the wait (sched/wait.h),
- * the task then withdraws it from all others before it goes on: none of them may take its next
- * wait for this one.
+ * the task then withdraws it from the others before it goes on: none of them may take its next
+ * wait for this one.  Only the walks may, if that is at the same place.
  */
 #include "scope/tree.h"
 #include <errno.h>
@@ -12,7 +12,8 @@ void sc_wait_begin(struct sc_worker *worker, int64_t deadline_ns)
 {
 	struct sc_card *card = sc_card(worker->strand);
 
-	sc_wait_forget(worker);
+	if (!sc_wait_again(worker, sc_untag(worker->cur)))
+		sc_wait_forget(worker);
 	sc_wait_prepare(worker->strand);
 	at_store_rlx(&card->waits_softly, (uint32_t)sc_in_region(worker));
 	at_store_rlx(&card->alarm.timer.when, deadline_ns);
@@ -24,9 +25,11 @@ void sc_wait_begin(struct sc_worker *worker, int64_t deadline_ns)
 int sc_wait_publish(struct sc_worker *worker, struct sc_strand *strand)
 {
 	struct sc_alarm *alarm = &sc_card(strand)->alarm;
+	struct sc_scope *place = sc_untag(strand->place);
 	int64_t when = at_load_rlx(&alarm->timer.when);
 
-	if (!sc_register(worker, strand, sc_untag(strand->place)))
+	if (!(sc_host(strand)->lingers && sc_register_again(place)) &&
+	    !sc_register(worker, strand, place))
 		return 0;
 	if (when != SC_NEVER) {
 		alarm->kind = SC_ALARM_WAKE;
@@ -60,7 +63,10 @@ static void disarm(struct sc_strand *strand)
 
 void sc_wait_withdraw(struct sc_scope *place)
 {
-	disarm(sc_self()->strand);
+	struct sc_strand *strand = sc_self()->strand;
+
+	disarm(strand);
+	sc_host(strand)->lingers = NULL;
 	sc_unregister(place);
 }
 
@@ -71,7 +77,7 @@ int sc_wait_end(struct sc_scope *place)
 
 	disarm(worker->strand);
 	if (outcome == SC_WAIT_EVENT || outcome == SC_WAIT_TIMEOUT) {
-		sc_unregister(place);
+		sc_wait_linger(worker->strand, place);
 		if (outcome == SC_WAIT_EVENT)
 			return 0;
 		sc_timed_out(worker);
@@ -86,11 +92,11 @@ int sc_wait_end(struct sc_scope *place)
 
 /* ---- one wait after the other --------------------------------------------------------------- */
 
-/* Tasks that pass things to and fro wait again and again at one place.  There the waiter stays
- * where a walk finds it, and a walk that comes between two waits finds a word that is not WAITING
- * and takes the waiter off, or claims the next wait at that place, which is right too.  It must
- * not claim one that is elsewhere, nor a soft stop one that is not soft: so any other wait, and the
- * close of the place, forgets. */
+/* Most tasks wait again and again at one place.  There the waiter stays where a walk finds it, and
+ * a walk that comes between two waits finds a word that is not WAITING and takes the waiter off,
+ * or claims the next wait at that place, which is right too.  It must not claim one that is
+ * elsewhere, nor a soft stop one that is not soft: so any other wait, and the close of the place,
+ * forgets. */
 void sc_wait_forget(struct sc_worker *worker)
 {
 	struct sc_host *host = sc_host(worker->strand);

@@ -159,6 +159,38 @@ struct linger_against_cancel : tree_test<linger_against_cancel, 2> {
 static model::bound<linger_against_cancel> linger_against_cancel(
 	"cancel/who_waits_again_while_a_cancel_walks_is_found", 2);
 
+/* The same of a wait that may end before it is committed. */
+struct prepared_against_cancel : tree_test<prepared_against_cancel, 2> {
+	bool parked;
+
+	void thread(unsigned index)
+	{
+		if (index) {
+			sc_cancel(&leaf[0], SCOPE_CAUSE_EXPLICIT);
+			return;
+		}
+		parked = false;
+		sc_wait_prepare(&strand[0]);
+		if (!sc_register(&workers[0], &strand[0], &leaf[0]))
+			return;
+		sc_wait_claim(&strand[0], SC_WAIT_EVENT);
+		if (sc_wait_outcome(&strand[0]) != SC_WAIT_EVENT)
+			return;
+		sc_wait_prepare(&strand[0]);
+		if (!sc_register_again(&leaf[0]))
+			sc_register(&workers[0], &strand[0], &leaf[0]);
+		parked = sc_wait_commit(&strand[0]);
+	}
+	void check()
+	{
+		MODEL_CHECK(card[0].wait == SC_WAIT_CANCEL);
+		MODEL_CHECK(woken == parked);
+		check_links(&sc_root);
+	}
+};
+static model::bound<prepared_against_cancel> prepared_against_cancel(
+	"cancel/who_prepares_a_wait_again_while_a_cancel_walks_is_found", 2);
+
 /* The same of a soft stop, which the first wait did not want to hear of. */
 struct linger_against_stop : tree_test<linger_against_stop, 2> {
 	bool parked;

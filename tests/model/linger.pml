@@ -6,8 +6,9 @@
  * no wait; and the place may be shielded and cancelled again, which takes the waiter off before
  * the last cancel comes.
  *
- * Mutants: NO_LOOK NO_REGISTER KEEPS_WAITING
- * Follows: runtime/scope/tree.h only sc_commit_again
+ * Mutants: NO_LOOK NO_LOOK_PREPARED NO_REGISTER KEEPS_WAITING
+ * Follows: runtime/scope/tree.h only sc_commit_again sc_register_again
+ * Follows: runtime/sched/wait.h only sc_wait_prepare
  * Follows: runtime/scope/cancel.c only sc_commit_slowly
  */
 #define GIFTS 2
@@ -43,7 +44,46 @@ inline claim(outcome) {
 	fi
 }
 
-/* What the next stack does; the strand is parked, or continues by `ready`. */
+/* What the next stack does; the strand is parked, or continues by `ready`.  Either the wait is
+ * committed at once, or prepared first, so that it may end before. */
+inline publish_prepared() {
+	word = PREPARING; /* sc_wait_prepare: store_rlx(wait) [wait.again] */
+	skip; /* sc_register_again: fence_sc [wait.again] */
+	atomic { /* sc_register_again: load_rlx(state) [wait.again] */
+		seen = waiter && !effective
+	}
+#ifdef M_NO_LOOK_PREPARED
+	seen = true;
+#endif
+	if
+	:: seen
+	:: else ->
+		lock(scope_lock);
+		if
+		:: effective ->
+			d_step {
+				if
+				:: word == PREPARING -> word = CANCEL
+				:: else
+				fi
+			}
+		:: else -> waiter = true
+		fi;
+		unlock(scope_lock)
+	fi;
+	atomic {
+		parked = (word == PREPARING);
+		if
+		:: parked -> word = WAITING
+		:: else
+		fi
+	}
+	if
+	:: parked
+	:: else -> ready()
+	fi
+}
+
 inline publish() {
 	word = WAITING; /* sc_commit_again: store_rel(wait) [wait.again] */
 	/* sc_commit_again: store_rel(wait) [wait.claim] */
@@ -101,7 +141,10 @@ active proctype strand() {
 	:: word == CANCEL -> break
 	:: word != CANCEL ->
 		saved = true;
-		publish();
+		if
+		:: publish()
+		:: publish_prepared()
+		fi;
 		queued > 0;
 		d_step { assert(queued == 1); queued = 0; saved = false }
 	od;

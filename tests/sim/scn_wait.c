@@ -1,6 +1,7 @@
 /* tests/sim/scn_wait.c: one wait after the other beside the last end (S12) and a walk. */
 #include "scn.h"
 
+#include <scope_ref.h>
 #include <scope_sync.h>
 
 /* The watcher times out beside the end of the last task, and waits again: that wait must not
@@ -29,6 +30,56 @@ static int wait_again(void *arg)
 Test(sim, a_second_wait_sees_the_last_end)
 {
 	explore("a_second_wait_sees_the_last_end", wait_again, PARALLEL);
+}
+
+/* A waiter that stays registered from waits that a timer or an event ended is found by a cancel in
+ * the last one, which nothing else ends; so is one that has waited elsewhere in between. */
+static struct scope_parker parker;
+
+static int body_wait_at_two_places(struct job *job)
+{
+	struct scope inner;
+	int i, rc = 0;
+
+	for (i = 0; i < 4 && rc == 0; i++) {
+		switch (sim_random(3)) {
+		case 0: rc = scope_sleep_for((int64_t)sim_random(500)); break;
+		case 1:
+			scope_unpark(&parker);
+			rc = scope_park(&parker);
+			break;
+		default:
+			scope_open(&inner);
+			scope_fail(&inner, scope_sleep_for((int64_t)sim_random(500)), NULL);
+			rc = scope_close(&inner);
+		}
+		sim_check(rc == 0 || rc == -ECANCELED, "wait %d gave %d", i, rc);
+	}
+	if (rc == 0 && job->number)
+		rc = scope_park(&parker);
+	else if (rc == 0)
+		rc = scope_sleep_until(SCOPE_NEVER);
+	sim_check(rc == -ECANCELED, "the last wait gave %d", rc);
+	return rc;
+}
+
+static int wait_again_against_cancel(void *arg)
+{
+	struct group g;
+	struct job waiter = {.number = sim_random(2)}, canceller = {0};
+
+	(void)arg;
+	parker = (struct scope_parker){0};
+	group_open(&g);
+	group_spawn(&g, &waiter, body_wait_at_two_places);
+	group_spawn(&g, &canceller, body_cancel);
+	sim_check(group_close(&g) == 0, "an own cancel is no error");
+	return 0;
+}
+
+Test(sim, a_wait_at_the_same_place_races_a_cancel)
+{
+	explore("a_wait_at_the_same_place_races_a_cancel", wait_again_against_cancel, 0);
 }
 
 /* A deadline already past polls: it sees the end of tasks that were stolen. */
