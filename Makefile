@@ -203,7 +203,7 @@ $(foreach t,crash api,$(eval $(call test_program,$(BUILD)/debug/$(t),debug,$(t),
 FAULT_WRAPS := mmap mprotect madvise pthread_create pthread_attr_init sigaction sigaltstack \
 	pthread_atfork pthread_getattr_np pthread_attr_getstack getrlimit getrandom \
 	fopen fgets open fstat epoll_create1 eventfd epoll_ctl poll socket bind \
-	listen connect accept4 getsockname getpeername getsockopt shutdown recv send sendfile \
+	listen connect accept4 getsockname getpeername getsockopt shutdown syscall sendfile \
 	sendto recvfrom pipe2 fcntl posix_spawnp pidfd_open \
 	$(addprefix posix_spawn_file_actions_,adddup2 addopen addchdir_np) \
 	lseek preadv2 isatty ioctl ttyname_r inotify_init1 inotify_add_watch \

@@ -25,6 +25,7 @@
 #include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 #include <uv.h>
 
@@ -411,14 +412,20 @@ WRAP(int, shutdown, (int fd, int how))
 	return REFUSE(SHUTDOWN) ? fail_with(ENOMEM) : __real_shutdown(fd, how);
 }
 
-WRAP(ssize_t, recv, (int fd, void *buffer, size_t size, int flags))
+/* What the runtime calls past libc's functions. */
+WRAP(long, syscall, (long number, ...))
 {
-	return REFUSE(RECV) ? fail_with(ENOMEM) : __real_recv(fd, buffer, size, flags);
-}
+	long part[6];
+	va_list rest;
+	size_t i;
 
-WRAP(ssize_t, send, (int fd, const void *data, size_t size, int flags))
-{
-	return REFUSE(SEND) ? fail_with(ENOMEM) : __real_send(fd, data, size, flags);
+	va_start(rest, number);
+	for (i = 0; i < 6; i++)
+		part[i] = va_arg(rest, long);
+	va_end(rest);
+	if ((number == SYS_recvfrom && REFUSE(RECV)) || (number == SYS_sendto && REFUSE(SEND)))
+		return fail_with(ENOMEM);
+	return __real_syscall(number, part[0], part[1], part[2], part[3], part[4], part[5]);
 }
 
 WRAP(ssize_t, sendfile, (int fd, int file, off_t *offset, size_t size))
