@@ -11,8 +11,9 @@
 /* Turns of a tenth of that, after one in which it had to look at descriptors instead of others:
  * tasks that compute once will again. */
 #define SHORT_TURNS 32
-/* About 200 us: who asked the kernel longer ago than that may compute since then. */
-#define RECENT_TICKS 500000u
+/* About 1 ms: who asked the kernel longer ago than that may compute since then.  A server that is
+ * busy asks before, after 61 picks of a few microseconds each. */
+#define RECENT_TICKS 2500000u
 
 void sc_monitor_nudge(void)
 {
