@@ -81,8 +81,8 @@ static void put_aside(struct sc_worker *worker)
 /* Whether a pick would look at nothing but the worker's own queue. */
 SC_INLINE int only_queue_is_due(struct sc_worker *worker)
 {
-	return worker->inbox_turn > 1 && at_load_rlx(&worker->timers.next) == SC_NEVER &&
-	       !sc_inbox_count(&worker->pinned) && worker->bottom.top == worker->deque.slots &&
+	return worker->inbox_turn > 1 && !sc_inbox_count(&worker->pinned) &&
+	       worker->bottom.top == worker->deque.slots && !sc_clock_is_due(worker) &&
 	       !sc_seeded();
 }
 

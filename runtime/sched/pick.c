@@ -17,8 +17,6 @@ enum {
 	STEAL_MOST = 128
 };
 
-/* About 20 us of ticks between two looks at the clock while timers are armed. */
-#define CLOCK_TICKS 50000u
 /* About 50 ms. */
 #define LATE_TICKS 125000000u
 
@@ -224,11 +222,7 @@ static SC_NOINLINE struct sc_strand *from_deque(struct sc_worker *worker)
 
 static SC_NOINLINE void poll_timers(struct sc_worker *worker)
 {
-	uint64_t ticks = sc_ticks();
-
-	if (ticks - worker->clock_ticks < CLOCK_TICKS)
-		return;
-	worker->clock_ticks = ticks;
+	worker->clock_ticks = sc_ticks();
 	if (!(sc_sched.flags & SC_SCHED_VIRTUAL))
 		sc_timers_poll(&worker->timers, sc_now());
 }
@@ -312,7 +306,7 @@ struct sc_strand *sc_pick(struct sc_worker *worker)
 	struct sc_item *item = NULL;
 	struct sc_strand *strand;
 
-	if (SC_UNLIKELY(at_load_rlx(&worker->timers.next) != SC_NEVER))
+	if (SC_UNLIKELY(sc_clock_is_due(worker)))
 		poll_timers(worker);
 	if (SC_UNLIKELY(sc_seeded()))
 		return pick_seeded(worker);

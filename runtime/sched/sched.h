@@ -252,6 +252,13 @@ SC_INLINE struct sc_item *sc_pop_queued(struct sc_worker *worker)
 	worker->next = NULL;
 	return item;
 }
+/* Whether timers are armed and the clock was not looked at for about 20 us. */
+enum { SC_CLOCK_TICKS = 50000 };
+SC_INLINE int sc_clock_is_due(struct sc_worker *worker)
+{
+	return SC_UNLIKELY(at_load_rlx(&worker->timers.next) != SC_NEVER) &&
+	       sc_ticks() - worker->clock_ticks >= SC_CLOCK_TICKS;
+}
 struct sc_strand *sc_steal(struct sc_worker *worker);
 /* The next unstarted task for the strand that just ended one: no switch at all. */
 int sc_next_slot(struct sc_worker *worker, struct sc_strand *strand);
