@@ -171,7 +171,9 @@ def measure(build, peers, cpus, rounds, chosen, progress, machine):
                         turn + 1, rounds, peer.name, row, workers))
                     before = machine.sample()
                     try:
+                        served = cpu_seconds(pid)
                         values = load(build, what, place, pid, port, conns)
+                        machine.ours += cpu_seconds(pid) - served  # the server goes on
                         for figure, value in values.items():
                             found.setdefault((row, figure, peer.name, workers), []).append(value)
                     except (subprocess.CalledProcessError, ValueError, OSError) as error:
