@@ -68,40 +68,53 @@ static int64_t send_some(int fd, const struct load *load)
 	return sc_os.send_file(fd, load->file, load->offset + (int64_t)load->done, left);
 }
 
-/* Writes what fits and waits for more room: 0 when all is written, or the file has ended. */
-static int write_all(struct sc_use *use, struct load *load)
+/* Goes on after a system call that gave n, and waits for more room where there is none: 0 when all
+ * is written, or the file has ended. */
+static SC_NOINLINE int write_rest(struct sc_use *use, struct load *load, int64_t n)
 {
-	int full = !use->ready, rc;
+	int rc;
 
-	while (load->done < load->size) {
-		int64_t n = full ? -EAGAIN : send_some(use->fd->fd, load);
-
+	for (;;) {
 		if (n == -EAGAIN) {
 			rc = sc_io_wait(use, SC_IN_WRITE);
 			if (rc < 0)
 				return rc;
-			full = 0;
-			continue;
-		}
-		if (n <= 0) {
+		} else if (n <= 0) {
 			sc_fd_leave(use, 0);
 			return (int)n;
+		} else {
+			load->done += (size_t)n;
+			if (load->done == load->size)
+				break;
+			/* A stream that took less than all has no more room; a file may come in
+			 * parts. */
+			if (use->stream && load->data) {
+				n = -EAGAIN;
+				continue;
+			}
 		}
-		load->done += (size_t)n;
-		/* A stream that took less than all has no more room; a file may come in parts. */
-		full = use->stream && load->data;
+		n = send_some(use->fd->fd, load);
 	}
 	sc_fd_leave(use, 0);
 	return 0;
 }
 
-static int write_load(struct scope_conn *c, struct load *load, size_t *out_done)
+SC_INLINE int write_load(struct scope_conn *c, struct load *load, size_t *out_done)
 {
 	struct sc_use use;
+	int64_t n = load->size ? -EAGAIN : 0;
 	int rc = sc_io_begin(sc_conn_fd(c), SC_OUT, &use);
 
-	if (rc == 0)
-		rc = write_all(&use, load);
+	if (rc < 0)
+		return rc;
+	if (SC_LIKELY(use.ready && n))
+		n = send_some(use.fd->fd, load);
+	if (SC_LIKELY(n == (int64_t)load->size)) {
+		sc_fd_leave(&use, 0);
+		load->done = load->size;
+	} else {
+		rc = write_rest(&use, load, n);
+	}
 	if (out_done)
 		*out_done = load->done;
 	return rc;

@@ -1,5 +1,6 @@
 /* runtime/io/wait.c: waits of tasks at descriptors: rules N1, N3, C3 and C6. */
 #include "io/io.h"
+#include "scope/inplace.h"
 
 #include <errno.h>
 #include <scope_net.h>
@@ -25,17 +26,6 @@ int sc_io_own(int fd, unsigned kind, struct sc_fd **out)
 	if (rc < 0)
 		sc_os.close(fd);
 	return rc;
-}
-
-int sc_io_begin(struct sc_fd *fd, enum sc_side side, struct sc_use *use)
-{
-	struct sc_worker *worker = sc_self();
-	int rc;
-
-	if (worker->cur == 0)
-		return sc_not_connected("a call on a connection");
-	rc = sc_check(worker);
-	return rc < 0 ? rc : sc_fd_enter(fd, side, use);
 }
 
 int sc_io_wait(struct sc_use *use, enum sc_reason reason)

@@ -16,15 +16,3 @@ int sc_outside_waits(void)
 {
 	return at_load_rlx(&sc_sched.outside[SC_CALL]) || at_load_rlx(&sc_sched.outside[SC_DOOR]);
 }
-
-void sc_park_for_outside(struct sc_worker *worker, enum sc_reason reason,
-			 void (*post)(struct sc_worker *worker, struct sc_strand *strand))
-{
-	int told = sc_sched.flags & SC_SCHED_DETECT;
-
-	if (told)
-		sc_outside(SC_DOOR, 1);
-	sc_park(worker, reason, post);
-	if (told)
-		sc_outside(SC_DOOR, -1);
-}

@@ -184,44 +184,13 @@ void sc_fd_close_in(struct sc_fd *f, uint32_t life)
 	close_own(f, &life);
 }
 
-int sc_fd_enter(struct sc_fd *f, enum sc_side side, struct sc_use *use)
-{
-	int rc = 0;
-
-	sc_lock_take(&f->lock);
-	if ((f->state & (SC_FD_OWN | SC_FD_CLOSING)) != SC_FD_OWN) {
-		rc = -EBADF;
-	} else if (f->state & SC_FD_BUSY << side || f->side[side].waiter) {
-		rc = -EBUSY;
-	} else {
-		f->state |= SC_FD_BUSY << side;
-		f->calls++;
-		*use = (struct sc_use){.fd = f, .side = side, .life = f->life};
-		use->seen = f->side[side].edges;
-		use->ready = use->seen != f->side[side].drained;
-		use->stream = (f->state & SC_FD_STREAM) != 0;
-	}
-	sc_lock_drop(&f->lock);
-	return rc;
-}
-
-void sc_fd_leave(struct sc_use *use, int drained)
+void sc_fd_end(struct sc_fd *f)
 {
 	struct sc_batch woken = {NULL, NULL, 0};
-	struct sc_fd *f = use->fd;
-	int last;
 
-	sc_lock_take(&f->lock);
-	f->state &= ~(uint32_t)(SC_FD_BUSY << use->side);
-	if (drained && (f->state & (SC_FD_STREAM | SC_FD_ENDED)) == SC_FD_STREAM)
-		f->side[use->side].drained = use->seen;
-	f->calls--;
-	last = f->calls == 0 && (f->state & SC_FD_CLOSING);
-	if (last)
-		end_life(f, &woken);
+	end_life(f, &woken);
 	sc_lock_drop(&f->lock);
-	if (last)
-		finish(f);
+	finish(f);
 	sc_ready_batch(&woken);
 }
 

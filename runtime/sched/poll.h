@@ -40,6 +40,7 @@
 
 #include "base/lock.h"
 #include "sched/sched.h"
+#include <errno.h>
 
 enum sc_side { SC_IN, SC_OUT, SC_SIDES };
 
@@ -94,15 +95,53 @@ void sc_fd_close(struct sc_fd *fd);
 /* Which one of those that had the number it is; only that one is closed, if it still is open. */
 uint32_t sc_fd_life(struct sc_fd *fd);
 void sc_fd_close_in(struct sc_fd *fd, uint32_t life);
-/* Around each call.  0; -EBADF: it is being closed; -EBUSY: another call uses the side. */
-int sc_fd_enter(struct sc_fd *fd, enum sc_side side, struct sc_use *use);
-/* `drained`: the last system call transferred less than it was asked to. */
-void sc_fd_leave(struct sc_use *use, int drained);
 /* After a system call that left nothing over: becomes the waiter, and has to park, 1; 0: there
  * is something again; -EBADF: it is being closed.  -ENOMEM, -ENOSPC. */
 int sc_fd_wait(struct sc_use *use, struct sc_strand *strand);
 /* The wait is over, by whatever: 0, or -EBADF: it was closed, and is not to be left any more. */
 int sc_fd_woken(struct sc_use *use);
+/* lock, dropped.  It was closed while there were calls, of which this was the last. */
+void sc_fd_end(struct sc_fd *f);
+
+/* Around each call.  0; -EBADF: it is being closed; -EBUSY: another call uses the side. */
+SC_INLINE int sc_fd_enter(struct sc_fd *f, enum sc_side side, struct sc_use *use)
+{
+	int rc = 0;
+
+	sc_lock_take(&f->lock);
+	if (SC_UNLIKELY((f->state & (SC_FD_OWN | SC_FD_CLOSING)) != SC_FD_OWN)) {
+		rc = -EBADF;
+	} else if (SC_UNLIKELY(f->state & SC_FD_BUSY << side || f->side[side].waiter)) {
+		rc = -EBUSY;
+	} else {
+		f->state |= SC_FD_BUSY << side;
+		f->calls++;
+		use->fd = f;
+		use->side = side;
+		use->life = f->life;
+		use->seen = f->side[side].edges;
+		use->ready = use->seen != f->side[side].drained;
+		use->stream = (f->state & SC_FD_STREAM) != 0;
+	}
+	sc_lock_drop(&f->lock);
+	return rc;
+}
+
+/* `drained`: the last system call transferred less than it was asked to. */
+SC_INLINE void sc_fd_leave(struct sc_use *use, int drained)
+{
+	struct sc_fd *f = use->fd;
+
+	sc_lock_take(&f->lock);
+	f->state &= ~(uint32_t)(SC_FD_BUSY << use->side);
+	if (drained && (f->state & (SC_FD_STREAM | SC_FD_ENDED)) == SC_FD_STREAM)
+		f->side[use->side].drained = use->seen;
+	f->calls--;
+	if (SC_UNLIKELY(f->calls == 0 && (f->state & SC_FD_CLOSING)))
+		sc_fd_end(f);
+	else
+		sc_lock_drop(&f->lock);
+}
 
 /* ---- any descriptor ---- */
 

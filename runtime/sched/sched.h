@@ -123,9 +123,6 @@ void sc_park(struct sc_worker *worker, enum sc_reason reason,
  * another to continue at once.  sc_hooks.resume is left to the caller. */
 int sc_park_lightly(struct sc_worker *worker, enum sc_reason reason,
 		    void (*post)(struct sc_worker *worker, struct sc_strand *strand));
-/* As sc_park, for what comes from outside: meanwhile standing still is no deadlock. */
-void sc_park_for_outside(struct sc_worker *worker, enum sc_reason reason,
-			 void (*post)(struct sc_worker *worker, struct sc_strand *strand));
 /* First thing on a stack that was continued by other means than sc_park. */
 void sc_land(void);
 /* Whether anything but the running strand's own slots waits for this worker. */

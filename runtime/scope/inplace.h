@@ -49,4 +49,17 @@ SC_INLINE void sc_park_in_place(struct sc_worker *worker, enum sc_reason reason,
 	sc_continue_lightly(strand, s);
 }
 
+/* The same for what comes from outside: meanwhile standing still is no deadlock. */
+SC_INLINE void sc_park_for_outside(struct sc_worker *worker, enum sc_reason reason,
+				   void (*post)(struct sc_worker *worker, struct sc_strand *strand))
+{
+	int told = sc_sched.flags & SC_SCHED_DETECT;
+
+	if (SC_UNLIKELY(told))
+		sc_outside(SC_DOOR, 1);
+	sc_park_in_place(worker, reason, post);
+	if (SC_UNLIKELY(told))
+		sc_outside(SC_DOOR, -1);
+}
+
 #endif

@@ -1,5 +1,5 @@
 /* runtime/scope/time.c: sleeping, deadlines, and the blocks made of them: rules T1-T6. */
-#include "scope/tree.h"
+#include "scope/inplace.h"
 #include <errno.h>
 
 int64_t scope_now(void)
@@ -17,7 +17,7 @@ static int sleep_until(int64_t deadline_ns)
 	int rc;
 
 	sc_wait_begin(worker, deadline_ns);
-	sc_park(worker, SC_IN_SLEEP, sc_wait_post);
+	sc_park_in_place(worker, SC_IN_SLEEP, sc_wait_post);
 	rc = sc_wait_end(place);
 	return rc == -ETIMEDOUT ? 0 : rc;
 }

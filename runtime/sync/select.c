@@ -14,6 +14,7 @@
  * not be chosen: if the wait was claimed and nobody was, the arms of descriptors tell, when they
  * leave, what came.
  */
+#include "scope/inplace.h"
 #include "sched/poll.h"
 #include "sync/chan.h"
 #include "sync/event.h"
@@ -366,7 +367,10 @@ static int wait(struct sc_select *select)
 		leave(select, entered);
 		return again ? came(select, entered) : fired(select, entered);
 	}
-	(outside ? sc_park_for_outside : sc_park)(worker, SC_IN_SELECT, publish);
+	if (outside)
+		sc_park_for_outside(worker, SC_IN_SELECT, publish);
+	else
+		sc_park_in_place(worker, SC_IN_SELECT, publish);
 	leave(select, entered);
 	stop_watching(select);
 	rc = sc_wait_end(place);
