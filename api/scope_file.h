@@ -46,7 +46,8 @@ struct scope_file_stat {
  * Opens a file that can be read at any place: a regular one, a block device.
  *
  * flags     those of open(2): O_RDONLY, O_WRONLY or O_RDWR, with O_CREAT, O_TRUNC and others;
- *           the descriptor is close-on-exec
+ *           the descriptor is close-on-exec.  Where a path may lead to anything add O_NONBLOCK:
+ *           then a pipe in the file system is not waited for
  * mode      permissions of a file that is created
  * out_file  until scope_file_close
  * Cancellation point: -ECANCELED has opened nothing; with O_CREAT or O_TRUNC it is waited for.
@@ -60,8 +61,9 @@ struct scope_file_stat {
  *   -ENOENT     there is no such file
  *   -EEXIST     there is, with O_CREAT and O_EXCL
  *   -EISDIR     it is a directory, to be written to
- *   -ESPIPE     it is a pipe, a terminal or the like, which has no places; a pipe in the file
- *               system is waited for until its other side is opened first
+ *   -ESPIPE     it is a pipe, a terminal or the like, which has no places; without
+ *               O_NONBLOCK a pipe in the file system is waited for until its other side is
+ *               opened first, and keeps a thread of the pool until then, cancelled or not
  *   -ENOMEM     no memory
  * or what open(2) said.
  */

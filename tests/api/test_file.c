@@ -251,6 +251,9 @@ static int is_another(void *arg)
 	scope_file_close(f);
 	CHECK_EQ(mkfifo(at("p"), 0600), 0);
 	CHECK_EQ(scope_file_open(at("p"), O_RDWR, 0, &f), -ESPIPE);
+	/* Its other side is not waited for. */
+	CHECK_EQ(scope_file_open(at("p"), O_RDONLY | O_NONBLOCK, 0, &f), -ESPIPE);
+	CHECK_EQ(scope_file_open(at("p"), O_WRONLY | O_CREAT | O_NONBLOCK, 0600, &f), -ENXIO);
 	CHECK_EQ(scope_file_remove(at("p")), 0);
 	return scope_file_remove(at("f"));
 }
