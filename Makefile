@@ -187,7 +187,7 @@ SIM_WRAPS := expose_install expose_uninstall interrupt_install interrupt_uninsta
 	sigstack_install sigstack_uninstall processors main_stack_size stack_bounds address_limit
 # What the runtime asks of libuv: tests/sim/uv.c has it.
 UV_WRAPS := loop_init loop_close run cancel getaddrinfo $(addprefix fs_,open read write fsync stat \
-	mkdir unlink rmdir rename scandir)
+	lstat mkdir unlink rmdir rename scandir)
 SIM_LINK := $(addprefix -Xlinker --wrap=,clock_gettime $(addprefix sc_,arch_make draw \
 	$(addprefix os_,$(SIM_WRAPS))) $(addprefix uv_,$(UV_WRAPS)))
 $(eval $(call test_program,$(BUILD)/test/sim,sim,sim,$(BUILD)/sim/libscope.a,tests/shim.c \

@@ -59,10 +59,11 @@ int scope_dir_read(const char *path, struct scope_dir **out_dir)
 
 static enum scope_file_kind kind_of(uv_dirent_type_t type)
 {
-	return type == UV_DIRENT_FILE   ? SCOPE_FILE_REGULAR
-	       : type == UV_DIRENT_DIR  ? SCOPE_FILE_DIRECTORY
-	       : type == UV_DIRENT_LINK ? SCOPE_FILE_LINK
-					: SCOPE_FILE_OTHER;
+	return type == UV_DIRENT_FILE      ? SCOPE_FILE_REGULAR
+	       : type == UV_DIRENT_DIR     ? SCOPE_FILE_DIRECTORY
+	       : type == UV_DIRENT_LINK    ? SCOPE_FILE_LINK
+	       : type == UV_DIRENT_UNKNOWN ? SCOPE_FILE_UNKNOWN
+					   : SCOPE_FILE_OTHER;
 }
 
 const struct scope_dir_entry *scope_dir_next(struct scope_dir *dir)

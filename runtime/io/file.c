@@ -389,28 +389,34 @@ static int start_stat(uv_loop_t *loop, struct sc_op *op)
 	return uv_fs_stat(loop, &op->uv.fs, request_of(op)->path, on_end);
 }
 
+static int start_link_stat(uv_loop_t *loop, struct sc_op *op)
+{
+	return uv_fs_lstat(loop, &op->uv.fs, request_of(op)->path, on_end);
+}
+
 static enum scope_file_kind kind_of(uint64_t mode)
 {
 	return S_ISREG(mode)   ? SCOPE_FILE_REGULAR
 	       : S_ISDIR(mode) ? SCOPE_FILE_DIRECTORY
+	       : S_ISLNK(mode) ? SCOPE_FILE_LINK
 			       : SCOPE_FILE_OTHER;
 }
 
-int scope_file_stat(const char *path, struct scope_file_stat *out_stat)
+/* For the function `what`. */
+static int ask(const void *what, sc_op_start *start, const char *path,
+	       struct scope_file_stat *out_stat)
 {
 	struct request *request;
 	const uv_stat_t *stat;
 	int rc;
 
-	if (sc_self()->cur == 0)
-		return sc_not_connected("scope_file_stat");
 	if (!path || !out_stat)
 		return -EINVAL;
-	request = new_request((const void *)scope_file_stat, 0);
+	request = new_request(what, 0);
 	if (!request)
 		return -ENOMEM;
 	request->path = path;
-	rc = sc_op_run(&request->op, start_stat);
+	rc = sc_op_run(&request->op, start);
 	if (rc < 0)
 		return rc;
 	rc = (int)request->op.uv.fs.result;
@@ -429,4 +435,18 @@ int scope_file_stat(const char *path, struct scope_file_stat *out_stat)
 			.links = stat->st_nlink};
 	drop(&request->op);
 	return rc;
+}
+
+int scope_file_stat(const char *path, struct scope_file_stat *out_stat)
+{
+	if (sc_self()->cur == 0)
+		return sc_not_connected("scope_file_stat");
+	return ask((const void *)scope_file_stat, start_stat, path, out_stat);
+}
+
+int scope_file_link_stat(const char *path, struct scope_file_stat *out_stat)
+{
+	if (sc_self()->cur == 0)
+		return sc_not_connected("scope_file_link_stat");
+	return ask((const void *)scope_file_link_stat, start_link_stat, path, out_stat);
 }

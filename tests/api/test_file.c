@@ -156,9 +156,10 @@ Test(file, several_tasks_use_one_at_once)
 static int lists(void *arg)
 {
 	const struct scope_dir_entry *entry;
+	struct scope_file_stat about;
 	struct scope_dir *dir;
 	struct scope_file *f;
-	char before[8] = "";
+	char before[8] = "", inside[sizeof place + 8];
 	int seen = 0;
 
 	(void)arg;
@@ -182,8 +183,14 @@ static int lists(void *arg)
 				      : strcmp(entry->name, "link") == 0 ? SCOPE_FILE_LINK
 				      : strcmp(entry->name, "new") == 0  ? SCOPE_FILE_REGULAR
 									  : SCOPE_FILE_OTHER);
+		snprintf(inside, sizeof inside, "%s/d/%s", place, entry->name);
+		CHECK_EQ(scope_file_link_stat(inside, &about), 0);
+		CHECK_EQ(about.kind, entry->kind);
 	}
 	CHECK_EQ(seen, 4);
+	CHECK_EQ(scope_file_stat(at("d/link"), &about), -ENOENT); /* it leads nowhere */
+	CHECK_EQ(scope_file_link_stat(at("d/link"), &about), 0);
+	CHECK_EQ(about.size, strlen("nowhere"));
 	CHECK(scope_dir_next(dir) == NULL);
 	scope_dir_free(dir);
 	CHECK_EQ(scope_file_remove(at("d")), -ENOTEMPTY);
@@ -210,6 +217,7 @@ static int is_missing(void *arg)
 	(void)arg;
 	CHECK_EQ(scope_file_open(at("x"), O_RDONLY, 0, &f), -ENOENT);
 	CHECK_EQ(scope_file_stat(at("x"), &about), -ENOENT);
+	CHECK_EQ(scope_file_link_stat(at("x"), &about), -ENOENT);
 	CHECK_EQ(scope_dir_read(at("x"), &dir), -ENOENT);
 	CHECK_EQ(scope_dir_make(at("x/y"), 0700), -ENOENT);
 	CHECK_EQ(scope_file_remove(at("x")), -ENOENT);
@@ -245,6 +253,7 @@ static int is_another(void *arg)
 	CHECK_EQ(scope_dir_make(at("f"), 0700), -EEXIST);
 	CHECK_EQ(scope_dir_read(at("f"), &dir), -ENOTDIR);
 	CHECK_EQ(scope_file_stat(at("f/g"), &about), -ENOTDIR);
+	CHECK_EQ(scope_file_link_stat(at("f/g"), &about), -ENOTDIR);
 	CHECK_EQ(scope_file_open(place, O_WRONLY, 0, &f), -EISDIR);
 	CHECK_EQ(scope_file_open(place, O_RDONLY | O_DIRECTORY, 0, &f), 0);
 	CHECK_EQ(scope_file_read_at(f, &byte, 1, 0, &done), -EISDIR);
@@ -302,6 +311,7 @@ static void each_gives(struct scope_file *f, int want)
 	CHECK_EQ(scope_file_write(f, "x", 1, &done), want);
 	CHECK_EQ(scope_file_sync(f), want);
 	CHECK_EQ(scope_file_stat(at("e"), &about), want);
+	CHECK_EQ(scope_file_link_stat(at("e"), &about), want);
 	CHECK_EQ(about.links, 77);
 	CHECK_EQ(scope_dir_make(at("new"), 0700), want);
 	CHECK_EQ(scope_file_remove(at("e")), want);
@@ -377,6 +387,8 @@ static int wrong(void *arg)
 	CHECK_EQ(scope_file_fd(NULL), -EINVAL);
 	CHECK_EQ(scope_file_stat(NULL, &about), -EINVAL);
 	CHECK_EQ(scope_file_stat("/", NULL), -EINVAL);
+	CHECK_EQ(scope_file_link_stat(NULL, &about), -EINVAL);
+	CHECK_EQ(scope_file_link_stat("/", NULL), -EINVAL);
 	CHECK_EQ(scope_dir_make(NULL, 0), -EINVAL);
 	CHECK_EQ(scope_file_remove(NULL), -EINVAL);
 	CHECK_EQ(scope_file_rename(NULL, "x"), -EINVAL);

@@ -69,6 +69,7 @@
 	X(UV_WRITE, "uv_fs_write")                                                                 \
 	X(UV_FSYNC, "uv_fs_fsync")                                                                 \
 	X(UV_STAT, "uv_fs_stat")                                                                   \
+	X(UV_LSTAT, "uv_fs_lstat")                                                                 \
 	X(UV_MKDIR, "uv_fs_mkdir")                                                                 \
 	X(UV_UNLINK, "uv_fs_unlink")                                                               \
 	X(UV_RMDIR, "uv_fs_rmdir")                                                                 \

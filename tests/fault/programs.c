@@ -958,6 +958,7 @@ static int has_files(void *arg)
 	if (watched)
 		scope_watch_close(w);
 	may_fail(scope_file_stat(place, &about));
+	may_fail(scope_file_link_stat(place, &about));
 	if (may_fail(scope_dir_read(place, &dir)) == 0)
 		scope_dir_free(dir);
 	if (may_fail(scope_dir_make(made, 0700)) == 0)

@@ -578,6 +578,11 @@ WRAP(int, uv_fs_stat, (uv_loop_t * loop, uv_fs_t *req, const char *path, uv_fs_c
 	return REFUSE(UV_STAT) ? UV_ENOMEM : __real_uv_fs_stat(loop, req, path, cb);
 }
 
+WRAP(int, uv_fs_lstat, (uv_loop_t * loop, uv_fs_t *req, const char *path, uv_fs_cb cb))
+{
+	return REFUSE(UV_LSTAT) ? UV_ENOMEM : __real_uv_fs_lstat(loop, req, path, cb);
+}
+
 WRAP(int, uv_fs_mkdir, (uv_loop_t * loop, uv_fs_t *req, const char *path, int mode, uv_fs_cb cb))
 {
 	return REFUSE(UV_MKDIR) ? UV_ENOMEM : __real_uv_fs_mkdir(loop, req, path, mode, cb);

@@ -500,6 +500,11 @@ Test(fault, every_uv_fs_stat_fails)
 	fail_in("files", FAULT_UV_STAT);
 }
 
+Test(fault, every_uv_fs_lstat_fails)
+{
+	fail_in("files", FAULT_UV_LSTAT);
+}
+
 Test(fault, every_uv_fs_mkdir_fails)
 {
 	fail_in("files", FAULT_UV_MKDIR);

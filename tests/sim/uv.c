@@ -186,6 +186,8 @@ FS(fsync, (uv_loop_t *l, uv_fs_t *req, uv_file file, uv_fs_cb cb), (p.file = fil
    loop, req, p->file)
 FS(stat, (uv_loop_t *l, uv_fs_t *req, const char *path, uv_fs_cb cb), (void)0, path, NULL, loop,
    req, p->path)
+FS(lstat, (uv_loop_t *l, uv_fs_t *req, const char *path, uv_fs_cb cb), (void)0, path, NULL, loop,
+   req, p->path)
 FS(mkdir, (uv_loop_t *l, uv_fs_t *req, const char *path, int mode, uv_fs_cb cb), (p.mode = mode),
    path, NULL, loop, req, p->path, p->mode)
 FS(unlink, (uv_loop_t *l, uv_fs_t *req, const char *path, uv_fs_cb cb), (void)0, path, NULL, loop,

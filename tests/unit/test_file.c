@@ -3,6 +3,8 @@
 #include "api/task_check.h"
 
 #include "os/os.h"
+#include <dirent.h>
+#include <dlfcn.h>
 #include <fcntl.h>
 #include <pty.h>
 #include <scope_file.h>
@@ -204,6 +206,12 @@ static int has_little_memory(void *arg)
 	CHECK(least > 1);
 	for (least = 0, rc = -ENOMEM; rc == -ENOMEM; least++) {
 		allocs_left = least;
+		rc = scope_file_link_stat("/", &about);
+	}
+	CHECK_EQ(rc, 0);
+	CHECK(least > 1);
+	for (least = 0, rc = -ENOMEM; rc == -ENOMEM; least++) {
+		allocs_left = least;
 		rc = scope_dir_read("/proc/self", &dir);
 	}
 	CHECK_EQ(rc, 0);
@@ -235,4 +243,51 @@ Test(file, without_memory_enomem)
 	sc_os.alloc = alloc;
 	cr_assert_eq(run_flags(has_little_memory, NULL, 1, 0), 0);
 	sc_os = sc_os_system;
+}
+
+/* ---- a file system without kinds ----------------------------------------------------------- */
+
+static int tells_no_kinds;
+
+/* In place of the C library's, for libuv. */
+int scandir64(const char *path, struct dirent64 ***list, int (*wanted)(const struct dirent64 *),
+	      int (*order)(const struct dirent64 **, const struct dirent64 **))
+{
+	static int (*real)(const char *, struct dirent64 ***, int (*)(const struct dirent64 *),
+			   int (*)(const struct dirent64 **, const struct dirent64 **));
+	int count, i;
+
+	*(void **)&real = dlsym(RTLD_NEXT, "scandir64");
+	count = real(path, list, wanted, order);
+	for (i = 0; tells_no_kinds && i < count; i++)
+		(*list)[i]->d_type = DT_UNKNOWN;
+	return count;
+}
+
+static int lists(void *arg)
+{
+	const struct scope_dir_entry *entry;
+	struct scope_file_stat about;
+	struct scope_dir *dir;
+	int entries = 0;
+
+	(void)arg;
+	CHECK_EQ(scope_dir_read("/proc/self/ns", &dir), 0);
+	while ((entry = scope_dir_next(dir))) {
+		CHECK_EQ(entry->kind, tells_no_kinds ? SCOPE_FILE_UNKNOWN : SCOPE_FILE_LINK);
+		entries++;
+	}
+	CHECK(entries > 0);
+	scope_dir_free(dir);
+	CHECK_EQ(scope_file_link_stat("/proc/self/ns/pid", &about), 0);
+	CHECK_EQ(about.kind, SCOPE_FILE_LINK);
+	return 0;
+}
+
+Test(file, kinds_of_entries_that_the_file_system_does_not_tell_are_unknown)
+{
+	must_run(lists, NULL);
+	tells_no_kinds = 1;
+	must_run(lists, NULL);
+	tells_no_kinds = 0;
 }
