@@ -30,7 +30,8 @@
 #endif
 
 /* Behind a call that only answers: its answer is to be used.  Results that say what went wrong are
- * not marked: a spawn's may be ignored, a close's after scope_cancel, a checkpoint's anywhere. */
+ * not marked: a spawn's may be ignored in a scope without max_tasks, a close's after scope_cancel,
+ * a checkpoint's anywhere. */
 #if defined(__GNUC__)
 #define SCOPE_QUERY __attribute__((warn_unused_result))
 #else
@@ -244,7 +245,8 @@ SCOPE_API int scope_open_with(struct scope *s, const struct scope_options *optio
  * the task ended, so until scope_close at the latest.  Never parks, never a checkpoint, but for a
  * scope with max_tasks that is full: there it waits for room, in the order of asking.
  * While the scope is open the result may be ignored: what is refused for want of memory is
- * an error of the scope, what is refused with -ECANCELED makes close see the cancel.
+ * an error of the scope, what is refused with -ECANCELED makes close see the cancel.  Not so with
+ * max_tasks: nobody else is told of -EAGAIN and -ESHUTDOWN.
  *
  * Thread safety: any task of the run.
  * Cost: a few stores by the owner; an allocation and a few atomic operations by others.

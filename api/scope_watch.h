@@ -16,7 +16,7 @@ enum scope_watch_what {
 	SCOPE_WATCH_FACTS = 2,   /* its permissions, owner or times have changed */
 	SCOPE_WATCH_ADDED = 4,   /* a directory has got the name, by a new file or a rename */
 	SCOPE_WATCH_REMOVED = 8, /* a directory has lost it */
-	SCOPE_WATCH_GONE = 16,   /* what is watched was removed (the last change) or renamed */
+	SCOPE_WATCH_GONE = 16,   /* what is watched was renamed, or removed: the last change */
 	SCOPE_WATCH_LOST = 32    /* too much happened before it was read: look at everything */
 };
 
@@ -56,6 +56,8 @@ SCOPE_API int scope_watch_open(const char *path, struct scope_watch **out_watch)
  *   -ESHUTDOWN  it is a stopped place, in a soft region
  *   -EBUSY      another task waits at this stream
  *   -EBADF      the stream was closed meanwhile
+ *   -ENOENT     what was watched is no more, and all that happened to it was told: nothing more
+ *               will come
  */
 SCOPE_API int scope_watch_next(struct scope_watch *w, struct scope_watch_event *out_event);
 

@@ -23,6 +23,7 @@ struct scope_watch {
 	unsigned holders;  /* lock: who opened it, and a call */
 	struct sc_fd *fd;  /* const */
 	size_t used, size; /* the call: what of the bytes was given, and is there */
+	int ended;         /* the call: the kernel has told that no more will come */
 	uint64_t bytes[512];
 };
 
@@ -73,6 +74,10 @@ static int fill(struct scope_watch *w, struct sc_use *use)
 	int64_t n;
 	int rc;
 
+	if (w->ended) {
+		sc_fd_leave(use, 0);
+		return -ENOENT;
+	}
 	while (!use->ready || (n = sc_os.recv(use->fd->fd, w->bytes, sizeof w->bytes)) == -EAGAIN) {
 		rc = sc_io_wait(use, SC_IN_READ);
 		if (rc < 0)
@@ -91,8 +96,13 @@ static int fill(struct scope_watch *w, struct sc_use *use)
 static void take(struct scope_watch *w, unsigned *what, const char **name)
 {
 	*what = 0;
-	while (w->used < w->size && *what == 0)
+	while (w->used < w->size && *what == 0) {
 		w->used += sc_os_inotify_parse((char *)w->bytes + w->used, what, name);
+		if (*what == SC_CHANGE_END) {
+			w->ended = 1;
+			*what = 0;
+		}
+	}
 }
 
 static int next(struct scope_watch *w, struct scope_watch_event *out)

@@ -15,6 +15,7 @@ static const struct {
 	{IN_DELETE | IN_MOVED_FROM, SC_CHANGE_REMOVED},
 	{IN_DELETE_SELF | IN_MOVE_SELF | IN_UNMOUNT, SC_CHANGE_GONE},
 	{IN_Q_OVERFLOW, SC_CHANGE_LOST},
+	{IN_IGNORED, SC_CHANGE_END},
 };
 enum { CHANGES = sizeof changes / sizeof *changes };
 

@@ -10,7 +10,8 @@ enum {
 	SC_CHANGE_ADDED = 4,
 	SC_CHANGE_REMOVED = 8,
 	SC_CHANGE_GONE = 16,
-	SC_CHANGE_LOST = 32
+	SC_CHANGE_LOST = 32,
+	SC_CHANGE_END = 64 /* no other comes after it */
 };
 
 /* A descriptor that does not block and tells the changes of a file or directory; -errno. */

@@ -56,6 +56,14 @@ static void expect(struct scope_watch *w, unsigned what, const char *name)
 	CHECK(strcmp(event.name, name) == 0);
 }
 
+static void expect_the_end(struct scope_watch *w)
+{
+	struct scope_watch_event event = {.what = 77};
+
+	CHECK_EQ(scope_watch_next(w, &event), -ENOENT);
+	CHECK_EQ(event.what, 77);
+}
+
 static int changes(void *arg)
 {
 	struct scope_watch *w, *file;
@@ -76,9 +84,14 @@ static int changes(void *arg)
 	expect(w, SCOPE_WATCH_ADDED, "new");
 	expect(w, SCOPE_WATCH_REMOVED, "new");
 	expect(w, SCOPE_WATCH_GONE, "");
+	expect_the_end(w);
 	expect(file, SCOPE_WATCH_CONTENT, "");
 	expect(file, SCOPE_WATCH_FACTS, "");
-	expect(file, SCOPE_WATCH_GONE, "");
+	expect(file, SCOPE_WATCH_GONE, ""); /* renamed */
+	expect(file, SCOPE_WATCH_FACTS, ""); /* it has a link less */
+	expect(file, SCOPE_WATCH_GONE, ""); /* removed */
+	expect_the_end(file);
+	expect_the_end(file);
 	scope_watch_close(w);
 	scope_watch_close(file);
 	scope_watch_close(NULL);
@@ -86,6 +99,11 @@ static int changes(void *arg)
 }
 
 Test(watch, tells_what_has_changed_in_order)
+{
+	must_run(changes, NULL);
+}
+
+Test(watch, ends_with_what_is_watched_enoent)
 {
 	must_run(changes, NULL);
 }
