@@ -16,6 +16,11 @@ int sc_os_file_has_places(int fd)
 	return lseek(fd, 0, SEEK_CUR) >= 0;
 }
 
+int sc_os_is_terminal(int fd)
+{
+	return isatty(fd);
+}
+
 int sc_os_duplicate(int fd)
 {
 	int other = fcntl(fd, F_DUPFD_CLOEXEC, 0);

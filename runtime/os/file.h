@@ -7,6 +7,9 @@
 /* Whether it can be read at any place: no pipe, terminal or the like. */
 int sc_os_file_has_places(int fd);
 
+/* Whether it is a terminal. */
+int sc_os_is_terminal(int fd);
+
 /* Another descriptor of the same open file, -errno. */
 int sc_os_duplicate(int fd);
 

@@ -1,4 +1,6 @@
 /* runtime/scope/dump.c: what the tasks of a run do, as text and as JSON: rule O1. */
+#define _GNU_SOURCE
+#include "os/file.h"
 #include "scope/survey.h"
 #include <errno.h>
 #include <scope_observe.h>
@@ -216,6 +218,21 @@ static int at_descriptor(const struct sc_sight *task)
 	       task->reason == SC_IN_ACCEPT || task->reason == SC_IN_CONNECT;
 }
 
+static void put_descriptor(struct out *out, int fd)
+{
+	put(out, "%s fd %d", sc_os_is_terminal(fd) ? " terminal" : "", fd);
+}
+
+static void put_signal(struct out *out, int signal)
+{
+	const char *name = sigabbrev_np(signal);
+
+	if (name)
+		put(out, ", SIG%s", name);
+	else
+		put(out, ", %d", signal); /* of those for programs' own use */
+}
+
 static void put_state(struct out *out, const struct sc_sight *task)
 {
 	char text[SC_SITE_SIZE];
@@ -226,13 +243,13 @@ static void put_state(struct out *out, const struct sc_sight *task)
 	if (task->reason == SC_IN_START)
 		put(out, ", %s", function_at(task->object, text, sizeof text));
 	if (task->reason == SC_IN_SIGNAL)
-		put(out, ", %d", (int)(intptr_t)task->object);
+		put_signal(out, (int)(intptr_t)task->object);
 	if (task->reason == SC_IN_PARK)
 		put(out, " in %p", task->object);
 	if (task->reason >= SC_IN_MUTEX)
 		put(out, " %p", task->object);
 	if (at_descriptor(task))
-		put(out, " fd %d", (int)(intptr_t)task->object);
+		put_descriptor(out, (int)(intptr_t)task->object);
 }
 
 /* In a dump the scope has a line of its own. */

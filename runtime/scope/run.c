@@ -93,7 +93,8 @@ static void complete_config(struct scope_config *config)
 #define WHAT_TO_DO                                                                                 \
 	"one that computes has to call scope_checkpoint() or scope_cancelled(); a cancel does "    \
 	"not reach one that waits in the kernel or for a thread's lock: let such waits have a "    \
-	"limit of time"
+	"limit of time; nor a call that changes a file or may create one: that ends when the "     \
+	"disk, the file server or a pipe's other side lets it"
 
 static int last_words; /* the exit status while the report of a third interrupt is made */
 static int64_t grace;  /* const while running: that of the first interrupt */

@@ -6,7 +6,9 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pty.h>
+#include <scope_observe.h>
 #include <scope_terminal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -145,6 +147,51 @@ static int is_used(void *arg)
 Test(terminal, lines_keys_and_size)
 {
 	with_screen(is_used);
+}
+
+static int waits_for_a_line(void *arg)
+{
+	reads(arg, "a line\n");
+	return 0;
+}
+
+static int dump_says(const char *want)
+{
+	char text[4096] = "";
+	FILE *file = tmpfile();
+
+	CHECK_EQ(scope_dump(fileno(file), SCOPE_DUMP_TEXT), 0);
+	rewind(file);
+	CHECK(fread(text, 1, sizeof text - 1, file) > 0);
+	fclose(file);
+	return strstr(text, want) != NULL;
+}
+
+static int is_told_of(void *arg)
+{
+	struct scope_terminal *t;
+	struct scope s;
+	int tries;
+
+	(void)arg;
+	CHECK_EQ(scope_terminal_open(fd, &t), 0);
+	scope_open(&s);
+	CHECK_EQ(scope_spawn_with(&s, waits_for_a_line, t, &concurrent), 0);
+	for (tries = 0; tries < 1000; tries++) { /* until it waits */
+		CHECK_EQ(scope_sleep_for(SCOPE_MS), 0);
+		if (dump_says("/waits_for_a_line: waiting to read terminal fd "))
+			break;
+	}
+	CHECK(tries < 1000);
+	type("a line\n");
+	CHECK_EQ(scope_close(&s), 0);
+	scope_terminal_close(t);
+	return 0;
+}
+
+Test(terminal, O1_a_dump_tells_who_waits_for_keys)
+{
+	with_screen(is_told_of);
 }
 
 static int leaves_it_open(void *arg)

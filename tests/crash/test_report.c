@@ -161,7 +161,9 @@ static void terminate(void)
 #define THIRD                                                                                      \
 	"^libscope: third interrupt: these tasks did not end; one that computes has to call "      \
 	"scope_checkpoint\\(\\) or scope_cancelled\\(\\); a cancel does not reach one that "       \
-	"waits in the kernel or for a thread's lock: let such waits have a limit of time$",        \
+	"waits in the kernel or for a thread's lock: let such waits have a limit of time; nor a "  \
+	"call that changes a file or may create one: that ends when the disk, the file server or " \
+	"a pipe's other side lets it$",                                                            \
 		"^  /computes_beside/loop: running$"
 
 Test(report, I3_the_third_interrupt_ends_the_process_and_names_who_computes)

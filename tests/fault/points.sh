@@ -36,7 +36,7 @@ echo "ok - points::every_call_through_the_table"
 # terminal that is one, turns of libuv.
 settled=' malloc free munmap memcpy memset memcmp memmove strlen strcmp strncmp strcspn strrchr
 	strnlen strcpy strncpy stpcpy program_invocation_short_name
-	strchr strstr strtoull strerrordesc_np strerrorname_np snprintf vsnprintf qsort
+	strchr strstr strtoull strerrordesc_np strerrorname_np sigabbrev_np snprintf vsnprintf qsort
 	__isoc99_fscanf __isoc99_sscanf fclose fflush fwrite close write
 	stdout fflush_unlocked ftrylockfile funlockfile
 	__errno_location __libc_current_sigrtmin __sched_cpucount _GLOBAL_OFFSET_TABLE_

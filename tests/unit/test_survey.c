@@ -616,7 +616,7 @@ Test(survey, B2_of_very_many_orphans_some_are_listed)
 /* ---- words ---- */
 
 static struct scope_parker parker;
-static struct scope_signal *stream;
+static struct scope_signal *streams[2];
 
 static int parks_in_parker(void *arg)
 {
@@ -627,9 +627,8 @@ static int parks_in_parker(void *arg)
 
 static int waits_for_signal(void *arg)
 {
-	(void)arg;
 	parked_count++;
-	return scope_signal_next(stream);
+	return scope_signal_next(arg);
 }
 
 static int starts_slowly(void *arg)
@@ -663,17 +662,20 @@ static int in_every_state(void *arg)
 	(void)arg;
 	parked_count = 0;
 	memset(&parker, 0, sizeof(parker));
-	CHECK_EQ(scope_signal_open(SIGUSR1, &stream), 0);
+	CHECK_EQ(scope_signal_open(SIGUSR1, &streams[0]), 0);
+	CHECK_EQ(scope_signal_open(SIGRTMIN + 1, &streams[1]), 0);
 	scope_open(&outer);
 	scope_open(&s);
 	spawn_and_wait(&s, parks_in_parker, NULL, 1);
-	spawn_and_wait(&s, waits_for_signal, NULL, 1);
+	spawn_and_wait(&s, waits_for_signal, streams[0], 1);
+	spawn_and_wait(&s, waits_for_signal, streams[1], 1);
 	spawn_and_wait(&s, starts_slowly, NULL, 1);
 	spawn_and_wait(&s, waits_in_limited, NULL, 2);
 	ahead += SCOPE_SEC;
 	read_dump(SCOPE_DUMP_TEXT);
 	expect(": parked in 0x");
-	expect(": waiting for a signal, 10");
+	expect(": waiting for a signal, SIGUSR1, for ");
+	expect(": waiting for a signal, 35, for ");
 	expect(": starting a task, parks");
 	expect(": in close, for 1.");
 	expect("scope \"a \"limit\"??\x80\\\" opened at waits_in_limited");
@@ -700,7 +702,8 @@ static int in_every_state(void *arg)
 	expect("\"code\":-5");
 	scope_close(&inner);
 	scope_close(&s);
-	scope_signal_close(stream);
+	scope_signal_close(streams[0]);
+	scope_signal_close(streams[1]);
 	return scope_close(&outer);
 }
 
