@@ -392,7 +392,7 @@ install: lib debug man $(addprefix $(BUILD)/bin/,$(EXAMPLES))
 	$(Q)sed 's|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(VERSION)|; s|@UV@|$(UV_PC)|' \
 		docs/scope.pc.in >$(DESTDIR)$(PREFIX)/lib/pkgconfig/scope.pc
 	$(Q)$(INSTALL) -m 644 $(BUILD)/man/*.3 $(DESTDIR)$(PREFIX)/share/man/man3
-	$(Q)$(INSTALL) -m 644 $(BUILD)/man/libscope.7 $(DESTDIR)$(PREFIX)/share/man/man7
+	$(Q)$(INSTALL) -m 644 $(BUILD)/man/*.7 $(DESTDIR)$(PREFIX)/share/man/man7
 	$(Q)$(INSTALL) -m 644 $(MAN1) $(BUILD)/man/*.1 $(DESTDIR)$(PREFIX)/share/man/man1
 	$(Q)$(if $(EXAMPLES),$(INSTALL) -m 755 $(addprefix $(BUILD)/bin/,$(EXAMPLES)) \
 		$(DESTDIR)$(PREFIX)/bin)
@@ -401,11 +401,11 @@ install: lib debug man $(addprefix $(BUILD)/bin/,$(EXAMPLES))
 uninstall: ## Remove what install put there.
 uninstall: man
 	$(Q)rm -f $(addprefix $(DESTDIR)$(PREFIX)/,$(addprefix include/,$(notdir $(HEADERS))) \
-		share/man/man7/libscope.7 lib/libscope.a lib/libscope-lto.a \
+		lib/libscope.a lib/libscope-lto.a \
 		lib/libscope-debug.a lib/libscope.so lib/libscope.so.0 \
 		lib/pkgconfig/scope.pc $(addprefix share/man/man1/,$(notdir $(MAN1))) \
 		$(addprefix bin/,$(EXAMPLES)))
-	$(Q)cd $(BUILD)/man && for page in *.[13]; do \
+	$(Q)cd $(BUILD)/man && for page in *.[137]; do \
 		rm -f $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$$page; done
 
 clean: ## Remove everything that was built.

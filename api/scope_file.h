@@ -1,14 +1,5 @@
-/* scope_file.h: files and directories, off the workers where the disk is waited for. */
-#ifndef SCOPE_FILE_H
-#define SCOPE_FILE_H
-
-#include "scope.h"
-
-#ifdef __cplusplus
-extern "C" {
-#endif
-
-/*
+/* scope_file.h: files and directories, off the workers where the disk is waited for.
+ *
  * What the disk has to be waited for runs on a thread of libuv's pool, and the task is parked.  A
  * cancelled task does not wait for what only reads: the call goes on by itself and never touches
  * memory of the task.  What changes something is waited for, and its result is returned; the next
@@ -19,6 +10,14 @@ extern "C" {
  * gone for instance, keeps its thread, but neither scope_run (orphan_grace_ns) nor exit(3), which
  * then leaves out destructors.
  */
+#ifndef SCOPE_FILE_H
+#define SCOPE_FILE_H
+
+#include "scope.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
 
 /* An open file.  Those that are left open are closed when the process ends. */
 struct scope_file;

@@ -1,7 +1,10 @@
 #!/bin/sh
-# docs/man.sh: writes a manual page for each public function, struct and enum from its comment.
+# docs/man.sh: writes a manual page for each public function, struct and enum from its comment,
+# and one for each header.
 #
 # Usage: docs/man.sh VERSION DIRECTORY HEADER...
+# NAME.7 of NAME.h: its first comment, and what it declares, by its ruled headings, with the
+# comments there that begin with a line "/*".
 # And libscope.7: docs/libscope.7 with the list of the calls in the place of its line "CALLS".
 # A comment is /** ... */ before SCOPE_API: paragraphs of behaviour, then fixed lines
 # ("name   text" for parameters, "Cancellation point", "Thread safety", "Cost", "Returns")
@@ -102,13 +105,71 @@ function page(   file, i, s, summary, part, text, errors, notes, parameters, ope
 	close(file)
 	list(body[n], name, summary)
 }
-# A line of the overview.
-function list(header, name, summary) {
+# A line of the overviews.
+function list(header, name, summary,   line) {
 	if (header != listed) {
-		printf ".SS %s\n", header >calls
+		line = header
+		sub(/\.h$/, "", line)
+		printf ".SS %s\n.BR %s (7)\nintroduces it.\n", header, line >calls
 		listed = header
 	}
-	printf ".TP\n.BR %s (3)\n%s\n", name, summary >calls
+	line = sprintf(".TP\n.BR %s (3)\n%s\n", name, summary)
+	printf "%s", line >calls
+	in_header[name] = 1
+	tell(line)
+}
+# What the page of a header says: at first in its description, then of its calls.  A heading
+# waits for what is below it.
+function tell(s) {
+	if ((heading != "" || s ~ /^\.TP/) && !told_calls++)
+		printf ".SH CALLS\n" >overview
+	if (heading != "")
+		printf ".SS %s\n", heading >overview
+	heading = ""
+	printf "%s", s >overview
+}
+# Paragraphs from remark[first..remarks]; what is indented stays as it is.
+function tell_remark(first,   i, s, verbatim) {
+	for (i = first; i <= remarks; i++) {
+		s = remark[i]
+		if (s ~ /^[ \t]/ && !verbatim)
+			tell(".nf\n")
+		if (verbatim && s !~ /^[ \t]/)
+			tell(".fi\n")
+		verbatim = s ~ /^[ \t]/
+		tell(s == "" ? ".PP\n" : escaped(verbatim ? s : trimmed(s)) "\n")
+	}
+	if (verbatim)
+		tell(".fi\n")
+}
+# The page of a header, as far as its first comment goes.
+function begin_header(   n, body, name, summary, i) {
+	n = split(FILENAME, body, "/")
+	name = body[n]
+	sub(/\.h$/, "", name)
+	overview = directory "/" name ".7"
+	told_calls = types = 0
+	heading = ""
+	delete in_header
+	summary = remark[1]
+	for (i = 2; i <= remarks && remark[i] != ""; i++)
+		summary = summary " " remark[i]
+	sub(/^[^:]*: /, "", summary)
+	sub(/\.$/, "", summary)
+	printf ".TH %s 7 \"\" \"libscope %s\" \"libscope\"\n", toupper(name), version >overview
+	printf ".SH NAME\n%s \\- %s\n", name, escaped(trimmed(summary)) >overview
+	printf ".SH SYNOPSIS\n.nf\n.B #include <%s>\n.fi\n", body[n] >overview
+	printf ".SH DESCRIPTION\n" >overview
+	if (i > remarks)
+		printf "%s.\n", toupper(substr(summary, 1, 1)) escaped(substr(summary, 2)) >overview
+	tell_remark(i + 1)
+}
+function end_header(   i, refs) {
+	for (i = 1; i <= types; i++)
+		if (!(type[i] in in_header))
+			refs = refs ".BR " type[i] " (3),\n"
+	printf ".SH SEE ALSO\n%s.BR libscope (7)\n", refs >overview
+	close(overview)
 }
 # The page of a struct or an enum: its comment, and its definition with the comments inside.
 function type_page(   file, i, n, body) {
@@ -129,18 +190,35 @@ function type_page(   file, i, n, body) {
 		definition[name] = definition[name] escaped(field[i]) "\n"
 	printf ".SH SEE ALSO\n.BR libscope (7)\n" >file
 	close(file)
+	type[++types] = name
 }
 BEGIN { calls = directory "/calls" }
-FNR == 1 { inside = declaring = lines = defining = remarking = remarks = 0 }
+FNR == 1 && NR > 1 { end_header() }
+FNR == 1 { begun = inside = declaring = lines = defining = remarking = remarks = 0 }
 # ---- types: a plain comment, and what is defined behind it
-/^\/\*[^*]/ { remarking = 1; remarks = 0 }
+/^\/\* ---- / {
+	heading = $0
+	gsub(/^\/\* -+ | -+ \*\/$/, "", heading)
+	next
+}
+/^\/\*([^*]|$)/ { remarking = 1; remarks = 0; introduces = $0 == "/*" }
 remarking {
 	s = $0
 	over = sub(/[ ]*\*\/[ ]*$/, "", s)
 	sub(/^(\/\*| \*)[ ]?/, "", s)
-	remark[++remarks] = s
-	if (over)
+	if (s != "" || remarks > 0)
+		remark[++remarks] = s
+	if (over) {
 		remarking = 0
+		while (remarks > 0 && remark[remarks] == "")
+			remarks--
+		if (!begun++)
+			begin_header()
+		else if (introduces) {
+			tell(".PP\n")
+			tell_remark(1)
+		}
+	}
 	next
 }
 /^(struct|enum) scope[a-z_]* \{$/ {
@@ -195,6 +273,7 @@ declaring {
 		page()
 	lines = 0
 }
+END { end_header() }
 ' "$@" || exit
 awk -v version="$version" -v calls="$directory/calls" '
 /^CALLS$/ { while ((getline line <calls) > 0) print line; next }

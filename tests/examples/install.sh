@@ -52,6 +52,13 @@ pages_are_readable() {
 		grep -q 'deadline_ns;' "$man/man3/scope_options.3" &&
 		grep -q '^\.BR scope_spawn (3)' "$man/man7/libscope.7" &&
 		grep -q '^\.TH SCOPE' "$man/man1/scope-seeds.1" || return
+	grep -q '^What the disk has to be waited for' "$man/man7/scope_file.7" &&
+		grep -q '^\.BR scope_file_rename (3)' "$man/man7/scope_file.7" || return
+	for header in api/*.h; do
+		header=${header##*/}
+		grep -q "^\.B #include <$header>" "$man/man7/${header%.h}.7" ||
+			{ echo "no page of $header"; return 1; }
+	done
 	# Each call that a header declares has its page.
 	sed -n 's/^SCOPE_API .*[ *]\(scope_[a-z_]*\)(.*/\1/p' api/*.h |
 		grep -v scope_errno_location | while read -r call; do
