@@ -122,7 +122,7 @@ SCOPE_API int scope_resolve(const char *host, uint16_t port, struct scope_addres
  * Cancellation point: -ECANCELED leaves nothing open.
  * Thread safety: any task of the run.
  * Returns 0, else there is no connection and *out_conn is untouched: the first error of connect(2),
- * and if the name has several addresses scope_last_error() lists each with its own; or
+ * and scope_last_error() tells of it, of several addresses of each with its own; or
  *   -ENOTCONN      not called from a task
  *   -EINVAL        host or out_conn is NULL
  *   -ECANCELED     the place is or was cancelled

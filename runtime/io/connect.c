@@ -130,6 +130,16 @@ static int race(const struct sc_address *addresses, int count, struct scope_conn
 	return 0;
 }
 
+/* scope_last_error is to know of this failure, not of one before it. */
+static void tell(const char *host, uint16_t port, int rc)
+{
+	struct scope s;
+
+	scope_open(&s);
+	scope_fail(&s, rc, "connect to %s port %u", host, port);
+	scope_close(&s);
+}
+
 int scope_tcp_connect(const char *host, uint16_t port, struct scope_conn **out_conn)
 {
 	struct sc_address addresses[SC_ADDRESSES];
@@ -144,10 +154,13 @@ int scope_tcp_connect(const char *host, uint16_t port, struct scope_conn **out_c
 	if (rc < 0)
 		return rc;
 	count = sc_resolve(host, port, addresses);
-	if (count < 0)
-		return count;
-	rc = count == 1 ? sc_conn_connect(&addresses[0], SC_FD_STREAM, &conn)
-			: race(addresses, count, &conn);
+	if (count > 1) {
+		rc = race(addresses, count, &conn);
+	} else {
+		rc = count < 0 ? count : sc_conn_connect(&addresses[0], SC_FD_STREAM, &conn);
+		if (rc < 0)
+			tell(host, port, rc);
+	}
 	if (rc == 0)
 		*out_conn = conn;
 	return rc;

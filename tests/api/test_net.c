@@ -675,6 +675,18 @@ Test(net, a_reset_ends_a_write_that_waits)
 	must_run(broken_in_the_middle, NULL);
 }
 
+/* Not of an error before it. */
+static void last_error_is(int code, const char *host, unsigned port)
+{
+	const struct scope_error *error = scope_last_error();
+	char want[400];
+
+	snprintf(want, sizeof want, "connect to %s port %u", host, port);
+	want[80] = '\0';
+	CHECK(error && error->code == code);
+	CHECK(error && strncmp(error->text, want, strlen(want)) == 0);
+}
+
 static int refused(void *arg)
 {
 	struct scope_conn *none = NULL;
@@ -683,6 +695,7 @@ static int refused(void *arg)
 	struct scope_address found[1], to;
 	static char big[100000];
 	char path[200], name[300];
+	struct scope s;
 	uint16_t port;
 
 	(void)arg;
@@ -690,7 +703,11 @@ static int refused(void *arg)
 	port = (uint16_t)scope_listener_port(l);
 	CHECK_EQ(scope_tcp_listen("127.0.0.1", port, NULL, &other), -EADDRINUSE);
 	scope_listener_close(l);
+	scope_open(&s);
+	scope_fail(&s, -EXDEV, NULL);
+	CHECK_EQ(scope_close(&s), -EXDEV);
 	CHECK_EQ(scope_tcp_connect("127.0.0.1", port, &none), -ECONNREFUSED);
+	last_error_is(-ECONNREFUSED, "127.0.0.1", port);
 	CHECK_EQ(scope_unix_connect("/nowhere/at/all", &none), -ENOENT);
 	memset(path, 'x', sizeof path);
 	path[sizeof path - 1] = '\0';
@@ -707,6 +724,7 @@ static int refused(void *arg)
 	name[sizeof name - 1] = '\0';
 	CHECK_EQ(scope_resolve(name, 1, found, 1), -ENOENT);
 	CHECK_EQ(scope_tcp_connect(name, 1, &none), -ENOENT);
+	last_error_is(-ENOENT, name, 1);
 	CHECK(none == NULL);
 	return 0;
 }
