@@ -22,6 +22,7 @@
 {"fork", "", SIGNALS},
 {"process", "", REAL},
 {"terminal", "", REAL},
+{"pattern", "a_terminal_shows_what_fits_until_a_key", REAL},
 {"file", "signals_of_the_program_do_not_come_to_threads_of_libuv", THREADS},
 {"file", "N2_B2_a_cancelled_open_is_left_to_itself", BLOCKS},
 {"clock", "Z3_tasks_that_do_not_end_abort", SIGNALS},
