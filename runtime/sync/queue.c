@@ -3,6 +3,27 @@
 #include "scope/inplace.h"
 #include <errno.h>
 
+/* About 0.5 us. */
+enum { AWAY_TURNS = SC_BOUND(32, 1) };
+
+/* Workers that go in and out of one thing all the time would pass its cache lines to and fro with
+ * each operation.  So who meets another stays away for a while and leaves the lines alone: the
+ * other does dozens of operations meanwhile, each in a fraction of the time that the lines take to
+ * come over.  Then it only reads until the lock is free. */
+void sc_enter_late(struct sc_lock *lock)
+{
+	uint32_t expected;
+	unsigned turn = 0, i;
+
+	do {
+		for (i = 0; i < AWAY_TURNS; i++)
+			sc_relax(0);
+		while (!sc_lock_is_free(lock))
+			sc_relax(turn++);
+		expected = 0;
+	} while (!at_cas_acq(&lock->word, &expected, 1)); /* [lock.hold] */
+}
+
 /* ---- the queue ---------------------------------------------------------------------- */
 
 void sc_queue_add(struct sc_queue *queue, struct sc_waiter *waiter)

@@ -51,10 +51,16 @@ SC_INLINE int sc_solo(void)
 	return sc_sched.count == 1;
 }
 
+/* Takes a lock that was just found held. */
+void sc_enter_late(struct sc_lock *lock);
+
 SC_INLINE void sc_enter(struct sc_lock *lock)
 {
-	if (SC_LIKELY(!sc_solo()))
-		sc_lock_take(lock);
+	uint32_t expected = 0;
+
+	if (SC_LIKELY(!sc_solo()) &&
+	    SC_UNLIKELY(!at_cas_acq(&lock->word, &expected, 1))) /* [lock.hold] */
+		sc_enter_late(lock);
 }
 
 SC_INLINE void sc_leave(struct sc_lock *lock)
