@@ -87,6 +87,9 @@ CC_aarch64 = $(AARCH64_CC)
 FLAGS_aarch64 = -O3 -g -DSC_PROGRAM -DSC_TEST_SHIM
 CC_aarch64-sim = $(AARCH64_CC)
 FLAGS_aarch64-sim = $(FLAGS_sim)
+# Of the tests it is the runtime that is simulated, and seen by the debug archive.
+FLAGS_sim_api = -O0
+FLAGS_debug_api = -O0
 VARIANTS := static shared lto asan tsan sim valgrind debug fault aarch64 aarch64-sim
 
 objects = $(patsubst %,$(BUILD)/$(1)/%.o,$(basename $(2)))
@@ -104,7 +107,8 @@ $(BUILD)/$(1)/runtime/%.o: runtime/%.S Makefile
 $(BUILD)/$(1)/tests/%.o: tests/%.c Makefile
 	$$(call SAY,CC $(1) $$<)
 	$(Q)mkdir -p $$(@D)
-	$(Q)$$(CC_$(1)) $(TEST_FLAGS) $$(FLAGS_$(1)) $$(FLAGS_$$<) -MMD -MP -c -o $$@ $$<
+	$(Q)$$(CC_$(1)) $(TEST_FLAGS) $$(FLAGS_$(1)) $$(FLAGS_$$<) \
+		$$(if $$(filter tests/api/%,$$<),$$(FLAGS_$(1)_api)) -MMD -MP -c -o $$@ $$<
 endef
 $(foreach v,$(VARIANTS),$(eval $(call variant,$(v))))
 
@@ -258,7 +262,7 @@ $(eval $(call aarch64_program,sim,aarch64-sim,$(SIM_LINK),$(wildcard tests/api/*
 # ---- models: tests/model/NAME.cc is build/model/NAME, with the sources that it includes ----
 
 # Relacy is C++98; C that C++ only frowns at (a void pointer without a cast) stays as it is.
-MODEL_FLAGS := -std=gnu++98 -O2 -g -w -fpermissive -fno-access-control -fno-strict-aliasing \
+MODEL_FLAGS := -std=gnu++98 -O1 -g1 -w -fpermissive -fno-access-control -fno-strict-aliasing \
 	-DRL_DO_ASSERT=1 -DSC_MODEL='<words.hpp>' -Iruntime -Iapi -Itests/model
 MODELS := $(patsubst tests/model/%.cc,$(BUILD)/model/%,$(filter-out %/main.cc,\
 	$(wildcard tests/model/*.cc)))
