@@ -31,7 +31,8 @@ struct scope_signal {
 static struct sc_lock lock; /* of all streams: they are few and seldom used */
 static struct scope_signal *streams[SC_OS_SIGNALS]; /* lock */
 static SC_WORD(uint32_t) arrived[SC_OS_SIGNALS]; /* OPEN + signals not taken, fewer than OPEN */
-static SC_WORD(uint32_t) let_in[SC_OS_SIGNALS]; /* the monitor does not block it */
+/* The monitor may have it unblocked: lock: set, by the monitor, which alone clears it. */
+static SC_WORD(uint32_t) let_in[SC_OS_SIGNALS];
 
 /* ---- the receiving side ------------------------------------------------------------------- */
 
@@ -81,17 +82,23 @@ static struct sc_strand *claim(int signal)
 /* On the monitor's thread, whose mask this is.  The run's own signals are let in anyway. */
 static void let_signal_in(int signal)
 {
-	uint32_t wanted;
+	uint32_t wanted, was;
 
 	if ((signal == SIGINT || signal == SIGTERM) && (sc_sched.flags & SC_SCHED_SIGNALS))
 		return;
+	/* Said before it is done, under the lock: who closes the stream then waits for the end
+	 * of it.  The other way round it is done before it is said. */
 	sc_lock_take(&lock);
 	wanted = streams[signal] != NULL;
+	was = at_load_rlx(&let_in[signal]);
+	if (wanted)
+		at_store_rlx(&let_in[signal], 1);
 	sc_lock_drop(&lock);
-	if (at_load_rlx(&let_in[signal]) == wanted)
+	if (was == wanted)
 		return;
 	sc_os_signal_block(signal, !wanted);
-	at_store_rel(&let_in[signal], wanted); /* [signal.mask] */
+	if (!wanted)
+		at_store_rel(&let_in[signal], 0); /* [signal.mask] */
 }
 
 void sc_signals_arrived(void)

@@ -13,6 +13,7 @@ static SC_PLAIN(uint32_t) given_back;
 
 void sc_os_signal_block(int, int block)
 {
+	MODEL_CHECK(block || !given_back);
 	blocked = (uint32_t)block;
 }
 
@@ -55,7 +56,8 @@ void sc_outside(enum sc_outside, int) {}
 void sc_ready(struct sc_strand *) {}
 void sc_monitor_nudge(void) {}
 
-struct end_of_stream : model::test<end_of_stream, 2> {
+/* From when the monitor knows the stream, or does not yet. */
+template <bool KNOWN> struct end_of_stream : model::test<end_of_stream<KNOWN>, 2> {
 	struct sc_worker worker;
 	struct scope_signal stream;
 
@@ -69,8 +71,8 @@ struct end_of_stream : model::test<end_of_stream, 2> {
 		lock.word = 0;
 		streams[SIGNAL] = &stream;
 		arrived[SIGNAL] = OPEN;
-		let_in[SIGNAL] = 1;
-		blocked = 0;
+		let_in[SIGNAL] = KNOWN;
+		blocked = !KNOWN;
 		given_back = 0;
 	}
 	static void free_nothing(void *) {}
@@ -80,15 +82,18 @@ struct end_of_stream : model::test<end_of_stream, 2> {
 			scope_signal_close(&stream);
 			return;
 		}
+		let_signal_in(SIGNAL);
 		while (at_load_rlx(&let_in[SIGNAL])) {
-			let_signal_in(SIGNAL);
 			model::yield();
+			let_signal_in(SIGNAL);
 		}
 	}
 	void check()
 	{
-		MODEL_CHECK(given_back == 1 && arrived[SIGNAL] == 0);
+		MODEL_CHECK(given_back == 1 && arrived[SIGNAL] == 0 && blocked == 1);
 	}
 };
-static model::bound<end_of_stream> end_of_stream(
+static model::bound<end_of_stream<true> > known(
 	"signal/the_monitor_shuts_a_signal_out_before_its_handler_goes", 3);
+static model::bound<end_of_stream<false> > unknown(
+	"signal/a_close_before_the_first_look_lets_nothing_in", 3);

@@ -16,6 +16,7 @@ static struct {
 	void (*expose)(void);
 	int (*interrupt)(int signal);
 	int (*taken[SC_OS_SIGNALS])(int signal); /* by a stream */
+	bool let_in[SC_OS_SIGNALS];              /* by the monitor, for a stream */
 	int raised;
 	unsigned processors;
 } host;
@@ -76,14 +77,15 @@ int WRAP(sc_os_signal_take)(int signal, int (*handler)(int signal))
 void WRAP(sc_os_signal_give_back)(int signal);
 void WRAP(sc_os_signal_give_back)(int signal)
 {
+	sim_check(!host.let_in[signal], "signal %d is let in without a handler", signal);
 	host.taken[signal] = NULL;
 }
 
 void WRAP(sc_os_signal_block)(int signal, int block);
 void WRAP(sc_os_signal_block)(int signal, int block)
 {
-	(void)signal;
-	(void)block;
+	sim_check(block || host.taken[signal], "signal %d is let in without a handler", signal);
+	host.let_in[signal] = !block;
 }
 
 bool sim_interrupt(int number)
