@@ -33,8 +33,9 @@ has_sources() {
 	compgen -G "tests/$1/*.c" >/dev/null
 }
 
+# since START [END]
 since() {
-	local ms=$((($(date +%s%N) - $1) / 1000000))
+	local ms=$(((${2:-$(date +%s%N)} - $1) / 1000000))
 	printf '%d.%d s' $((ms / 1000)) $((ms / 100 % 10))
 }
 
@@ -80,14 +81,14 @@ show_failures() {
 	tail -n 40 "$log/$name.log" | sed 's/^/    | /'
 }
 
-# account NAME STATUS START: adds up a program whose TAP lies in $log/NAME.tap.
+# account NAME STATUS START [END]: adds up a program whose TAP lies in $log/NAME.tap.
 account() {
 	count_tap "$log/$1.tap" "$2"
 	passed=$((passed + ok))
 	failed=$((failed + bad))
 	printf '%5d passed %3d failed' "$ok" "$bad"
 	[ "$skipped" -eq 0 ] || printf ' %3d skipped' "$skipped"
-	printf '  %s\n' "$(since "$3")"
+	printf '  %s\n' "$(since "${@:3}")"
 	[ "$bad" -eq 0 ] || show_failures "$1" "$2"
 }
 
@@ -111,6 +112,32 @@ program() {
 	timeout -k 10 "$limit" "$@" >"$log/$name.tap" 2>"$log/$name.log" </dev/null
 	status=$?
 	account "$name" "$status" "$start"
+}
+
+# beside NAME LIMIT COMMAND...: starts such a program next to others that need one processor;
+# come_in NAME waits for it and adds it up.
+beside() {
+	local name=$1 limit=$(($2 * patience)) start
+	shift 2
+	while [ "$(jobs -rp | wc -l)" -ge "$jobs" ]; do
+		wait -n
+	done
+	{
+		start=$(date +%s%N)
+		timeout -k 10 "$limit" "$@" >"$log/$name.tap" 2>"$log/$name.log" </dev/null
+		echo $? "$start" "$(date +%s%N)" >"$log/$name.end"
+	} &
+}
+
+come_in() {
+	local status start end
+
+	printf '%-18s' "$1"
+	while [ ! -s "$log/$1.end" ]; do
+		wait -n
+	done
+	read -r status start end <"$log/$1.end"
+	account "$1" "$status" "$start" "$end"
 }
 
 # criterion NAME LIMIT JOBS TARGET: runs a Criterion program, which writes TAP to a file.
@@ -154,13 +181,15 @@ run_unit() {
 		criterion unit 300 "$jobs" "$build/test/unit"
 }
 
-# Tests of the public interface watch the clock: one at a time.
+# Tests of the public interface watch the clock: as many workers at a time as there are
+# processors.
 run_api() {
 	local workers
 
 	has_sources api && built api "$build/test/api" || return
 	for workers in 1 2 4; do
-		SCOPE_WORKERS=$workers criterion "api-$workers-workers" 300 1 "$build/test/api"
+		SCOPE_WORKERS=$workers criterion "api-$workers-workers" 300 \
+			$((jobs > workers ? jobs / workers : 1)) "$build/test/api"
 	done
 }
 
@@ -184,12 +213,14 @@ run_fault() {
 }
 
 run_examples() {
-	local script name
+	local script scripts=${EXAMPLES:-tests/examples/*.sh}
 
-	for script in ${EXAMPLES:-tests/examples/*.sh}; do
-		[ -e "$script" ] || continue
-		name=${script##*/}
-		program "example-${name%.sh}" 300 "$script"
+	rm -f "$log"/example-*.end
+	for script in $(ls -S $scripts); do # the longest first
+		beside "example-$(basename "$script" .sh)" 300 "$script"
+	done
+	for script in $scripts; do
+		come_in "example-$(basename "$script" .sh)"
 	done
 }
 
@@ -203,18 +234,21 @@ models() {
 	local source
 
 	for source in tests/model/*.cc; do
-		source=${source##*/}
-		[ "$source" = main.cc ] || echo "${source%.cc}"
+		basename "$source" .cc
 	done
 }
 
 run_model() {
-	local name
+	local name names=
 
+	rm -f "$log"/model-*.end
 	for name in $(models); do
-		built "model-$name" "$build/model/$name" || continue
-		program "model-$name" 300 "$build/model/$name"
-		[ -n "$everything" ] || grep '^ok' "$log/model-$name.tap"
+		built "model-$name" "$build/model/$name" && names="$names model-$name" &&
+			beside "model-$name" 300 "$build/model/$name"
+	done
+	for name in $names; do
+		come_in "$name"
+		[ -n "$everything" ] || grep '^ok' "$log/$name.tap"
 	done
 	program model-spin 300 tests/model/spin.sh
 	[ -n "$everything" ] || grep '^ok' "$log/model-spin.tap"
@@ -222,14 +256,15 @@ run_model() {
 	program mutants 300 tests/model/mutants.sh --quick base deque fiber os sched scope sync
 }
 
-# sanitized VARIANT: the unit and API tests in that variant, a process for each test.
+# sanitized VARIANT: the unit and API tests in that variant, a process for each test.  Slow as
+# they are then, their limits are wide.
 sanitized() {
 	local directory
 
 	for directory in unit api; do
 		has_sources $directory && built "$1-$directory" "$build/$1/$directory" || continue
 		SCOPE_WORKERS=2 program "$1-$directory" 400 "$build/$1/$directory" --fork \
-			--timeout 120
+			-j"$jobs" --timeout 120
 	done
 }
 

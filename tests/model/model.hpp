@@ -36,99 +36,64 @@ namespace model
 void fail(const char *text, rl::debug_info at) __attribute__((noreturn));
 /* Lets the other threads go on: in each turn of a loop that waits. */
 void yield();
-void begin_schedule();
-void end_schedule();
 
 /* From now on `handler` may come `times` times in a thread, the calling one. */
 void send_interrupt(unsigned thread, void (*handler)(void *arg), void *arg, unsigned times);
 void arm_interrupt(void (*handler)(void *arg), void *arg, unsigned times);
 void disarm_interrupt();
 
-template <class T, int threads> struct test : rl::test_suite<T, threads> {
-	void before()
-	{
-		begin_schedule();
-		set_unread = set_unread_by<threads>;
-		static_cast<T *>(this)->set_up();
-	}
-	void after()
-	{
-		static_cast<T *>(this)->check();
-		end_schedule();
-	}
-	void set_up() {}
-	void check() {}
+/* What search.cc runs. */
+struct program {
+	virtual ~program() {}
+	virtual void set_up() {}
+	virtual void thread(unsigned index) = 0;
+	virtual void check() {}
+};
+
+template <class T, int count> struct test : program {
+	static const int threads = count; /* 2 or 3, see common/search.cc */
 };
 
 /* ---- the list ---- */
 
 struct listed {
 	const char *name;
-	const char *search; /* in words */
+	rl::scheduler_type_e kind;
+	unsigned long limit; /* switches, or schedules */
+	int threads;
+	program *(*make)();
 	listed *next;
 
-	listed(const char *test_name, const char *search_name);
-	virtual ~listed() {}
-	virtual rl::scheduler_type_e kind() const = 0;
-	virtual unsigned long limit() const = 0;
-	/* A schedule that fails; replay: with its history, to where params say. */
-	virtual rl::test_result_e run(rl::test_params &params, std::ostream &state,
-				      bool replay) = 0;
+	listed(const char *test_name, rl::scheduler_type_e search, unsigned long most, int count,
+	       program *(*maker)());
 };
 
-template <class T, template <rl::thread_id_t> class Scheduler> struct listed_as : listed {
-	listed_as(const char *test_name, const char *search_name) : listed(test_name, search_name)
-	{
-	}
-	virtual rl::test_result_e run(rl::test_params &params, std::ostream &state, bool replay)
-	{
-		return rl::run_test<T, Scheduler<T::params::thread_count> >(params, state, replay);
-	}
+/* A schedule that fails; replay: with its history, to where params say. */
+rl::test_result_e search(const listed *model, rl::test_params &params, std::ostream &state,
+			 bool replay);
+
+template <class T> program *make_anew()
+{
+	static void *memory = malloc(sizeof(T));
+
+	return ::new (memory) T();
+}
+
+template <class T> struct full : listed {
+	full(const char *name) : listed(name, rl::sched_full, 0, T::threads, make_anew<T>) {}
 };
 
-template <class T> struct full : listed_as<T, rl::full_search_scheduler> {
-	full(const char *name) : listed_as<T, rl::full_search_scheduler>(name, "all") {}
-	virtual rl::scheduler_type_e kind() const
+template <class T> struct bound : listed {
+	bound(const char *name, unsigned long switches)
+		: listed(name, rl::sched_bound, switches, T::threads, make_anew<T>)
 	{
-		return rl::sched_full;
-	}
-	virtual unsigned long limit() const
-	{
-		return 0;
 	}
 };
 
-template <class T> struct bound : listed_as<T, rl::context_bound_scheduler> {
-	unsigned long switches;
-
-	bound(const char *name, unsigned long most)
-		: listed_as<T, rl::context_bound_scheduler>(name, "bounded"), switches(most)
+template <class T> struct random : listed {
+	random(const char *name, unsigned long schedules)
+		: listed(name, rl::sched_random, schedules, T::threads, make_anew<T>)
 	{
-	}
-	virtual rl::scheduler_type_e kind() const
-	{
-		return rl::sched_bound;
-	}
-	virtual unsigned long limit() const
-	{
-		return switches;
-	}
-};
-
-template <class T> struct random : listed_as<T, rl::random_scheduler> {
-	unsigned long schedules;
-
-	random(const char *name, unsigned long count)
-		: listed_as<T, rl::random_scheduler>(name, "random"), schedules(count)
-	{
-	}
-	virtual rl::scheduler_type_e kind() const
-	{
-		return rl::sched_random;
-	}
-	virtual unsigned long limit() const
-	{
-		return schedules;
 	}
 };
 

@@ -172,7 +172,7 @@ export SIMULATE QUICK
 mkdir -p "$results"
 programs=$(for source in tests/model/*.cc; do
 	name=$(basename "$source" .cc)
-	[ "$name" = main ] || [ "$QUICK$name" = yesruntime ] || echo "$build/model/$name"
+	[ "$QUICK$name" = yesruntime ] || echo "$build/model/$name"
 done)
 make --no-print-directory -j"$(nproc)" $programs $([ -n "$SIMULATE" ] || echo "$build/test/sim") \
 	>"$results/build.log" 2>&1 || { tail "$results/build.log"; exit 1; }

@@ -153,15 +153,6 @@ template <class C> void drop_cell(void *cell)
  * of threads of a test. */
 extern void (*set_unread)(rl::atomic_data *data);
 
-template <rl::thread_id_t threads> void set_unread_by(rl::atomic_data *data)
-{
-	rl::atomic_data_impl<threads> *impl = static_cast<rl::atomic_data_impl<threads> *>(data);
-	rl::thread_id_t i;
-
-	for (i = 0; i < threads; i++)
-		impl->history_[impl->current_index_].first_seen_order_[i] = (rl::timestamp_t)-1;
-}
-
 /* What memory held before the schedule began is known to all threads. */
 template <class U> void hold(rl::generic_atomic<U, true> *cell, U bits)
 {

@@ -1,4 +1,4 @@
-/* tests/model/main.cc: runs the models of a program and reports them as TAP.
+/* tests/model/common/main.cc: runs the models of a program and reports them as TAP.
  *
  * Usage: PROGRAM [--list] [--filter TEXT]   Environment: MODEL_MUTANT, see mutant.hpp;
  * MODEL_SCHEDULES, of each random model: a million for a night.
@@ -6,7 +6,7 @@
  * left.  Exit 0: all passed; 1: not; 2: usage;
  * 3: no model came to the mutant's line.
  */
-#include "model.hpp"
+#include "common/search.hpp"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -180,8 +180,9 @@ bool read_mutant()
 
 static listed *first, **last = &first;
 
-listed::listed(const char *test_name, const char *search_name)
-	: name(test_name), search(search_name), next(NULL)
+listed::listed(const char *test_name, rl::scheduler_type_e search, unsigned long most, int count,
+	       program *(*maker)())
+	: name(test_name), kind(search), limit(most), threads(count), make(maker), next(NULL)
 {
 	*last = this;
 	last = &next;
@@ -208,6 +209,18 @@ static void print_comment(const rl::string &text)
 /* Of each random model, instead of its own number; 0: its own. */
 static unsigned long schedules;
 
+static const char *search_name(const listed *model)
+{
+	switch (model->kind) {
+	case rl::sched_full:
+		return "all";
+	case rl::sched_bound:
+		return "bounded";
+	default:
+		return "random";
+	}
+}
+
 /* Runs a model; true if no schedule failed. */
 static bool run(listed *model, unsigned number)
 {
@@ -218,27 +231,27 @@ static bool run(listed *model, unsigned number)
 
 	params.output_stream = &output;
 	params.progress_stream = &output;
-	params.search_type = model->kind();
-	params.context_bound = (unsigned)model->limit();
-	params.iteration_count = schedules ? schedules : model->limit();
+	params.search_type = model->kind;
+	params.context_bound = (unsigned)model->limit;
+	params.iteration_count = schedules ? schedules : model->limit;
 	params.execution_depth_limit = 4000;
 	clock_gettime(CLOCK_MONOTONIC, &start);
 	begin_model();
-	result = model->run(params, state, false);
+	result = search(model, params, state, false);
 	if (result == rl::test_result_success || in_vain) {
 		printf("ok %u - %s # %llu schedules (%s), %.1f s\n", number, model->name,
-		       (unsigned long long)params.stop_iteration, model->search,
+		       (unsigned long long)params.stop_iteration, search_name(model),
 		       seconds_since(start));
 		fflush(stdout);
 		return true;
 	}
 	printf("not ok %u - %s # schedule %llu (%s): %s\n", number, model->name,
-	       (unsigned long long)params.stop_iteration, model->search,
+	       (unsigned long long)params.stop_iteration, search_name(model),
 	       rl::test_result_str(result));
 	if (!mutant.line) {
 		params.initial_state = state.str();
 		params.collect_history = true;
-		model->run(params, state, true);
+		search(model, params, state, true);
 		print_comment(output.str());
 	}
 	fflush(stdout);
