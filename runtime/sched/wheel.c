@@ -4,7 +4,8 @@
  * level's six, and `i` is greater than the time's own six bits there.  Two facts follow
  * and carry everything below: all timers of a level are earlier than those of any higher
  * level, and within a level a lower slot is earlier; and time may move up to the start of
- * the first occupied slot without any timer being misplaced.
+ * the first occupied slot without any timer being misplaced; or to the end of that slot, if
+ * its timers are taken out.
  */
 #include "sched/wheel.h"
 
@@ -63,6 +64,11 @@ static int64_t slot_start(const struct sc_wheel *wheel, unsigned level, unsigned
 	return (int64_t)(above | (uint64_t)slot << shift);
 }
 
+static int64_t slot_length(unsigned level)
+{
+	return INT64_C(1) << level * SLOT_BITS;
+}
+
 /* Moves time to the start of a slot and files its timers anew: lower, or as due. */
 static void open_slot(struct sc_wheel *wheel, unsigned level, unsigned slot)
 {
@@ -78,18 +84,48 @@ static void open_slot(struct sc_wheel *wheel, unsigned level, unsigned slot)
 	}
 }
 
+/* Sorts the timers of a slot that is over into an empty due list, at most so many: they need not
+ * come down level by level.  Mostly the last that came is the last to expire, and is the first
+ * here. */
+enum { SORTED = 32 };
+
+static int take_slot(struct sc_wheel *wheel, unsigned level, unsigned slot)
+{
+	struct sc_timer *timer = wheel->slot[level][slot], *next;
+	unsigned count = 0;
+
+	for (next = timer; next; next = next->next)
+		if (++count > SORTED)
+			return 0;
+	wheel->time = slot_start(wheel, level, slot) + slot_length(level) - 1;
+	wheel->slot[level][slot] = NULL;
+	wheel->occupied[level] &= ~(UINT64_C(1) << slot);
+	for (; timer; timer = next) {
+		struct sc_timer **place = &wheel->due;
+
+		next = timer->next;
+		while (*place && (*place)->when < timer->when)
+			place = &(*place)->next;
+		push(place, timer);
+	}
+	return 1;
+}
+
 /* Fills an empty due list with what expires first, at `now` at the latest. */
 static void refill(struct sc_wheel *wheel, int64_t now)
 {
 	while (!wheel->due) {
 		unsigned level = first_level(wheel), slot;
+		int64_t start;
 
 		if (level == SC_WHEEL_LEVELS)
 			break;
 		slot = first_slot(wheel, level);
-		if (slot_start(wheel, level, slot) > now)
+		start = slot_start(wheel, level, slot);
+		if (start > now)
 			break;
-		open_slot(wheel, level, slot);
+		if (now - start < slot_length(level) - 1 || !take_slot(wheel, level, slot))
+			open_slot(wheel, level, slot);
 	}
 	if (!wheel->due && now > wheel->time)
 		wheel->time = now;
