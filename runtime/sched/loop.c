@@ -6,8 +6,8 @@
  */
 #include "sched/poll.h"
 
-/* About 40 us of ticks: what a wake-up takes. */
-#define SEARCH_TICKS 100000u
+/* About 4 us of ticks. */
+#define SHORT_TICKS 10000u
 
 struct sc_worker sc_worker_none;
 __thread struct sc_worker *sc_self_tls = &sc_worker_none;
@@ -155,8 +155,10 @@ static int has_private(struct sc_worker *victim)
 	return at_load_rlx(&victim->bottom.top) > at_load_rlx(&victim->bottom.split);
 }
 
-static void ask(struct sc_worker *worker, int by_signal)
+/* Calls those who have private work: whether there is one. */
+static int ask(struct sc_worker *worker, int by_signal)
 {
+	int asked = 0;
 	unsigned i;
 
 	for (i = 0; i < sc_sched.count; i++) {
@@ -167,13 +169,18 @@ static void ask(struct sc_worker *worker, int by_signal)
 		sc_poke(victim);
 		if (by_signal && at_load_acq(&victim->known)) /* [thread.known] */
 			sc_os.thread_signal(victim->thread);
+		asked = 1;
 	}
+	return asked;
 }
 
-/* Searches for about the time that a wake-up takes.  The caller counts as searching. */
+/* Searches for about the time that a wake-up takes where that pays: where the worker was last idle
+ * between two parts of one computation, which are divided while somebody looks for work, and
+ * where descriptors are waited for, which it looks at too.  Else what comes was woken by a timer or
+ * by another task, is short, and comes when it does.  The caller counts as searching. */
 static struct sc_strand *search(struct sc_worker *worker)
 {
-	uint64_t start_ticks = sc_ticks();
+	uint64_t start_ticks = sc_ticks(), most = worker->search_ticks;
 	unsigned turn;
 
 	for (turn = 0; !at_load_rlx(&sc_sched.stop); turn++) {
@@ -186,9 +193,9 @@ static struct sc_strand *search(struct sc_worker *worker)
 		if (turn % 16 == 0 && sc_polling() && !at_load_rlx(&sc_sched.timekeeper) &&
 		    sc_poll_look())
 			continue;
-		if (turn == 0)
-			ask(worker, 0);
-		if (sc_ticks() - start_ticks > SEARCH_TICKS || turn > 2000)
+		if (turn == 0 && ask(worker, 0))
+			most = SC_SEARCH_TICKS;
+		if (sc_ticks() - start_ticks > most || turn > 2000)
 			break;
 		sc_relax(turn);
 	}
@@ -209,12 +216,22 @@ static void end_search(struct sc_worker *worker)
 		ask(worker, 0); /* what others keep is for those who sleep */
 }
 
+/* Whether to search for as long before the next sleep. */
+static int pays(const struct sc_strand *found, uint64_t start_ticks)
+{
+	int unstarted = !found->place;
+
+	return sc_polling() || (unstarted && sc_ticks() - start_ticks < 2 * SC_SEARCH_TICKS);
+}
+
 static struct sc_strand *find(struct sc_worker *worker)
 {
 	struct sc_strand *strand = sc_pick(worker);
+	uint64_t start_ticks;
 
 	if (strand)
 		return strand;
+	start_ticks = sc_ticks();
 	sc_deque_reset(&worker->deque, &worker->bottom);
 	at_add_rlx(&sc_sched.idle, SC_SEARCHING); /* [idle.dekker] */
 	while (!at_load_rlx(&sc_sched.stop)) {
@@ -228,6 +245,8 @@ static struct sc_strand *find(struct sc_worker *worker)
 		sc_idle_sleep(worker);
 	}
 	end_search(worker);
+	if (strand)
+		worker->search_ticks = pays(strand, start_ticks) ? SC_SEARCH_TICKS : SHORT_TICKS;
 	return strand;
 }
 

@@ -55,6 +55,7 @@ static int init_worker(struct sc_worker *worker, unsigned index)
 	memset(worker, 0, sizeof *worker);
 	worker->index = index;
 	worker->random = index * 2654435761u + 1;
+	worker->search_ticks = SC_SEARCH_TICKS;
 	worker->timers.next = SC_NEVER;
 	worker->ring.solo = sc_sched.count == 1;
 	worker->parker = SC_AWAKE;

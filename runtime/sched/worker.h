@@ -143,6 +143,9 @@ struct sc_timers {
 	struct sc_wheel wheel;   /* lock */
 };
 
+/* About 40 us of ticks: what a wake-up takes. */
+enum { SC_SEARCH_TICKS = 100000 };
+
 /* POLLING: asleep, but in the kernel's set of descriptors instead of at the futex. */
 enum sc_parker { SC_AWAKE, SC_ASLEEP, SC_POLLING, SC_NOTIFIED };
 
@@ -169,6 +172,7 @@ struct sc_worker {
 	uint64_t clock_ticks; /* when the clock was read last */
 	uint64_t late_ticks;  /* when one that computes went first last */
 	uint64_t wake_ticks;  /* when this worker last woke another for new slots */
+	uint64_t search_ticks; /* how long it searches before it sleeps: see search */
 	struct sc_strand native;
 	void *signal_stack;   /* const after start */
 
