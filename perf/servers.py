@@ -218,7 +218,7 @@ def main():
     before = machine.sample()
     if asked("servers", "idle"):
         serving.measure_silent(options.build, peers, cpus, progress, served, refused)
-    if asked("servers", "bad") and shutil.which("wrk"):
+    if asked("servers", "bad") and shutil.which("ab"):
         serving.measure_bad(options.build, options.rounds, progress, served)
     machine.add(before)
     progress.clear()

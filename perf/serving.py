@@ -1,6 +1,7 @@
 """perf/serving.py: servers and their clients: who serves, who asks, what it took."""
 import contextlib
 import os
+import re
 import select
 import shutil
 import socket
@@ -104,13 +105,19 @@ def server(peer, what, workers, cpus, wrap=()):
 # ---- clients -----------------------------------------------------------------------------
 
 
+def microseconds(text):
+    """Of wrk: 12.00us, 1.20ms, 1.02s."""
+    number, unit = re.fullmatch(r"([\d.]+)(us|ms|s)", text).groups()
+    return float(number) * {"us": 1, "ms": 1e3, "s": 1e6}[unit]
+
+
 def wrk(place, port, conns):
     out = subprocess.run(["taskset", "-c", place, "wrk", "-t1", f"-c{conns}", "-d1s",
                           "--latency", f"http://127.0.0.1:{port}/hello.txt"], capture_output=True,
                          text=True, check=True).stdout
     words = out.split()
     return {"per_s": float(words[words.index("Requests/sec:") + 1]),
-            "p99_us": bad_clients.microseconds(words[words.index("99%") + 1])}
+            "p99_us": microseconds(words[words.index("99%") + 1])}
 
 
 def pairs_of(out):

@@ -113,7 +113,8 @@ missing() {
 	perf-servers)
 		missing_llhttp
 		has python3 || echo python3
-		has wrk || echo wrk ;;
+		has wrk || echo wrk
+		has ab || echo apache2-utils ;;
 	coverage)
 		missing_httpd
 		has gcovr || echo gcovr
