@@ -133,10 +133,11 @@ come_in() {
 	local status start end
 
 	printf '%-18s' "$1"
-	while [ ! -s "$log/$1.end" ]; do
+	while [ ! -s "$log/$1.end" ] && [ -n "$(jobs -rp)" ]; do
 		wait -n
 	done
-	read -r status start end <"$log/$1.end"
+	# Without that line it was killed.
+	read -r status start end <"$log/$1.end" || status=137 start=0 end=0
 	account "$1" "$status" "$start" "$end"
 }
 
@@ -213,14 +214,12 @@ run_fault() {
 }
 
 run_examples() {
-	local script scripts=${EXAMPLES:-tests/examples/*.sh}
+	local script name
 
-	rm -f "$log"/example-*.end
-	for script in $(ls -S $scripts); do # the longest first
-		beside "example-$(basename "$script" .sh)" 300 "$script"
-	done
-	for script in $scripts; do
-		come_in "example-$(basename "$script" .sh)"
+	for script in ${EXAMPLES:-tests/examples/*.sh}; do
+		[ -e "$script" ] || continue
+		name=${script##*/}
+		program "example-${name%.sh}" 300 "$script"
 	done
 }
 
@@ -256,8 +255,7 @@ run_model() {
 	program mutants 300 tests/model/mutants.sh --quick base deque fiber os sched scope sync
 }
 
-# sanitized VARIANT: the unit and API tests in that variant, a process for each test.  Slow as
-# they are then, their limits are wide.
+# sanitized VARIANT: the unit and API tests in that variant, a process for each test.
 sanitized() {
 	local directory
 

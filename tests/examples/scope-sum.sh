@@ -202,7 +202,7 @@ echo short >between
 # its turn.  All others have their lines.
 vanishing() {
 	local try
-	for try in $(seq 1 50); do
+	for try in $(seq 1 500); do
 		cp -r tree/many vanishing
 		perl -e 'chdir "vanishing"; unlink for (glob("*"))' &
 		"$sum" -j2 vanishing >out 2>err
