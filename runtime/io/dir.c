@@ -79,8 +79,14 @@ const struct scope_dir_entry *scope_dir_next(struct scope_dir *dir)
 
 void scope_dir_free(struct scope_dir *dir)
 {
+	uv_dirent_t rest;
+
 	if (!dir)
 		return;
+	/* Of a list that was read up to its last entry, and not beyond, libuv would forget
+	 * that one. */
+	while (uv_fs_scandir_next(&dir->op.uv.fs, &rest) >= 0)
+		;
 	uv_fs_req_cleanup(&dir->op.uv.fs);
 	sc_os.free(dir);
 }
