@@ -193,10 +193,13 @@ static struct sc_strand *search(struct sc_worker *worker)
 		if (turn % 16 == 0 && sc_polling() && !at_load_rlx(&sc_sched.timekeeper) &&
 		    sc_poll_look())
 			continue;
-		if (turn == 0 && ask(worker, 0))
-			most = SC_SEARCH_TICKS;
-		if (sc_ticks() - start_ticks > most || turn > 2000)
-			break;
+		if (turn == 0)
+			ask(worker, 0);
+		if (sc_ticks() - start_ticks > most || turn > 2000) {
+			if (most == SC_SEARCH_TICKS || !ask(worker, 0))
+				break;
+			most = SC_SEARCH_TICKS; /* somebody computes: for its answer */
+		}
 		sc_relax(turn);
 	}
 	/* No answer: who has private work computes without calling in. */

@@ -97,7 +97,7 @@ static int take_slot(struct sc_wheel *wheel, unsigned level, unsigned slot)
 	for (next = timer; next; next = next->next)
 		if (++count > SORTED)
 			return 0;
-	wheel->time = slot_start(wheel, level, slot) + slot_length(level) - 1;
+	wheel->time = slot_start(wheel, level, slot) + (slot_length(level) - 1);
 	wheel->slot[level][slot] = NULL;
 	wheel->occupied[level] &= ~(UINT64_C(1) << slot);
 	for (; timer; timer = next) {

@@ -2,8 +2,8 @@
  *
  * Eleven levels of 64 slots; a timer sits at the level of the highest bit in which its
  * expiry differs from the wheel's time, and moves down as time comes near.  Insert and
- * remove are O(1); each timer moves at most once a level, and no more once its slot is over.
- * The caller locks.
+ * remove are O(1); each timer moves at most once a level, and no more once its slot is
+ * over, if that holds few.  The caller locks.
  */
 #ifndef SC_SCHED_WHEEL_H
 #define SC_SCHED_WHEEL_H
