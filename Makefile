@@ -88,8 +88,8 @@ FLAGS_aarch64 = -O3 -g -DSC_PROGRAM -DSC_TEST_SHIM
 CC_aarch64-sim = $(AARCH64_CC)
 FLAGS_aarch64-sim = $(FLAGS_sim)
 # What is simulated, checked and reported is the runtime, and each access of the tests as it is
-# written; what an optimiser makes of calls of the API is seen in the static variant.
-$(foreach v,sim debug asan tsan aarch64 aarch64-sim,$(eval FLAGS_$(v)_api = -O0))
+# written; what an optimiser makes of calls of the API is seen in static and aarch64.
+$(foreach v,sim debug asan tsan aarch64-sim,$(eval FLAGS_$(v)_api = -O0))
 VARIANTS := static shared lto asan tsan sim valgrind debug fault aarch64 aarch64-sim
 
 objects = $(patsubst %,$(BUILD)/$(1)/%.o,$(basename $(2)))
@@ -421,4 +421,4 @@ help: ## List the targets.
 
 -include $(patsubst %.o,%.d,$(wildcard $(BUILD)/*/runtime/*/*.o $(BUILD)/*/tests/*.o \
 	$(BUILD)/*/tests/*/*.o $(BUILD)/*/examples/*/*.o $(BUILD)/model/*.o \
-	$(BUILD)/model/rt/*/*.o))
+	$(BUILD)/model/rt/*/*.o $(BUILD)/model/common/*.o))

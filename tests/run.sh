@@ -136,8 +136,9 @@ come_in() {
 	while [ ! -s "$log/$1.end" ] && [ -n "$(jobs -rp)" ]; do
 		wait -n
 	done
-	# Without that line it was killed.
-	read -r status start end <"$log/$1.end" || status=137 start=0 end=0
+	status=137 start=0 end=0 # of one that was killed with its shell
+	[ ! -s "$log/$1.end" ] || read -r status start end <"$log/$1.end"
+	touch "$log/$1.tap"
 	account "$1" "$status" "$start" "$end"
 }
 
